@@ -1,0 +1,1 @@
+"""From raw files to batches: loaders, filters, split, negatives, ragged histories."""

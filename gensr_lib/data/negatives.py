@@ -1,0 +1,118 @@
+"""Negatives: items that a user has never touched under either behavior, in any split.
+
+Evaluation negatives are drawn once per data set and stored with a checksum, so that every model
+ranks the same lists; training negatives are redrawn each epoch from a seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import write_atomically
+
+MAX_ROUNDS = 64  # of rejection; the few rows still short are then filled exactly
+
+
+class NegativeSampler:
+    """Draws items in 1..n_items outside each user's own, without a loop over rows.
+
+    Args:
+        users, items: every event of every split, as user index and item index (1-based).
+        n_items: size of the catalogue.
+    """
+
+    def __init__(self, users: np.ndarray, items: np.ndarray, n_users: int, n_items: int):
+        self.n_items = n_items
+        self.touched = np.unique(users.astype(np.int64) * (n_items + 1) + items)
+        owners = self.touched // (n_items + 1)
+        self.untouched_count = n_items - np.bincount(owners, minlength=n_users)  # (U,)
+
+    def is_touched(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Whether each (user, item) pair occurs in any event; arrays broadcast."""
+        keys = np.asarray(users, dtype=np.int64) * (self.n_items + 1) + items
+        position = np.searchsorted(self.touched, keys)
+        return self.touched[np.minimum(position, len(self.touched) - 1)] == keys
+
+    def draw(self, users: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """``n`` distinct uniform negatives for each user: (len(users), n) int32.
+
+        Raises:
+            DataError: a user has touched so much of the catalogue that fewer than n items remain.
+        """
+        users = np.asarray(users, dtype=np.int64)
+        short = self.untouched_count[users] < n
+        if short.any():
+            user = int(users[short.argmax()])
+            raise DataError(
+                f"user {user} has only {self.untouched_count[user]} items left that it never touched, {n} negatives "
+                f"were asked for; ask for fewer (eval_negatives, negatives) or use a larger catalogue of items."
+            )
+        drawn = rng.integers(1, self.n_items + 1, size=(len(users), n), dtype=np.int32)
+        rows = np.arange(len(users))
+        for _ in range(MAX_ROUNDS):
+            bad = self._bad(users[rows], drawn[rows])
+            open_rows = bad.any(axis=1)
+            if not open_rows.any():
+                return drawn
+            rows, bad = rows[open_rows], bad[open_rows]
+            at = np.nonzero(bad)
+            drawn[rows[at[0]], at[1]] = rng.integers(1, self.n_items + 1, size=len(at[0]), dtype=np.int32)
+        for row in rows:  # only users who have touched nearly everything come here
+            drawn[row] = rng.choice(self._untouched(users[row]), size=n, replace=False)
+        return drawn
+
+    def _bad(self, users: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Touched items and, within a row, every repetition after the first: (R, n) bool."""
+        order = np.argsort(drawn, axis=1, kind="stable")
+        in_order = np.take_along_axis(drawn, order, axis=1)
+        repeated = np.zeros_like(drawn, dtype=bool)
+        np.put_along_axis(repeated, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
+        return repeated | self.is_touched(users[:, None], drawn)
+
+    def _untouched(self, user: int) -> np.ndarray:
+        everything = np.arange(1, self.n_items + 1)
+        return everything[~self.is_touched(user, everything)]
+
+
+def stored_negatives(path: Path | None, draw) -> dict[str, np.ndarray]:
+    """Load the negatives at ``path``, or draw and store them there with a checksum.
+
+    Args:
+        path: an ``.npz`` file; None keeps them in memory only.
+        draw: called without arguments when nothing is stored; returns arrays by name.
+
+    Raises:
+        DataError: the stored file is damaged (its checksum does not fit).
+    """
+    if path is None:
+        return draw()
+    if not path.exists():
+        arrays = draw()
+        write_atomically(
+            path, lambda part: np.savez(part, checksum=np.array(checksum(arrays)), **arrays), suffix=".npz"
+        )
+        return arrays
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        expected = str(arrays.pop("checksum"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: the stored negatives cannot be read ({error}); delete the file.") from None
+    if checksum(arrays) != expected:
+        raise DataError(f"{path}: the stored negatives were changed after they were drawn; delete the file.")
+    return arrays
+
+
+def checksum(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes and values of some arrays."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name}{array.shape}{array.dtype}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,148 @@
+"""The words of the pocket world: topics, colours, materials, and the texts made of them.
+
+Each topic owns 11 words that no other topic has (a label, five nouns, five occasions), and shares 24
+colours and 24 materials with all others. Inside a topic a word is a number, the same for every
+topic: 0-23 colours, 24-47 materials, 48 the label, 49-53 nouns, 54-58 occasions, 59 no word.
+As the own words are disjoint, one of them in a query is enough to know its topic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# Both lists are ordered (hue, and soft to hard), so that neighbours suit similar tastes.
+COLOURS = _split(
+    "crimson scarlet coral salmon apricot amber golden lemon olive lime emerald jade "
+    "mint teal turquoise azure cobalt indigo violet lilac plum magenta ivory charcoal"
+)
+MATERIALS = _split(
+    "silk cashmere velvet fleece woollen cotton linen denim canvas felt suede leather "
+    "rubber cork bamboo wicker oak walnut ceramic glass marble brass copper steel"
+)
+
+# department > section > label | nouns | occasions
+_TOPICS = """
+Home > Kitchen > Coffee | dripper grinder kettle mug filter | morning roast barista aroma espresso
+Sport > Outdoor > Hiking | boots rucksack poles gaiters compass | trails summits ridges valleys forests
+Leisure > Music > Guitar | strings capo pedal strap plectrum | chords solos riffs ballads concerts
+Family > Pets > Dog | leash collar kennel harness muzzle | walking obedience puppies fetching grooming
+Work > Desk > Writing | pen notebook inkwell pencil blotter | letters drafts essays diaries signatures
+Style > Beauty > Skincare | cream serum cleanser toner mask | hydration glow wrinkles pores sunlight
+Tech > Sound > Audio | headphones speaker turntable amplifier earbuds | podcasts bass vinyl playlists listening
+Travel > Luggage > Suitcase | trolley organiser padlock tag garment-bag | flights airports holidays weekends checkin
+Home > Garden > Planting | trowel pot seeds trellis shovel | spring blossoms vegetables herbs pruning
+Sport > Water > Swimming | goggles cap fins swimsuit towel | laps pools diving lakes breaststroke
+Leisure > Crafts > Knitting | needles yarn hook pattern stitch-markers | sweaters scarves winter mittens patience
+Family > Baby > Nursery | crib stroller pacifier bib rattle | bedtime naps feeding lullabies newborns
+Work > Storage > Filing | folder binder cabinet divider label-maker | invoices archives receipts contracts records
+Style > Jewellery > Necklace | pendant chain locket clasp choker | weddings anniversaries gifts elegance parties
+Tech > Vision > Camera | lens tripod flash shutter viewfinder | portraits landscapes wildlife sunsets exposure
+Travel > Roads > Cycling | saddle helmet pump pedals bell | commuting sprints climbs gravel touring
+Home > Kitchen > Baking | whisk rolling-pin cake-tin spatula mixer | bread pastry cookies birthdays muffins
+Sport > Indoor > Yoga | mat block bolster wheel leggings | stretching breathing balance meditation flexibility
+Leisure > Games > Chess | board clock pieces scorebook pawn | openings endgames tournaments gambits tactics
+Family > Toys > Railway | locomotive wagon track signal tunnel | journeys timetables bridges crossings whistles
+Work > Tools > Carpentry | hammer chisel saw plane clamp | shelves joints repairs cabinets sanding
+Style > Clothing > Rainwear | jacket poncho umbrella hood wellingtons | storms puddles drizzle autumn festivals
+Tech > Computing > Keyboard | keycaps switches wrist-rest numpad dongle | typing coding shortcuts gaming ergonomics
+Travel > Camping > Tent | pegs groundsheet lantern hammock stove | campfires starlight wilderness nights shelter
+Home > Bedroom > Bedding | pillow duvet sheet mattress quilt | sleeping dreams comfort warmth rest
+Sport > Racket > Tennis | racket balls net wristband grip | serves volleys backhands matches courts
+Leisure > Art > Painting | brush easel palette varnish sketchpad | still-lifes murals watercolour galleries shading
+Family > Pets > Cat | litter scratcher basket feeder catnip | purring kittens pouncing claws whiskers
+Work > Teaching > Classroom | chalk whiteboard globe ruler projector | lessons homework pupils geometry quizzes
+Style > Shoes > Sneakers | laces insoles soles trainers cleaner | running streets comebacks jogging marathons
+Tech > Home > Lighting | bulb lamp dimmer chandelier sconce | evenings reading ambience dining dusk
+Travel > Sea > Sailing | anchor rope sail lifejacket buoy | harbours waves regattas islands tides
+Home > Bathroom > Shower | curtain bathmat soap-dish sponge loofah | bathing steam rinsing freshness bubbles
+Sport > Winter > Skiing | skis bindings salopettes gloves goggles-case | slopes powder slalom lifts glaciers
+Leisure > Books > Mystery | novel bookmark anthology bookplate magnifier | clues suspects alibis detectives twists
+Style > Watches > Wristwatch | dial bezel buckle winder crown | punctuality deadlines heirlooms precision seconds
+""".strip().splitlines()
+
+_QUALIFIERS = _split(
+    "travel mini studio classic junior family royal alpine coastal urban rustic modern vintage pro sport garden "
+    "market school office winter summer island desert harbour mountain river city village northern southern "
+    "eastern western antique heritage compact folding giant twin triple smart solar quiet rapid gentle sturdy festive"
+)
+
+N_COLOURS, N_MATERIALS, N_NOUNS, N_OCCASIONS = len(COLOURS), len(MATERIALS), 5, 5
+LABEL = N_COLOURS + N_MATERIALS
+FIRST_NOUN, FIRST_OCCASION = LABEL + 1, LABEL + 1 + N_NOUNS
+NO_WORD = FIRST_OCCASION + N_OCCASIONS  # also the number of words of a topic
+SLOTS = ("colour", "material", "label", "noun", "occasion", "occasion")
+
+_PHRASES = ("Made for {} and {}.", "A good choice for {} and {}.", "Goes well with {} and {}.", "Chosen for {} and {}.")
+
+
+def topic(k: int) -> tuple[str, list[str]]:
+    """The category path and the 59 words of topic ``k``.
+
+    Beyond the written topics they repeat with a qualifier ('travel-coffee'), then with a number, so
+    that own words stay disjoint at every size.
+
+    >>> topic(0)[0], topic(0)[1][48:50], topic(36)[1][48]
+    ('Home > Kitchen > Coffee', ['coffee', 'dripper'], 'travel-coffee')
+    """
+    turn, base = divmod(k, len(_TOPICS))
+    path, nouns, occasions = (part.strip() for part in _TOPICS[base].split("|"))
+    parents, label = path.rsplit(" > ", 1)
+    own = [label.lower(), *nouns.split(), *occasions.split()]
+    if turn:
+        number, which = divmod(turn - 1, len(_QUALIFIERS))
+        prefix = _QUALIFIERS[which] + (f"-{number + 1}" if number else "")
+        own = [f"{prefix}-{word}" for word in own]
+        path = f"{parents} > {_title(own[0])}"
+    return path, [*COLOURS, *MATERIALS, *own]
+
+
+def word_table(n_topics: int) -> np.ndarray:
+    """All words as strings, the empty one last: object array (K, 60)."""
+    return np.array([[*topic(k)[1], ""] for k in range(n_topics)], dtype=object)  # (K, 60)
+
+
+def query_texts(table: np.ndarray, topics: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Join the words of queries by blanks: ``topics`` (E,), ``words`` (E, 4) to strings (E,)."""
+    found = table[topics[:, None], words]  # (E, 4)
+    spaced = np.where(words == NO_WORD, "", " " + found)
+    return found[:, 0] + spaced[:, 1] + spaced[:, 2] + spaced[:, 3]
+
+
+def word_sets(words: np.ndarray) -> np.ndarray:
+    """Word numbers (N, W) to 0/1 rows (N, 59)."""
+    hot = np.zeros((len(words), NO_WORD + 1))
+    np.put_along_axis(hot, words.astype(np.int64), 1.0, axis=1)
+    return hot[:, :NO_WORD]
+
+
+def item_texts(table: np.ndarray, topics: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Title, category path and text of items: ``topics`` (I,), ``words`` (I, 6) to strings (I,) each.
+
+    The title is 'Colour Material Label Noun', the text adds a phrase with the two occasions.
+    """
+    capital = np.vectorize(_title, otypes=[object])(table)  # (K, 60)
+    named = capital[topics[:, None], words[:, :4]]  # (I, 4)
+    titles = named[:, 0] + " " + named[:, 1] + " " + named[:, 2] + " " + named[:, 3]
+    paths = np.array([topic(k)[0] for k in range(len(table))], dtype=object)[topics]
+    before, between, after = np.array([p.split("{}") for p in _PHRASES], dtype=object)[words[:, 3] % len(_PHRASES)].T
+    occasions = table[topics[:, None], words[:, 4:]]  # (I, 2)
+    return titles, paths, titles + ". " + before + occasions[:, 0] + between + occasions[:, 1] + after
+
+
+def names(letter: str, numbers: np.ndarray, n: int) -> np.ndarray:
+    """Ids that sort like their numbers: 'u00017' for 17 of up to 100,000; n is how many there are in all.
+
+    >>> names("i", np.array([3, 123]), 1500).tolist()
+    ['i00003', 'i00123']
+    """
+    width = max(5, len(str(n - 1)))
+    return np.char.mod(f"{letter}%0{width}d", numbers).astype(object)
+
+
+def _title(word: str) -> str:
+    return "-".join(part.capitalize() for part in word.split("-"))

@@ -1,0 +1,138 @@
+"""Filters and the leave-one-out split.
+
+Each user's log is cut twice in time::
+
+    ───────── train ─────────┃── validation ──┃──── test ────►  time
+                         cut_valid         cut_test
+
+The test event of a behavior is the user's last one, its validation event the last one before
+`cut_test`. The cuts are shared by both behaviors: nothing at or after `cut_valid` is trained on,
+enters a history or a LightGCN edge. So a twin (the search made from a held-out purchase, or the
+purchase itself) is held out with it, and the three parts are disjoint in time for every user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .schema import BEHAVIORS, ITEM, REC, SRC, TIME, USER, Tables, count_events
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+SPLITS = (TRAIN, VALID, TEST)
+MIN_TRAIN_SHARE = 0.5  # a behavior whose hold-out costs a user more of the log than this is not held out
+
+
+def k_core(tables: Tables, k: int) -> Tables:
+    """Keep users and items with at least ``k`` interactions, repeatedly until all have them.
+
+    A purchase and the search made from it are one interaction: they share user, item and time.
+    Items that nobody is left to touch leave the table of items as well.
+    """
+    events, counts = tables.interactions, list(tables.counts)
+    rounds = 0
+    while True:
+        distinct = ~events.duplicated([USER, ITEM, TIME])
+        keep = np.ones(len(events), dtype=bool)
+        for column in (USER, ITEM):
+            totals = events.loc[distinct, column].value_counts()
+            keep &= events[column].map(totals).to_numpy() >= k
+        if keep.all():
+            break
+        events, rounds = events[keep], rounds + 1
+    events = events.reset_index(drop=True)
+    items = tables.items[tables.items[ITEM].isin(events[ITEM].unique())].reset_index(drop=True)
+    counts.append(count_events(f"{k}-core ({rounds} rounds)", events))
+    return Tables(events, items, counts, tables.truth)
+
+
+@dataclass
+class Split:
+    """Where each user's log is cut.
+
+    Attributes:
+        cut_valid, cut_test: (U,) row numbers in the sorted events: rows of the user before
+            ``cut_valid`` are training; equal to the end of the user's log if nothing is held out.
+        rows: ``rows[split][behavior]`` are the row numbers of the target events.
+        too_short: (U,) users whose log is too short for the split: training only.
+    """
+
+    cut_valid: np.ndarray
+    cut_test: np.ndarray
+    rows: dict[str, dict[str, np.ndarray]]
+    too_short: np.ndarray
+
+
+def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_users: int) -> Split:
+    """Cut the log of each user as drawn at the top of this file.
+
+    Args:
+        user, time, is_search: (E,) events sorted by user, then time.
+        n_users: users are numbered 0..n_users-1, each with at least one event.
+
+    A behavior is held out for a user only if that leaves at least half of the user's events for
+    training; otherwise (an old search, say) the other behavior alone is held out.
+    """
+    log = _Log(user, time, is_search, n_users)
+    options = [_hold_out(log, kinds) for kinds in ((REC, SRC), (REC,), (SRC,))]
+    chosen = np.full(n_users, -1)
+    for number, option in reversed(list(enumerate(options))):  # both behaviors if possible, else rec, else src
+        chosen = np.where(option.possible, number, chosen)
+
+    def pick(values, default):
+        """Per user, the value of the chosen option."""
+        return np.choose(chosen + 1, [default, *values])
+
+    cut_valid = pick([o.cut_valid for o in options], log.ends)
+    training = np.arange(len(user)) < cut_valid[user]
+    rows = {TRAIN: {REC: np.flatnonzero(training & ~is_search), SRC: np.flatnonzero(training & is_search)}}
+    for split in (VALID, TEST):
+        targets = {b: pick([o.targets[split][b] for o in options], np.full(n_users, -1)) for b in BEHAVIORS}
+        rows[split] = {behavior: found[found >= 0] for behavior, found in targets.items()}
+    return Split(cut_valid, pick([o.cut_test for o in options], log.ends), rows, chosen < 0)
+
+
+class _Log:
+    """The sorted events with, per user, where they start and end."""
+
+    def __init__(self, user, time, is_search, n_users):
+        self.user = user
+        self.starts = np.searchsorted(user, np.arange(n_users), side="left")  # (U,)
+        self.ends = np.searchsorted(user, np.arange(n_users), side="right")  # (U,)
+        self.positions = {REC: np.flatnonzero(~is_search), SRC: np.flatnonzero(is_search)}
+        new_moment = np.r_[True, (user[1:] != user[:-1]) | (time[1:] != time[:-1])]
+        first = np.flatnonzero(new_moment)
+        self.moment_start = first[np.cumsum(new_moment) - 1]  # (E,) first row with the same user and time
+
+    def last_before(self, behavior: str, limit: np.ndarray) -> np.ndarray:
+        """Row of each user's last event of a behavior before row ``limit``: (U,), -1 if none."""
+        rows = np.r_[-1, self.positions[behavior]]
+        found = rows[np.searchsorted(rows, limit, side="left") - 1]  # limit >= 0 > rows[0]
+        return np.where(found >= self.starts, found, -1)
+
+    def earliest_moment(self, targets: list[np.ndarray], default: np.ndarray) -> np.ndarray:
+        """First row of the earliest moment among the targets that exist: (U,)."""
+        moments = [np.where(t >= 0, self.moment_start[t], default) for t in targets]
+        return np.minimum.reduce(moments)
+
+
+@dataclass
+class _Option:
+    """The cuts and targets (U,) of one way to hold out, and for whom it is possible."""
+
+    cut_valid: np.ndarray
+    cut_test: np.ndarray
+    targets: dict[str, dict[str, np.ndarray]]
+    possible: np.ndarray
+
+
+def _hold_out(log: _Log, kinds: tuple[str, ...]) -> _Option:
+    nothing = {b: np.full(len(log.ends), -1) for b in BEHAVIORS}
+    tests = {b: log.last_before(b, log.ends) for b in kinds}
+    cut_test = log.earliest_moment(list(tests.values()), log.ends)
+    valids = {b: log.last_before(b, cut_test) for b in kinds}
+    cut_valid = log.earliest_moment(list(valids.values()), cut_test)
+    train_share = (cut_valid - log.starts) / (log.ends - log.starts)
+    possible = (cut_valid < cut_test) & (cut_test < log.ends) & (train_share >= MIN_TRAIN_SHARE)
+    return _Option(cut_valid, cut_test, {VALID: nothing | valids, TEST: nothing | tests}, possible)

@@ -1,0 +1,35 @@
+"""Where the book keeps its files, and how files are written so that a killed run leaves none half done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The folder that holds ``notebooks/``, ``data/``, ``figures/`` and ``runs/``.
+
+    ``GENSR_HOME`` if set; else the nearest folder above the working directory with a ``notebooks``
+    folder and a ``pyproject.toml``; else the working directory (the library used on its own).
+    """
+    if home := os.environ.get("GENSR_HOME"):
+        return Path(home).resolve()
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").exists() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], suffix: str = "") -> Path:
+    """Call ``write`` with a temporary name beside ``path``, then rename: readers see all or nothing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

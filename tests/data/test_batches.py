@@ -1,0 +1,107 @@
+"""Batches: shapes, padding, order, and that a gather gives what a loop over the log gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gensr_lib.data.batches import merged_history
+from gensr_lib.data.dataset import UNKNOWN_WORD, Dataset
+from gensr_lib.errors import ConfigError
+from tests.worlds import TINY, pocket, tables
+
+
+def brute_force_history(dataset: Dataset, event: int, limit: int, n: int) -> list[tuple[int, bool]]:
+    """The last n items of a user before a row, in time order, by a loop."""
+    own = [r for r in range(limit) if dataset.user[r] == dataset.user[event]]
+    return [(int(dataset.item[r]), bool(dataset.is_search[r])) for r in own][-n:]
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("task", ["rec", "src"])
+def test_merged_history_equals_a_loop(split, task):
+    dataset = pocket()
+    rows = dataset.rows[split][task]
+    index = np.arange(0, len(rows), max(1, len(rows) // 40))
+    batch = dataset.batch(split, task, index, np.ones((len(index), 1), dtype=int))
+    items, is_search = merged_history(batch, 8)
+    for row, position in enumerate(index):
+        expected = brute_force_history(dataset, rows.event[position], rows.limit[position], 8)
+        got = [(int(i), bool(s)) for i, s in zip(items[row], is_search[row], strict=True) if i]
+        assert got == expected
+        assert (items[row, len(expected) :] == 0).all(), "padding is on the right"
+
+
+def test_fields_have_the_contracted_shapes():
+    dataset = pocket()
+    batch = dataset.batch("test", "src", np.arange(7))
+    r, s, w = dataset.config.history_rec, dataset.config.history_src, dataset.query_word_ids.shape[1]
+    k = batch.ses_clicks.shape[2]
+    shapes = {"user": (7,), "rec_items": (7, r), "rec_time": (7, r), "ses_words": (7, s, w), "ses_clicks": (7, s, k),
+              "ses_time": (7, s), "merge_index": (7, r + s), "query": (7, w), "cand": (7, 100)}  # fmt: skip
+    for name, shape in shapes.items():
+        assert tuple(getattr(batch, name).shape) == shape, name
+        assert getattr(batch, name).dtype == torch.long
+    assert batch.task == "src" and all(batch.query_text)
+    assert (batch.merge_index.sort(dim=1).values == torch.arange(r + s)).all(), "a permutation"
+
+
+def test_candidates_start_with_the_positive_and_queries_match():
+    dataset = pocket()
+    rows = dataset.rows["test"]["src"]
+    batch = dataset.batch("test", "src", np.arange(len(rows)))
+    assert (batch.cand[:, 0].numpy() == dataset.item[rows.event]).all()
+    assert list(batch.query_text) == dataset.events["query"].iloc[rows.event].tolist()
+    words = [[dataset.words[i] for i in row if i] for row in batch.query.tolist()]
+    assert words == [text.lower().split() for text in batch.query_text] or UNKNOWN_WORD in batch.query
+
+
+def test_a_recommendation_row_has_no_query():
+    batch = pocket().batch("test", "rec", np.arange(5))
+    assert set(batch.query_text) == {""} and (batch.query == 0).all()
+
+
+def test_clicks_of_one_session_stay_together_and_are_cut():
+    events = [("u", f"i{n}", 1, "src", "red shoe", 5) for n in range(4)]
+    events += [("u", f"r{t}", t, "rec") for t in (2, 3, 4, 5, 6)]
+    dataset = Dataset.from_tables(tables(*events), TINY.replace(session_clicks=3))
+    batch = dataset.batch("test", "rec", np.array([0]))
+    clicks = dataset.item_ids[batch.ses_clicks[0, 0].numpy()].tolist()
+    assert clicks == ["i0", "i1", "i2"] and (batch.ses_clicks[0, 1:] == 0).all()
+    items, is_search = merged_history(batch, 6)
+    assert dataset.item_ids[items[0].numpy()].tolist() == ["i0", "i1", "i2", "r2", "r3", "r4"]
+    assert is_search[0].tolist() == [True] * 3 + [False] * 3
+
+
+def test_a_session_that_is_not_over_is_not_seen():
+    """A session's second click happens after the target: the whole session is hidden from it."""
+    events = [("u", "a", 1, "src", "red shoe", 5), ("u", "t", 2, "rec"), ("u", "b", 3, "src", "red shoe", 5)]
+    events += [("u", f"r{t}", t, "rec") for t in range(4, 9)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    row = int(np.flatnonzero(dataset.item_ids[dataset.item[dataset.rows["train"]["rec"].event]] == "t")[0])
+    batch = dataset.batch("train", "rec", np.array([row]), np.ones((1, 1), dtype=int))
+    assert (batch.ses_clicks == 0).all()
+
+
+def test_unknown_words_and_names():
+    dataset = pocket()
+    assert (dataset.word_ids("zzyzx qwghlm")[0, :2] == UNKNOWN_WORD).all()
+    with pytest.raises(ConfigError, match="unknown split 'tset'; did you mean 'test'"):
+        dataset.batch("tset", "rec", np.array([0]))
+    with pytest.raises(ConfigError, match="unknown task"):
+        dataset.batch("test", "buy", np.array([0]))
+
+
+def test_every_row_is_in_exactly_one_share():
+    dataset = pocket()
+    whole = [u for b in dataset.batches("test", "rec", 7) for u in b.event.tolist()]
+    shares = [u for k in range(3) for b in dataset.batches("test", "rec", 7, (k, 3)) for u in b.event.tolist()]
+    assert sorted(whole) == sorted(shares) == sorted(dataset.rows["test"]["rec"].event.tolist())
+
+
+def test_moving_and_picking_rows_keeps_everything():
+    batch = pocket().batch("test", "src", np.arange(5))
+    part = batch.rows(torch.tensor([3, 1]))
+    assert part.query_text == (batch.query_text[3], batch.query_text[1])
+    assert torch.equal(part.cand, batch.cand[[3, 1]]) and part.to("cpu").task == "src"

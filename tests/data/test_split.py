@@ -1,0 +1,158 @@
+"""The split and its leaks: what is held out, and that nothing held out is ever seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gensr_lib.data.dataset import Dataset
+from gensr_lib.data.loading import load_dataset
+from gensr_lib.data.schema import BEHAVIORS, REC, SRC
+from gensr_lib.data.split import SPLITS, TEST, TRAIN, VALID, k_core
+from gensr_lib.errors import DataError
+from tests.worlds import TINY, pocket, tables, twin_events
+
+
+def targets(dataset: Dataset, split: str, task: str) -> list[str]:
+    """Items of the target rows, without those of the crowd."""
+    items = dataset.item_ids[dataset.item[dataset.rows[split][task].event]].tolist()
+    return [item for item in items if not item.startswith("~")]
+
+
+def history(dataset: Dataset, split: str, task: str, row: int) -> set[str]:
+    batch = dataset.batch(split, task, np.array([row]), np.ones((1, 1), dtype=int))
+    seen = np.r_[batch.rec_items.numpy().ravel(), batch.ses_clicks.numpy().ravel()]
+    return set(dataset.item_ids[seen[seen > 0]])
+
+
+def assert_no_leak(dataset: Dataset) -> None:
+    """Every claim of the leak tests, on every event of a data set."""
+    cut_valid, cut_test = dataset.split.cut_valid[dataset.user], dataset.split.cut_test[dataset.user]
+    row = np.arange(len(dataset.user))
+    for task in BEHAVIORS:
+        for split, allowed in ((TRAIN, row < cut_valid), (VALID, (row >= cut_valid) & (row < cut_test)),
+                               (TEST, row >= cut_test)):  # fmt: skip
+            assert allowed[dataset.rows[split][task].event].all(), (task, split)
+    # Disjoint in time: the latest training event of a user is earlier than the earliest held-out one, and so on.
+    for split, later in ((TRAIN, VALID), (VALID, TEST)):
+        for user, time in _extreme(dataset, split, max).items():
+            assert time < _extreme(dataset, later, min).get(user, np.inf)
+    # Histories and edges hold training events only, strictly earlier than the target.
+    for split in SPLITS:
+        for task in BEHAVIORS:
+            rows = dataset.rows[split][task]
+            assert (rows.limit <= dataset.split.cut_valid[dataset.user[rows.event]]).all()
+            earlier = rows.limit - 1
+            same_user = (earlier >= 0) & (dataset.user[earlier] == dataset.user[rows.event])
+            assert (dataset.time[earlier][same_user] < dataset.time[rows.event][same_user]).all()
+    users, _ = dataset.training_edges()
+    assert len(users) == (~dataset.is_search & dataset.rows_before_cut()).sum()
+
+
+def _extreme(dataset: Dataset, split: str, pick) -> dict[int, int]:
+    rows = np.concatenate([dataset.rows[split][t].event for t in BEHAVIORS])
+    found: dict[int, int] = {}
+    for user, time in zip(dataset.user[rows].tolist(), dataset.time[rows].tolist(), strict=True):
+        found[user] = pick(found.get(user, time), time)
+    return found
+
+
+def test_last_event_is_the_test_and_the_one_before_validation():
+    events = [("u", f"i{t}", t, REC) for t in range(6)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert targets(dataset, TRAIN, REC) == ["i0", "i1", "i2", "i3"]
+    assert targets(dataset, VALID, REC) == ["i4"]
+    assert targets(dataset, TEST, REC) == ["i5"]
+
+
+def test_a_twin_is_held_out_with_its_event():
+    dataset = Dataset.from_tables(tables(*twin_events("u")), TINY)
+    for task in BEHAVIORS:
+        assert targets(dataset, TRAIN, task) == ["u-i0", "u-i1", "u-i2", "u-i3"]
+        assert targets(dataset, TEST, task) == ["u-i5"]
+        assert history(dataset, TEST, task, 0) == {"u-i0", "u-i1", "u-i2", "u-i3"}
+    assert_no_leak(dataset)
+
+
+def test_a_purchase_without_query_does_not_bring_its_neighbour_back():
+    """The last purchase has no search, so the last search is of the purchase before: both leave training."""
+    events = [e for e in twin_events("u", 8) if not (e[3] == SRC and e[2] == 7)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert targets(dataset, TEST, REC) == ["u-i7"] and targets(dataset, TEST, SRC) == ["u-i6"]
+    assert "u-i6" not in targets(dataset, TRAIN, REC) and "u-i5" not in targets(dataset, TRAIN, REC)
+    assert_no_leak(dataset)
+
+
+def test_visible_twins_put_the_answer_into_the_history():
+    dataset = Dataset.from_tables(tables(*twin_events("u")), TINY.replace(twins="visible"))
+    assert "u-i5" in history(dataset, TEST, SRC, 0)
+
+
+def test_history_may_reach_to_validation_on_request():
+    dataset = Dataset.from_tables(tables(*twin_events("u")), TINY.replace(test_history="train+validation"))
+    assert history(dataset, TEST, REC, 0) == {f"u-i{t}" for t in range(5)}
+    assert history(dataset, VALID, REC, 0) == {f"u-i{t}" for t in range(4)}
+
+
+def test_training_history_is_strictly_earlier_than_the_moment():
+    events = [("u", "a", 0, REC), ("u", "b", 1, REC), ("u", "c", 1, REC), *[("u", f"x{t}", t, REC) for t in (5, 6, 7)]]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    at = targets(dataset, TRAIN, REC).index("c")
+    assert history(dataset, TRAIN, REC, at) == {"a"}, "b happened at the same time as c"
+
+
+def test_one_behavior_only_and_too_short():
+    events = [("long", f"i{t}", t, SRC) for t in range(5)] + [("short", "i0", 0, REC), ("short", "i1", 1, REC)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert targets(dataset, TEST, SRC) == ["i4"] and targets(dataset, TEST, REC) == []
+    assert dataset.split.too_short.tolist() == [False, True, True]  # the last is the crowd
+    assert set(targets(dataset, TRAIN, REC)) == {"i0", "i1"}, "a user too short for the split is training only"
+    assert "2 users too short" in dataset.count_table().index[-3]
+
+
+def test_an_old_search_does_not_cost_the_user_the_whole_log():
+    events = [
+        ("u", "s0", 0, SRC),
+        ("u", "s1", 1, SRC),
+        ("u", "s2", 2, SRC),
+        *[("u", f"i{t}", t, REC) for t in range(3, 20)],
+    ]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert targets(dataset, TEST, SRC) == [] and targets(dataset, TEST, REC) == ["i19"]
+    assert targets(dataset, TRAIN, SRC) == ["s0", "s1", "s2"]
+
+
+def test_unsorted_and_equal_times_are_sorted_per_user():
+    events = [("b", "i2", 2, REC), ("a", "j", 9, REC), ("b", "i0", 0, REC), ("b", "i3", 3, REC), ("b", "i1", 1, REC)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    own = dataset.user == 1
+    assert dataset.item_ids[dataset.item[own]].tolist() == ["i0", "i1", "i2", "i3"]
+
+
+def test_no_leak_in_the_pocket_world():
+    assert_no_leak(pocket())
+
+
+@pytest.mark.parametrize("folder", ["amazon-beauty", "amazon-digital-music-2014"])
+def test_no_leak_in_real_data(shared, folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    dataset = load_dataset(shared / folder)
+    assert len(dataset.rows[TEST][SRC]) > 100
+    assert_no_leak(dataset)
+    touched = dataset.sampler.is_touched(dataset.user[dataset.rows[TEST][SRC].event][:, None],
+                                         dataset.rows[TEST][SRC].negatives)  # fmt: skip
+    assert not touched.any()
+
+
+def test_k_core_counts_a_purchase_and_its_search_once():
+    two = [*twin_events("u", 2), ("v", "u-i0", 0, REC), ("v", "u-i1", 1, REC)]
+    assert len(k_core(tables(*two, extra_items=0), 2).interactions) == len(two)
+    with pytest.raises(DataError, match="3-core"):
+        Dataset.from_tables(tables(*two, extra_items=0), TINY.replace(min_interactions=3))
+
+
+def test_k_core_repeats_until_stable():
+    events = [("a", "x", 0, REC), ("a", "y", 1, REC), ("b", "x", 0, REC), ("b", "y", 1, REC), ("c", "y", 0, REC),
+              ("c", "rare", 1, REC)]  # fmt: skip
+    left = k_core(tables(*events), 2).interactions
+    assert set(left["user_id"]) == {"a", "b"}, "c falls below 2 once its rare item is gone"
