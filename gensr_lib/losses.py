@@ -1,0 +1,56 @@
+"""Losses shared by the models.
+
+- `instruction_tuning`: eq. 9, the likelihood of "Yes" or "No".
+- `contrastive`: eq. 10 in the symmetric form that the paper's text describes.
+- `bpr`: Bayesian personalised ranking (Rendle et al. 2009), used by LightGCN.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def instruction_tuning(log_probs: Tensor) -> Tensor:
+    """Eq. 9: mean of -log P(y | prompt) over the rows and candidates of a batch.
+
+    Args:
+        log_probs: (B, C, 2) log-probabilities of ("Yes", "No"); column 0 of the candidates is the
+            positive, whose answer is "Yes"; all others are answered "No".
+    """
+    answers = torch.ones(log_probs.shape[:2], dtype=torch.long, device=log_probs.device)  # 1: "No"
+    answers[:, 0] = 0
+    return F.nll_loss(log_probs.flatten(0, 1), answers.flatten())
+
+
+def contrastive(cf: Tensor, semantic: Tensor, user: Tensor, temperature: float) -> Tensor:
+    """Eq. 10, symmetric: a user's two views attract, views of different users repel, both ways.
+
+    For row u, with s(a, b) the cosine over the temperature, the loss is
+    ``-log e^{s(C_u,S_u)} / (e^{s(C_u,S_u)} + sum_{u'} e^{s(C_u,S_u')} + sum_{u'} e^{s(S_u,C_u')})``
+    where u' runs over the rows of other users. The paper prints S_u' in the numerator; the positive
+    pair must be of one user. Identical vectors everywhere give ln(2B - 1).
+
+    Args:
+        cf, semantic: (B, d) one vector per row and view.
+        user: (B,) rows of the same user are not each other's negatives.
+        temperature: tau > 0.
+
+    Returns:
+        Scalar mean over the rows; 0 for an empty batch.
+    """
+    if not len(cf):
+        return cf.sum()
+    cf, semantic = F.normalize(cf, dim=-1), F.normalize(semantic, dim=-1)
+    similarity = cf @ semantic.T / temperature  # (B, B), rows C_u, columns S_u'
+    same_user = user[:, None] == user[None, :]
+    positive = similarity.diagonal()[:, None]  # (B, 1)
+    negatives = torch.cat([similarity, similarity.T], dim=1)  # (B, 2B)
+    negatives = negatives.masked_fill(torch.cat([same_user, same_user], dim=1), -torch.inf)
+    return (torch.cat([positive, negatives], dim=1).logsumexp(dim=1) - positive.squeeze(1)).mean()
+
+
+def bpr(positive: Tensor, negatives: Tensor) -> Tensor:
+    """Mean of -log sigma(s_pos - s_neg): positive (B,), negatives (B, n)."""
+    return F.softplus(negatives - positive[:, None]).mean()

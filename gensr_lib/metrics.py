@@ -1,0 +1,107 @@
+"""Ranking metrics for one positive among C candidates. Ties count half, a constant scorer is at chance.
+
+Per user first, mean second: a user with many test rows counts once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+CUTOFFS = (5, 10)
+METRICS = tuple(f"{name}@{k}" for name in ("R", "N") for k in CUTOFFS)  # R@5 R@10 N@5 N@10
+
+
+def ranks(scores: Tensor, positive: int | Tensor = 0) -> Tensor:
+    """Rank of the positive: 1 + candidates that score better + half of those that tie.
+
+    Args:
+        scores: (B, C), higher is better.
+        positive: column of the positive, one for all rows or (B,).
+
+    Returns:
+        (B,) float64 ranks, in steps of one half.
+
+    Raises:
+        ValueError: a score is NaN (comparisons with NaN are all false: it would get rank 1).
+
+    Two better, one tie: 1 + 2 + 1/2.
+
+    >>> ranks(torch.tensor([[0.5, 0.9, 0.7, 0.5, 0.1]]))
+    tensor([3.5000], dtype=torch.float64)
+
+    A constant scorer over 100 candidates is in the middle: 1 + 99/2.
+
+    >>> ranks(torch.zeros(1, 100)).item() == 1 + 99 / 2
+    True
+    """
+    if torch.isnan(scores).any():
+        row = int(torch.isnan(scores).any(dim=1).nonzero()[0])
+        raise ValueError(f"row {row} has a NaN score; the model diverged or an input is not finite.")
+    column = torch.as_tensor(positive, device=scores.device).expand(len(scores)).unsqueeze(1)
+    own = scores.gather(1, column)
+    better = (scores > own).sum(dim=1)
+    ties = (scores == own).sum(dim=1) - 1
+    return 1 + better.double() + ties.double() / 2
+
+
+def recall_at_k(rank: np.ndarray, k: int) -> np.ndarray:
+    """1 where the positive is among the first k, else 0 (one relevant item: recall = hit rate).
+
+    >>> recall_at_k(np.array([1, 5, 6]), k=5)
+    array([1., 1., 0.])
+    """
+    return (np.asarray(rank) <= k).astype(float)
+
+
+def ndcg_at_k(rank: np.ndarray, k: int) -> np.ndarray:
+    """1 / log2(rank + 1) where the positive is among the first k, else 0; the ideal DCG is 1.
+
+    >>> import math
+    >>> ndcg_at_k(np.array([1, 2, 5, 6]), k=5).tolist() == [1, 1 / math.log2(3), 1 / math.log2(6), 0]
+    True
+    """
+    rank = np.asarray(rank, dtype=float)
+    return np.where(rank <= k, 1 / np.log2(rank + 1), 0.0)
+
+
+def metric_columns(rank: np.ndarray) -> dict[str, np.ndarray]:
+    """Every metric of `METRICS` for each row."""
+    functions = {"R": recall_at_k, "N": ndcg_at_k}
+    return {name: functions[name[0]](rank, int(name[2:])) for name in METRICS}
+
+
+def summarise(table: pd.DataFrame) -> dict[str, float]:
+    """Mean over users of each user's mean: ``table`` has columns ``user`` and ``rank``.
+
+    User 0 has ranks 1 and 6 (R@5 = 1/2), user 1 has rank 2 (R@5 = 1): the mean is 3/4.
+
+    >>> summarise(pd.DataFrame({"user": [0, 0, 1], "rank": [1, 6, 2]}))["R@5"] == (1 / 2 + 1) / 2
+    True
+    """
+    rows = pd.DataFrame({"user": table["user"].to_numpy(), **metric_columns(table["rank"].to_numpy())})
+    means = rows.groupby("user").mean().mean()
+    result = {name: float(means[name]) for name in METRICS}
+    check_consistency(result)
+    return result
+
+
+def check_consistency(values: dict[str, float], tolerance: float = 1e-9) -> None:
+    """Inequalities that hold for one positive per list; four printed rows of the paper break them.
+
+    ``R@5 / log2(6) <= N@5 <= R@5`` and ``(R@10 - R@5) / log2(11) <= N@10 - N@5 <= (R@10 - R@5) / log2(6.5)``:
+    a hit between 6 and 10 is discounted by at least 1/log2(11) and, with half ranks from 5.5 on, at
+    most 1/log2(6.5).
+
+    Raises:
+        ValueError: the values cannot come from ranks with one positive.
+    """
+    hits, more = values["R@5"], values["R@10"] - values["R@5"]
+    gain = values["N@10"] - values["N@5"]
+    low, high = 1 / np.log2(11), 1 / np.log2(6.5)
+    first = hits / np.log2(6) - tolerance <= values["N@5"] <= hits + tolerance
+    second = low * more - tolerance <= gain <= high * more + tolerance
+    if not (first and second):
+        raise ValueError(f"impossible with one positive per list: {values}")

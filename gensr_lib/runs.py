@@ -1,0 +1,248 @@
+"""Where results live: ``runs/<dataset>/<profile>/<model>/seed-<n>/``, with provenance and resume.
+
+A run whose configuration hash is already there is loaded, not repeated; one that was killed goes on
+where it was; one of another configuration is moved aside, never overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from .backbone import Backbone, load_backbone
+from .config import ModelSettings, Profile, TrainingConfig, digest, load_profile
+from .data.dataset import Dataset
+from .data.loading import load_dataset
+from .evaluation import Evaluation, evaluate
+from .files import project_root, write_atomically
+from .models import RankingModel, build_model, model_class
+from .models.gensr import PROMPTS
+from .training import make_accelerator, train
+
+RESULT, RANKS, HISTORY = "metrics.json", "ranks.parquet", "history.parquet"
+PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "tokenizers")
+NOT_SCIENCE = ("book", "cli", "plots", "__main__")  # modules that cannot change a number
+
+
+@dataclass
+class Run:
+    """One finished run: the trained model and what it did on the test set.
+
+    Attributes:
+        folder: where it lives.
+        model: best weights, eval mode.
+        evaluation: test ranks per user.
+        history: one row per epoch; empty for models that are not trained.
+        record: configuration, data hash, versions, hardware, seconds, peak memory, metrics.
+        loaded: whether it was found on disk instead of trained now.
+    """
+
+    folder: Path
+    model: RankingModel
+    evaluation: Evaluation
+    history: pd.DataFrame
+    record: dict[str, Any]
+    loaded: bool
+
+
+@dataclass
+class Workspace:
+    """One data set, profile and seed: everything a chapter needs, made when first asked for.
+
+    Args:
+        dataset_name: as for `load_dataset`.
+        profile_name: as for `load_profile`.
+        seed: of data, weights and training.
+    """
+
+    dataset_name: str = "pocket"
+    profile_name: str = "pocket"
+    seed: int = 0
+    _runs: dict[str, Run] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The profile, validated."""
+        return load_profile(self.profile_name)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, loaded once."""
+        return load_dataset(self.dataset_name, self.profile, self.seed)
+
+    @cached_property
+    def folder(self) -> Path:
+        """``runs/<dataset>/<profile>``."""
+        return project_root() / "runs" / Path(self.dataset_name).name / self.profile_name
+
+    @property
+    def figures(self) -> Path:
+        """``figures/`` for the default run (the committed ones), a folder of the run for any other."""
+        default = (self.dataset_name, self.profile_name, self.seed) == ("pocket", "pocket", 0)
+        return project_root() / "figures" if default else self.folder / "figures"
+
+    def settings(self, model: str, **options: Any) -> ModelSettings:
+        """The profile's settings of a model with some options changed; `TrainingConfig` fields are recognised.
+
+        Raises:
+            ConfigError: an option that neither the model nor the training has, or a value out of range.
+        """
+        settings = self.profile.settings(model)
+        of_training = {k: v for k, v in options.items() if k in TrainingConfig.model_fields}
+        of_model = {k: v for k, v in options.items() if k not in of_training}
+        changed = ModelSettings(model={**settings.model, **of_model}, training=settings.training.replace(**of_training))
+        model_class(model).Config.parse(changed.model, where=f"model {model}")
+        return changed
+
+    def backbone(self) -> Backbone:
+        """A fresh backbone of the profile; the pocket tokenizer is trained on the catalogue and the prompts."""
+        dataset, prompts = self.dataset, list(PROMPTS.values()) * 1000  # often enough to be whole tokens
+        seen = dataset.query_texts[dataset.query[dataset.rows_before_cut() & dataset.is_search]]
+        texts = [*dataset.item_text[1:], *dataset.items["categories"], *sorted(set(seen)), *prompts]
+        return load_backbone(self.profile.backbone, texts, self.seed)
+
+    def artefacts(self, model: str) -> dict[str, Any]:
+        """What a model needs beside the data set: GenSR's backbone and the frozen LightGCN table."""
+        makers = {"backbone": self.backbone, "cf_table": lambda: self.fit("lightgcn").model.item_vectors()}
+        return {need: makers[need]() for need in model_class(model).needs}
+
+    def fit(self, model: str, variant: str | None = None, **options: Any) -> Run:
+        """Train and test a model, or load the run if it is already there.
+
+        Args:
+            model: as in `available_models`.
+            variant: name of the folder if it is not the model's plain run (an ablation, say).
+            options: changes to the profile's settings, e.g. ``tau=0.1`` or ``epochs=2``.
+
+        Raises:
+            ConfigError: unknown model or option.
+        """
+        settings, name = self.settings(model, **options), variant or model
+        config = model_class(model).Config.parse(settings.model)
+        needs = {"backbone": self.profile.backbone} if "backbone" in model_class(model).needs else {}
+        if "cf_table" in model_class(model).needs:
+            needs["cf_table"] = self.fit("lightgcn").record["hash"]
+        key = digest(model, config, settings.training, needs, self.dataset.hash, self.seed, code_hash())
+        if name in self._runs and self._runs[name].record["hash"] == key:
+            return self._runs[name]
+        folder = self.folder / name / f"seed-{self.seed}"
+        _make_way(folder, key)
+        if (folder / RESULT).exists():
+            run = load_run(folder, model, self.dataset)
+        else:
+            run = self._train(folder, model, settings, key)
+        self._runs[name] = run
+        return run
+
+    def record(self, chapter: str, results: dict[str, Any]) -> Path:
+        """Write what a chapter found, with its provenance, to ``chapters/<chapter>.json`` of the run's folder."""
+        path = self.folder / "chapters" / f"{chapter}.json"
+        content = {"chapter": chapter, "results": results, "provenance": provenance(self.dataset, self.seed)}
+        return write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2, default=str) + "\n"))
+
+    def _train(self, folder: Path, name: str, settings: ModelSettings, key: str) -> Run:
+        started = time.perf_counter()
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {"hash": key, "model": name, **settings.model_dump(mode="json")}
+        write_atomically(folder / "config.json", lambda p: p.write_text(json.dumps(description, indent=2)))
+        torch.manual_seed(self.seed)  # the initial weights
+        model = build_model(name, self.dataset, settings, **self.artefacts(name))
+        torch.manual_seed(self.seed)
+        accelerator = make_accelerator()
+        model.to(accelerator.device)
+        run = train(model, self.dataset, settings.training, seed=self.seed, folder=folder / "checkpoint",
+                    accelerator=accelerator)  # fmt: skip
+        tested = evaluate(model, self.dataset, batch_size=settings.training.eval_batch_size, accelerator=accelerator)
+        record = {**description, "metrics": tested.metrics, "best_epoch": run.best_epoch,
+                  "seconds": {"train": run.seconds, "test": tested.seconds, "all": time.perf_counter() - started},
+                  "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, self.seed)}  # fmt: skip
+        if accelerator.is_main_process:
+            save_run(folder, model, tested, run.history, record)
+        return Run(folder, model, tested, run.history, record, loaded=False)
+
+
+def save_run(folder: Path, model: RankingModel, tested: Evaluation, history: pd.DataFrame, record: dict) -> None:
+    """Write model, ranks, history and, last, the record that makes the run count as finished."""
+    if model.name != "oracle":  # the oracle is the simulation itself
+        model.save_pretrained(folder / "model")
+    write_atomically(folder / RANKS, lambda p: tested.table.to_parquet(p, index=False))
+    write_atomically(folder / HISTORY, lambda p: history.to_parquet(p, index=False))
+    write_atomically(folder / RESULT, lambda p: p.write_text(json.dumps(record, indent=2, default=str) + "\n"))
+
+
+def load_run(folder: Path, name: str, dataset: Dataset) -> Run:
+    """A finished run from disk."""
+    cls = model_class(name)
+    has_files = (folder / "model").exists()
+    model = cls.from_pretrained(folder / "model") if has_files else cls.from_dataset(dataset, cls.Config())
+    record = json.loads((folder / RESULT).read_text())
+    tested = Evaluation(name, "test", pd.read_parquet(folder / RANKS), record["seconds"]["test"])
+    return Run(folder, model.eval(), tested, pd.read_parquet(folder / HISTORY), record, loaded=True)
+
+
+def _make_way(folder: Path, key: str) -> None:
+    """Move a run of another configuration aside, under its own hash."""
+    config = folder / "config.json"
+    if config.exists() and (other := json.loads(config.read_text())["hash"]) != key:
+        aside = folder.with_name(f"{folder.name}.{other}")
+        if not aside.exists():
+            os.replace(folder, aside)
+        else:  # the same older run was moved aside before
+            os.replace(folder, folder.with_name(f"{folder.name}.{other}.{time.time_ns()}"))
+
+
+def code_hash() -> str:
+    """SHA-256 of the library's source files that can change a number."""
+    sha, root = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if not path.stem.startswith(NOT_SCIENCE):
+            sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
+    """Which data, code, versions and machine a result comes from."""
+    cuda = torch.cuda.is_available()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    return {
+        "dataset": dataset.name, "dataset_hash": dataset.hash, "dataset_config": dataset.config.model_dump(mode="json"),
+        "seed": seed, "code_hash": code_hash(), "git_commit": _git_commit(),
+        "python": platform.python_version(), "versions": {p: metadata.version(p) for p in PACKAGES},
+        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "machine": platform.machine(), "peak_memory_mb": round(peak / (1024 if sys.platform == "darwin" else 1)),
+        "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def result_table(runs: dict[str, Run]) -> pd.DataFrame:
+    """R@5, R@10, N@5, N@10 of several runs for both tasks: one row per run, columns (task, metric)."""
+    rows = {
+        name: {
+            (task, metric): value for task, values in run.evaluation.metrics.items() for metric, value in values.items()
+        }
+        for name, run in runs.items()
+    }
+    return pd.DataFrame(rows).T.rename_axis("system")
