@@ -84,7 +84,8 @@ def pocket_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
     """A lower-casing byte-pair tokenizer with T5's special tokens; "Yes" and "No" are one token each."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    punctuation = pre_tokenizers.Punctuation("isolated")  # "tea." and "tea" share a token
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), punctuation])
     tokenizer.decoder = decoders.Metaspace()
     slots = [AddedToken(f"<extra_id_{i}>", lstrip=True, rstrip=True) for i in range(N_SENTINELS)]
     special = ["<pad>", "</s>", "<unk>", *slots]

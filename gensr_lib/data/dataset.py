@@ -16,7 +16,22 @@ from ..config import DataConfig
 from ..errors import DataError, unknown
 from .batches import Batch, Ragged, merge_order
 from .negatives import NegativeSampler, checksum, stored_negatives
-from .schema import BEHAVIOR, BEHAVIORS, ITEM, QUERY, REC, SESSION, SRC, TEXT, TIME, TITLE, USER, Tables, validate
+from .schema import (
+    BEHAVIOR,
+    BEHAVIORS,
+    CATEGORIES,
+    ITEM,
+    QUERY,
+    REC,
+    SESSION,
+    SRC,
+    TEXT,
+    TIME,
+    TITLE,
+    USER,
+    Tables,
+    validate,
+)
 from .split import SPLITS, TEST, TRAIN, VALID, k_core, leave_one_out
 
 UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
@@ -127,10 +142,18 @@ class Dataset:
 
     @cached_property
     def item_text(self) -> list[str]:
-        """Text of each item by index: title, else text, else its category; '' for the padding."""
-        best = self.items[TITLE].where(self.items[TITLE] != "", self.items[TEXT])
-        best = best.where(best != "", self.items["categories"])
-        return ["", *best]
+        """Description of each item by index: title and text, else its category; '' for the padding.
+
+        A text that begins with the title stands alone: nothing is said twice.
+        """
+        rows = zip(self.items[TITLE], self.items[TEXT], self.items[CATEGORIES], strict=True)
+        return ["", *(((text if text.startswith(title) else f"{title}. {text}".strip(" .")) or path)
+                      for title, text, path in rows)]  # fmt: skip
+
+    @cached_property
+    def item_title(self) -> list[str]:
+        """A short name of each item by index, for people: title, else description; '' for the padding."""
+        return [title or text for title, text in zip(["", *self.items[TITLE]], self.item_text, strict=True)]
 
     def training_edges(self) -> tuple[np.ndarray, np.ndarray]:
         """(user, item) of every recommendation click of the training part: what LightGCN may see."""

@@ -77,8 +77,6 @@ FIRST_NOUN, FIRST_OCCASION = LABEL + 1, LABEL + 1 + N_NOUNS
 NO_WORD = FIRST_OCCASION + N_OCCASIONS  # also the number of words of a topic
 SLOTS = ("colour", "material", "label", "noun", "occasion", "occasion")
 
-_PHRASES = ("Made for {} and {}.", "A good choice for {} and {}.", "Goes well with {} and {}.", "Chosen for {} and {}.")
-
 
 def topic(k: int) -> tuple[str, list[str]]:
     """The category path and the 59 words of topic ``k``.
@@ -123,15 +121,15 @@ def word_sets(words: np.ndarray) -> np.ndarray:
 def item_texts(table: np.ndarray, topics: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Title, category path and text of items: ``topics`` (I,), ``words`` (I, 6) to strings (I,) each.
 
-    The title is 'Colour Material Label Noun', the text adds a phrase with the two occasions.
+    The title is 'Colour Material Label Noun', the text adds 'for occasion and occasion'. No other words:
+    they would fill the first tokens of a text, which is all that a model reads, and tell nothing.
     """
     capital = np.vectorize(_title, otypes=[object])(table)  # (K, 60)
     named = capital[topics[:, None], words[:, :4]]  # (I, 4)
     titles = named[:, 0] + " " + named[:, 1] + " " + named[:, 2] + " " + named[:, 3]
     paths = np.array([topic(k)[0] for k in range(len(table))], dtype=object)[topics]
-    before, between, after = np.array([p.split("{}") for p in _PHRASES], dtype=object)[words[:, 3] % len(_PHRASES)].T
     occasions = table[topics[:, None], words[:, 4:]]  # (I, 2)
-    return titles, paths, titles + ". " + before + occasions[:, 0] + between + occasions[:, 1] + after
+    return titles, paths, titles + " for " + occasions[:, 0] + " and " + occasions[:, 1]
 
 
 def names(letter: str, numbers: np.ndarray, n: int) -> np.ndarray:

@@ -81,8 +81,8 @@ def validate(tables: Tables, source: str) -> Tables:
     """Check both tables, bring them to their types, sort the events and drop exact duplicates.
 
     Events come out ordered by (user, time, behavior), which is what the split relies on; the order
-    of equal times is that of the input. Validating twice changes nothing. A duplicate is the same user, item, time, behavior and
-    query. Items without a row in ``items`` get one with empty texts.
+    of equal times is that of the input. Validating twice changes nothing. A duplicate is the
+    same user, item, time, behavior and query. Items without a row in ``items`` get one with empty texts.
 
     Raises:
         DataError: a missing column, an empty id, a time that is no finite integer, an unknown
@@ -90,7 +90,7 @@ def validate(tables: Tables, source: str) -> Tables:
     """
     events = _checked_events(tables.interactions, source)
     items = _checked_items(tables.items, source)
-    unlisted = pd.Index(events[ITEM].unique()).difference(pd.Index(items[ITEM]))  # sorted; hashed, so quick
+    unlisted = pd.Index(events[ITEM].unique()).difference(items[ITEM])  # sorted; by hashes, so quick
     if len(unlisted):
         blank = pd.DataFrame({ITEM: unlisted, TITLE: "", CATEGORIES: "", TEXT: ""})
         items = pd.concat([items, blank], ignore_index=True)

@@ -30,12 +30,11 @@ from .layers import HistoryEncoder, SoftFilter, masked_mean
 # candidate; the query comes last, so that its length moves nothing.
 PROMPTS = {
     REC: (
-        "Recommendation: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> "
-        "Will the user click? Yes or No"
+        "Recommendation: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> click Yes or No"
     ),
     SRC: (
-        "Search: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> "
-        "Will the user click? Yes or No for the query"
+        "Search: user history <extra_id_0> and <extra_id_1> "
+        "item <extra_id_2> and <extra_id_3> click Yes or No for the query"
     ),
 }
 SLOTS = ("user_cf", "user_semantic", "item_cf", "item_semantic")

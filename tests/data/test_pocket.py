@@ -115,8 +115,8 @@ def test_titles_and_paths_read_as_english(small):
     label = first.categories.split(" > ")[-1]
     assert f" {label} " in first.title
     assert len(first.title.split()) == 4
-    assert first.text.startswith(first.title + ". ")
-    assert first.text.endswith(".")
+    assert first.text.startswith(first.title + " for ")
+    assert len(first.text.split()) == 8
 
 
 @pytest.mark.parametrize("world", ["small", "tiny"])

@@ -114,6 +114,13 @@ def test_semantic_item_is_the_mean_of_its_token_embeddings():
     assert torch.allclose(model.semantic_items(torch.tensor([[7, 3]]))[0, 0], expected, atol=1e-6)
 
 
+def test_an_item_without_text_is_a_zero_vector_and_gets_a_score():
+    model, made = gensr(), batch("rec")
+    model.item_tokens[made.cand[0, 1]] = model.tokenizer.pad_token_id
+    assert (model.semantic_items(made.cand[:1, 1:2]) == 0).all()
+    assert torch.isfinite(model.score(made)).all()
+
+
 # --- eq. 7 ------------------------------------------------------------------------------------
 
 

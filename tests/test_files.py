@@ -1,0 +1,42 @@
+"""Atomic writes, the project's root, and when progress bars are silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from gensr_lib.files import project_root, write_atomically
+from gensr_lib.progress import bar
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path):
+    path = tmp_path / "deep" / "result.json"
+    write_atomically(path, lambda part: part.write_text("old"))
+
+    def fails(part):
+        part.write_text("half")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        write_atomically(path, fails)
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["result.json"]
+
+
+def test_root_is_found_from_inside_or_named(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert project_root() == tmp_path.resolve()
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path / "elsewhere"))
+    assert project_root() == (tmp_path / "elsewhere").resolve()
+
+
+@pytest.mark.parametrize("variable", ["CI", "GENSR_QUIET"])
+def test_bars_are_silent_where_nobody_watches(variable, monkeypatch, capsys):
+    for name in ("CI", "GENSR_QUIET"):
+        monkeypatch.delenv(name, raising=False)
+    assert list(bar(range(3), mininterval=0)) == [0, 1, 2]
+    assert capsys.readouterr().err
+    monkeypatch.setenv(variable, "1")
+    assert list(bar(range(3), mininterval=0)) == [0, 1, 2]
+    assert not capsys.readouterr().err
