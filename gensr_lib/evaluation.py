@@ -65,14 +65,18 @@ def evaluate(
         accelerator: with several processes, each ranks its share and all get the whole result.
 
     Raises:
-        ValueError: the model gives a NaN score.
+        ValueError: the model gives a NaN score, or the split has no row for any of its tasks.
     """
     started, was_training = time.perf_counter(), model.training
     share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[split][t])]
+    if not tasks:
+        raise ValueError(f"{dataset.name}: no {split} row for {model.name}, which serves {sorted(model.tasks)}.")
     model.eval()
-    own = [part for task in tasks for part in _rank_task(model, dataset, split, task, batch_size, share, accelerator)]
-    model.train(was_training)
+    try:
+        own = [p for task in tasks for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator)]
+    finally:
+        model.train(was_training)
     parts = gather_object(own) if share[1] > 1 else own
     table = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
     table["order"] = table["task"].map(BEHAVIORS.index)
@@ -80,7 +84,7 @@ def evaluate(
     return Evaluation(model.name, split, table, time.perf_counter() - started)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what a model keeps (a graph, say) must still serve training afterwards
 def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> list[dict]:
     """Ranks of this process's share of one task, as columns per batch."""
     device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))

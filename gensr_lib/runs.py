@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -22,18 +23,21 @@ from typing import Any
 
 import pandas as pd
 import torch
+from accelerate import Accelerator
 
 from .backbone import Backbone, load_backbone
 from .config import ModelSettings, Profile, TrainingConfig, digest, load_profile
 from .data.dataset import Dataset
 from .data.loading import load_dataset
+from .errors import unknown
 from .evaluation import Evaluation, evaluate
 from .files import project_root, write_atomically
 from .models import RankingModel, build_model, model_class
 from .models.gensr import PROMPTS
-from .training import make_accelerator, train
+from .training import make_accelerator, readable, train
 
 RESULT, RANKS, HISTORY = "metrics.json", "ranks.parquet", "history.parquet"
+ORACLE = "oracle"
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "tokenizers")
 NOT_SCIENCE = ("book", "cli", "plots", "__main__")  # modules that cannot change a number
 
@@ -87,7 +91,7 @@ class Workspace:
     @cached_property
     def folder(self) -> Path:
         """``runs/<dataset>/<profile>``."""
-        return project_root() / "runs" / Path(self.dataset_name).name / self.profile_name
+        return project_root() / "runs" / Path(self.dataset_name).resolve().name / self.profile_name
 
     @property
     def figures(self) -> Path:
@@ -101,11 +105,15 @@ class Workspace:
         Raises:
             ConfigError: an option that neither the model nor the training has, or a value out of range.
         """
-        settings = self.profile.settings(model)
+        cls, settings = model_class(model), self.profile.settings(model)
+        known = [*cls.Config.model_fields, *TrainingConfig.model_fields]
+        for name in options:
+            if name not in known:
+                raise unknown(f"option of {model}", name, known)
         of_training = {k: v for k, v in options.items() if k in TrainingConfig.model_fields}
         of_model = {k: v for k, v in options.items() if k not in of_training}
         changed = ModelSettings(model={**settings.model, **of_model}, training=settings.training.replace(**of_training))
-        model_class(model).Config.parse(changed.model, where=f"model {model}")
+        cls.Config.parse(changed.model, where=f"model {model}")
         return changed
 
     def backbone(self) -> Backbone:
@@ -139,12 +147,14 @@ class Workspace:
         key = digest(model, config, settings.training, needs, self.dataset.hash, self.seed, code_hash())
         if name in self._runs and self._runs[name].record["hash"] == key:
             return self._runs[name]
-        folder = self.folder / name / f"seed-{self.seed}"
-        _make_way(folder, key)
+        folder, accelerator = self.folder / name / f"seed-{self.seed}", make_accelerator()
+        if accelerator.is_main_process:
+            _make_way(folder, key)
+        accelerator.wait_for_everyone()
         if (folder / RESULT).exists():
             run = load_run(folder, model, self.dataset)
         else:
-            run = self._train(folder, model, settings, key)
+            run = self._train(folder, model, settings, key, accelerator)
         self._runs[name] = run
         return run
 
@@ -152,17 +162,15 @@ class Workspace:
         """Write what a chapter found, with its provenance, to ``chapters/<chapter>.json`` of the run's folder."""
         path = self.folder / "chapters" / f"{chapter}.json"
         content = {"chapter": chapter, "results": results, "provenance": provenance(self.dataset, self.seed)}
-        return write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2, default=str) + "\n"))
+        return write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2, default=_plain) + "\n"))
 
-    def _train(self, folder: Path, name: str, settings: ModelSettings, key: str) -> Run:
+    def _train(self, folder: Path, name: str, settings: ModelSettings, key: str, accelerator: Accelerator) -> Run:
         started = time.perf_counter()
-        folder.mkdir(parents=True, exist_ok=True)
         description = {"hash": key, "model": name, **settings.model_dump(mode="json")}
-        write_atomically(folder / "config.json", lambda p: p.write_text(json.dumps(description, indent=2)))
+        if accelerator.is_main_process:
+            write_atomically(folder / "config.json", lambda p: p.write_text(json.dumps(description, indent=2)))
         torch.manual_seed(self.seed)  # the initial weights
         model = build_model(name, self.dataset, settings, **self.artefacts(name))
-        torch.manual_seed(self.seed)
-        accelerator = make_accelerator()
         model.to(accelerator.device)
         run = train(model, self.dataset, settings.training, seed=self.seed, folder=folder / "checkpoint",
                     accelerator=accelerator)  # fmt: skip
@@ -170,39 +178,53 @@ class Workspace:
         record = {**description, "metrics": tested.metrics, "best_epoch": run.best_epoch,
                   "seconds": {"train": run.seconds, "test": tested.seconds, "all": time.perf_counter() - started},
                   "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, self.seed)}  # fmt: skip
+        model.cpu()  # as a run that is loaded
         if accelerator.is_main_process:
             save_run(folder, model, tested, run.history, record)
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # of no use to a finished run
+        accelerator.wait_for_everyone()
         return Run(folder, model, tested, run.history, record, loaded=False)
 
 
 def save_run(folder: Path, model: RankingModel, tested: Evaluation, history: pd.DataFrame, record: dict) -> None:
     """Write model, ranks, history and, last, the record that makes the run count as finished."""
-    if model.name != "oracle":  # the oracle is the simulation itself
+    if model.name != ORACLE:  # the oracle is the simulation itself
         model.save_pretrained(folder / "model")
     write_atomically(folder / RANKS, lambda p: tested.table.to_parquet(p, index=False))
     write_atomically(folder / HISTORY, lambda p: history.to_parquet(p, index=False))
-    write_atomically(folder / RESULT, lambda p: p.write_text(json.dumps(record, indent=2, default=str) + "\n"))
+    write_atomically(folder / RESULT, lambda p: p.write_text(json.dumps(record, indent=2, default=_plain) + "\n"))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: numpy scalars as numbers, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def load_run(folder: Path, name: str, dataset: Dataset) -> Run:
-    """A finished run from disk."""
+    """A finished run from disk.
+
+    Raises:
+        ConfigError: a file of the run is missing, damaged or of another configuration.
+    """
     cls = model_class(name)
-    has_files = (folder / "model").exists()
-    model = cls.from_pretrained(folder / "model") if has_files else cls.from_dataset(dataset, cls.Config())
-    record = json.loads((folder / RESULT).read_text())
-    tested = Evaluation(name, "test", pd.read_parquet(folder / RANKS), record["seconds"]["test"])
-    return Run(folder, model.eval(), tested, pd.read_parquet(folder / HISTORY), record, loaded=True)
+    model = cls.from_dataset(dataset, cls.Config()) if name == ORACLE else cls.from_pretrained(folder / "model")
+    record = readable(folder / RESULT, lambda p: json.loads(p.read_text()))
+    table, history = (readable(folder / part, pd.read_parquet) for part in (RANKS, HISTORY))
+    tested = Evaluation(name, "test", table, record["seconds"]["test"])
+    return Run(folder, model.eval(), tested, history, record, loaded=True)
 
 
 def _make_way(folder: Path, key: str) -> None:
-    """Move a run of another configuration aside, under its own hash."""
-    config = folder / "config.json"
-    if config.exists() and (other := json.loads(config.read_text())["hash"]) != key:
+    """Move a run of another configuration aside, under its own hash; bring an earlier one of this hash back."""
+    config, earlier = folder / "config.json", folder.with_name(f"{folder.name}.{key}")
+    if config.exists() and (other := readable(config, lambda p: json.loads(p.read_text())["hash"])) != key:
         aside = folder.with_name(f"{folder.name}.{other}")
         if not aside.exists():
             os.replace(folder, aside)
         else:  # the same older run was moved aside before
             os.replace(folder, folder.with_name(f"{folder.name}.{other}.{time.time_ns()}"))
+    if earlier.exists() and not folder.exists():
+        os.replace(earlier, folder)
 
 
 def code_hash() -> str:
@@ -217,13 +239,13 @@ def code_hash() -> str:
 def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
     """Which data, code, versions and machine a result comes from."""
     cuda = torch.cuda.is_available()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "dataset": dataset.name, "dataset_hash": dataset.hash, "dataset_config": dataset.config.model_dump(mode="json"),
         "seed": seed, "code_hash": code_hash(), "git_commit": _git_commit(),
         "python": platform.python_version(), "versions": {p: metadata.version(p) for p in PACKAGES},
         "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
-        "machine": platform.machine(), "peak_memory_mb": round(peak / (1024 if sys.platform == "darwin" else 1)),
+        "machine": platform.machine(), "peak_memory_mb": round(peak),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,7 @@ from .data.split import TRAIN, VALID
 from .errors import ConfigError
 from .evaluation import evaluate
 from .files import write_atomically
-from .models.base import RankingModel, unshared
+from .models.base import RankingModel, load_weights, unshared
 from .progress import bar
 
 POINTER = "checkpoint.json"  # names the files of the last whole checkpoint; written last, by rename
@@ -61,6 +63,7 @@ class _Progress:
     best_epoch: int = 0
     best_value: float = -math.inf
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # steps that had the term: a short task may miss some
     epochs: list[dict] = field(default_factory=list)
 
 
@@ -90,7 +93,8 @@ def train(
         folder: for checkpoints; a run found there is taken up, None keeps nothing on disk.
 
     Raises:
-        ConfigError: the checkpoint in ``folder`` belongs to another configuration.
+        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged, or
+            the data set has no training row for any task of the model.
         ValueError: the loss is not finite.
     """
     if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
@@ -122,6 +126,10 @@ class _Loop:
         self.model, self.dataset, self.training, self.seed = model, dataset, training, seed
         self.accelerator, self.folder = accelerator, folder
         self.tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[TRAIN][t])]
+        if not self.tasks:
+            raise ConfigError(
+                f"{dataset.name} has no training row for {model.name}, which serves {sorted(model.tasks)}."
+            )
         self.sizes, self.steps = _step_sizes({t: len(dataset.rows[TRAIN][t]) for t in self.tasks}, training)
         self.hash = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
         weights = [p for p in model.parameters() if p.requires_grad]
@@ -144,8 +152,10 @@ class _Loop:
         return TrainingRun(self.model.eval(), history, self.state.best_epoch, time.perf_counter() - started, resumed_at)
 
     def _exhausted(self) -> bool:
+        """Whether patience is over; asked between epochs, and only of epochs that were validated."""
         epochs = len(self.state.epochs)
-        return self.state.step % self.steps == 0 and epochs - self.state.best_epoch >= self.training.patience
+        validated = self.state.step % self.steps == 0 and epochs % self.training.eval_every == 0
+        return validated and epochs - self.state.best_epoch >= self.training.patience
 
     def _epoch(self, epoch: int, progress) -> None:
         started = time.perf_counter()
@@ -156,6 +166,7 @@ class _Loop:
             terms = self._step([batch for batch in batches if len(batch)])
             for name, value in terms.items():
                 self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+                self.state.counts[name] = self.state.counts.get(name, 0) + 1
             self.state.step += 1
             progress.update()
             progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
@@ -198,13 +209,14 @@ class _Loop:
         order, negatives = plan
         size = self.sizes[task]
         index = order[step * size : (step + 1) * size]
-        index = index[self.accelerator.process_index :: self.accelerator.num_processes]
+        own = index[self.accelerator.process_index :: self.accelerator.num_processes]
+        index = own if len(own) else index[:1]  # more processes than rows: every process must take the step
         positive = self.dataset.item[self.dataset.rows[TRAIN][task].event[index]]
         return self.dataset.batch(TRAIN, task, index, np.concatenate([positive[:, None], negatives[index]], axis=1))
 
     def _close_epoch(self, epoch: int, seconds: float) -> None:
         """Validate, remember the best weights, write a line of history."""
-        row = {"epoch": epoch + 1, **{name: s / self.steps for name, s in self.state.sums.items()}}
+        row = {"epoch": epoch + 1, **{name: s / self.state.counts[name] for name, s in self.state.sums.items()}}
         last = epoch + 1 == self.training.epochs
         value = self.state.best_value
         if not any(len(self.dataset.rows[VALID][t]) for t in self.tasks):
@@ -218,7 +230,7 @@ class _Loop:
             self.state.best_value, self.state.best_epoch = value, epoch + 1
             self.best = {k: v.clone() for k, v in unshared(self.model.state_dict()).items()}
         self.state.epochs.append({**row, "seconds": seconds})
-        self.state.sums = {}
+        self.state.sums, self.state.counts = {}, {}
 
     # --- checkpoints -------------------------------------------------------------------------
 
@@ -234,23 +246,35 @@ class _Loop:
         pointer = {"hash": self.hash, "files": names, "state": vars(self.state)}
         write_atomically(self.folder / POINTER, lambda p: p.write_text(json.dumps(pointer)))
         for path in self.folder.iterdir():
-            if path.name.split("-")[0] in names and path.name not in names.values():
+            part = path.name.removeprefix(".").split("-")[0]  # a dot: half written when a run was killed
+            if part in names and path.name not in names.values():
                 path.unlink()
 
     def _resume(self) -> None:
+        """Take up the run of the last whole checkpoint, if there is one."""
         if self.folder is None or not (self.folder / POINTER).exists():
             return
-        pointer = json.loads((self.folder / POINTER).read_text())
+        pointer = readable(self.folder / POINTER, lambda p: json.loads(p.read_text()))
         if pointer["hash"] != self.hash:
             raise ConfigError(
                 f"{self.folder}: the checkpoint here was made with another configuration, data set or seed; "
                 f"delete the folder, or run with the configuration it was made with."
             )
         files = {part: self.folder / name for part, name in pointer["files"].items()}
-        self.model.load_state_dict(load_file(files["weights"]), strict=False)
-        self.best = load_file(files["best"])
-        self.optimizer.load_state_dict(torch.load(files["optimizer"], weights_only=True))
+        readable(files["weights"], lambda p: load_weights(self.model, p))
+        self.best = readable(files["best"], load_file)
+        self.optimizer.load_state_dict(readable(files["optimizer"], lambda p: torch.load(p, weights_only=True)))
         self.state = _Progress(**pointer["state"])
+
+
+def readable(path: Path, read: Callable[[Path], Any]) -> Any:
+    """What ``read`` gives, or a `ConfigError` that names the file of a run that cannot be used."""
+    try:
+        return read(path)
+    except Exception as error:  # json, parquet, safetensors and pickle each have their own errors
+        raise ConfigError(
+            f"{path}: missing or damaged ({error}); delete the folder {path.parent} and run again."
+        ) from None
 
 
 def _step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:

@@ -58,6 +58,15 @@ def test_pocket_weights_follow_the_seed_and_leave_the_global_one_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_like_attends_to_like_at_the_start():
+    """Untrained, a token's largest attention score is with itself."""
+    attention = load_backbone(SMALL, TEXTS).model.encoder.block[0].layer[0].SelfAttention
+    x = torch.nn.functional.normalize(torch.randn(50, 16), dim=1)
+    scores = attention.q(x) @ attention.k(x).T
+    assert torch.allclose(scores, scores.T, atol=1e-5)
+    assert (scores.diagonal() >= 0).all() and scores.diagonal().mean() > 4 * scores.mean().abs()
+
+
 def test_backbone_from_a_folder(tmp_path):
     made = load_backbone(SMALL, TEXTS)
     made.model.save_pretrained(tmp_path)

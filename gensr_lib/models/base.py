@@ -123,6 +123,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         state = load_file(path)
     except Exception as error:  # safetensors raises its own untyped error class
         raise ConfigError(f"{path}: not a readable safetensors file ({error}); delete it and train again.") from None
+    _untie(model, state)
     own = model.state_dict()
     stored_only = sorted(set(state) - set(own))
     missing = sorted(set(unshared(own)) - set(state))
@@ -134,6 +135,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"use the configuration it was trained with or train again."
         )
     model.load_state_dict(state, strict=False)
+
+
+def _untie(model: nn.Module, stored: dict[str, Tensor]) -> None:
+    """Give tensors that the model ties but the file holds apart (the head of flan-t5) storages of their own.
+
+    Without this the head would silently overwrite the embeddings, or the other way round.
+    """
+    seen: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if name in stored and tensor.numel() and tensor.data_ptr() in seen:
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor.clone()))
+        elif name in stored:
+            seen.add(tensor.data_ptr())
 
 
 class PopularityConfig(Config):

@@ -72,7 +72,7 @@ class LightGCN(RankingModel):
             n = len(self.embedding)
             degree = torch.bincount(both[0], minlength=n).clamp(min=1).to(self.embedding.dtype)
             weight = (degree[both[0]] * degree[both[1]]).rsqrt()
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.inference_mode(False):  # it must still serve training afterwards
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
                 self._graph = torch.sparse_coo_tensor(both, weight, (n, n), check_invariants=False).to_sparse_csr()
         return self._graph

@@ -232,6 +232,16 @@ def test_saved_and_loaded_models_score_alike(name, tmp_path):
     assert state.keys() == again.keys() and all(torch.equal(v, again[k]) for k, v in state.items())
 
 
+def test_an_untied_head_survives_saving(tmp_path):
+    """As in flan-t5: the head is no copy of the embeddings, though transformers builds a new T5 with both tied."""
+    model, made = make("gensr").eval(), batch("src")
+    model.lm.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm.lm_head.weight))
+    model.save_pretrained(tmp_path)
+    loaded = available_models()["gensr"].from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(loaded.score(made), model.score(made))
+
+
 @by_model
 def test_a_folder_of_another_model_or_of_none_is_refused(name, tmp_path):
     cls = available_models()[name]

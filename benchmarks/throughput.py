@@ -1,0 +1,321 @@
+"""How fast GenSR trains and ranks, and what its three economies are worth, on this machine.
+
+    python benchmarks/throughput.py [--quick] [--out FILE]
+
+Two language models of random weights: the pocket T5 of profile ``pocket``, and one of flan-t5-base's
+shape. Speed does not depend on what the weights are. `README.md` says what each figure means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor
+from transformers import T5Config, T5ForConditionalGeneration
+
+from gensr_lib.backbone import Backbone, answer_log_probs
+from gensr_lib.data.batches import Batch
+from gensr_lib.data.schema import BEHAVIORS
+from gensr_lib.models import gensr as gensr_module
+from gensr_lib.models.gensr import GenSR, GenSRConfig
+from gensr_lib.runs import Workspace
+
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+CF_WIDTH = 64  # of the LightGCN table; random here
+FLAN_T5_BASE = dict(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_heads=12, num_layers=12,
+                    num_decoder_layers=12)  # fmt: skip
+TINY = dict(vocab_size=2048, d_model=32, d_kv=16, d_ff=64, num_heads=2, num_layers=1, num_decoder_layers=1)
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is done in one timed call, and how often."""
+
+    train_rows: int  # of each task
+    score_rows: int
+    candidates: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One model ready to be timed."""
+
+    model: GenSR
+    train: list[Batch]  # one batch per task, with 1 + 4 candidates
+    score: Batch
+    repeats: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.cf_table.device
+
+    def times(self, *calls: Callable[[], object]) -> list[list[float]]:
+        """Seconds of each call, taken in turn so that a busy machine slows all of them alike."""
+        for call in calls:
+            call()  # warm-up
+        found = [[self._seconds(call) for call in calls] for _ in range(self.repeats)]
+        return [list(column) for column in zip(*found, strict=True)]
+
+    def _seconds(self, call: Callable[[], object]) -> float:
+        self.wait()
+        started = time.perf_counter()
+        call()
+        self.wait()
+        return time.perf_counter() - started
+
+    def wait(self) -> None:
+        """Until the device has done all that it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def precision(self) -> contextlib.AbstractContextManager:
+        """As in training: bfloat16 where a GPU has it."""
+        bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.autocast("cuda", torch.bfloat16) if bf16 else contextlib.nullcontext()
+
+
+# --- what is timed ------------------------------------------------------------------------------
+
+
+def training(bench: Bench) -> dict:
+    """One optimizer step over a batch of each task, and the share of the language model in it."""
+    model = bench.model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+    recorded = [_prompts(bench, batch) for batch in bench.train]
+
+    def loss_and_gradient() -> None:
+        with bench.precision():
+            total = sum(sum(model.loss(batch).values()) for batch in bench.train)
+        total.backward()
+
+    def step() -> None:
+        loss_and_gradient()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def language_model() -> None:
+        with bench.precision():
+            total = sum(answer_log_probs(model.lm, e.requires_grad_(), m, model.answers).mean() for e, m in recorded)
+        total.backward()
+
+    whole, both_ways, lm = bench.times(step, loss_and_gradient, language_model)
+    optimizer.zero_grad()
+    rows = sum(len(batch) for batch in bench.train)
+    candidates = sum(batch.cand.numel() for batch in bench.train)
+    seconds = statistics.median(whole)
+    return {
+        "rows_per_second": rows / seconds,
+        "candidates_per_second": candidates / seconds,
+        "share_outside_language_model": _share_outside(lm, both_ways),
+        "seconds": {"step": whole, "forward and backward": both_ways, "language model alone": lm},
+    }
+
+
+def scoring(bench: Bench) -> dict:
+    """Ranking: candidates a second, the language model's share, and the history encoded C times as often."""
+    model, batch = bench.model.eval(), bench.score
+    embeddings, mask = _prompts(bench, batch)
+    spread = per_candidate(batch)
+
+    @torch.inference_mode()
+    def score(made: Batch = batch) -> None:
+        with bench.precision():
+            model.score(made)
+
+    @torch.inference_mode()
+    def language_model() -> None:
+        with bench.precision():
+            answer_log_probs(model.lm, embeddings, mask, model.answers)
+
+    @torch.inference_mode()
+    def encode(made: Batch = batch) -> None:
+        with bench.precision():
+            model.encode(made)
+
+    once, repeated, lm, encode_once, encode_repeated = bench.times(
+        score, lambda: score(spread), language_model, encode, lambda: encode(spread)
+    )
+    return {
+        "candidates_per_second": batch.cand.numel() / statistics.median(once),
+        "share_outside_language_model": _share_outside(lm, once),
+        "per_candidate_over_per_user": _ratio(repeated, once),
+        "per_candidate_over_per_user_encoding_alone": _ratio(encode_repeated, encode_once),
+        "seconds": {"once per user": once, "once per candidate": repeated, "language model alone": lm,
+                    "encoding once per user": encode_once, "encoding once per candidate": encode_repeated},
+    }  # fmt: skip
+
+
+def head(bench: Bench) -> dict:
+    """The full vocabulary head against the two logits that are needed, behind the same prompts."""
+    model = bench.model.eval()
+    embeddings, mask = _prompts(bench, bench.score)
+
+    @torch.inference_mode()
+    def two() -> None:
+        with bench.precision():
+            answer_log_probs(model.lm, embeddings, mask, model.answers)
+
+    @torch.inference_mode()
+    def full() -> None:
+        with bench.precision():
+            full_head_log_probs(model.lm, embeddings, mask, model.answers)
+
+    few, all_logits = bench.times(two, full)
+    return {"full_over_two_logits": _ratio(all_logits, few), "seconds": {"two": few, "full": all_logits}}
+
+
+def per_candidate(batch: Batch) -> Batch:
+    """The same work with a row per candidate, (B, C) -> (B * C, 1): every candidate encodes the history anew."""
+    rows, n = batch.cand.shape
+    index = torch.arange(rows, device=batch.cand.device).repeat_interleave(n)
+    return replace(batch.rows(index), cand=batch.cand.reshape(-1, 1))
+
+
+def full_head_log_probs(lm, embeddings: Tensor, mask: Tensor, answers: tuple[int, int]) -> Tensor:
+    """What `answer_log_probs` gives, by way of the logits of the whole vocabulary."""
+    start = torch.full((len(embeddings), 1), lm.config.decoder_start_token_id, device=embeddings.device)
+    logits = lm(inputs_embeds=embeddings, attention_mask=mask, decoder_input_ids=start, use_cache=False).logits[:, 0]
+    return logits.float().log_softmax(-1)[:, list(answers)].log_softmax(-1)
+
+
+def _prompts(bench: Bench, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The prompts (B * C, L, d') and their mask as the model hands them to the language model."""
+    recorded = []
+
+    def record(lm, embeddings, mask, answers):
+        recorded.append((embeddings.detach().clone(), mask))
+        return answer_log_probs(lm, embeddings, mask, answers)
+
+    with mock.patch.object(gensr_module, "answer_log_probs", record), torch.no_grad(), bench.precision():
+        bench.model.score(batch)
+    return recorded[0]
+
+
+def _ratio(numerator: list[float], denominator: list[float]) -> float:
+    """Median of the ratios within each repeat."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def _share_outside(language_model: list[float], whole: list[float]) -> float:
+    return 1 - _ratio(language_model, whole)
+
+
+# --- what it is timed on ------------------------------------------------------------------------
+
+
+def shaped_t5(tokenizer, shape: dict) -> T5ForConditionalGeneration:
+    """A T5 1.1 (gated GELU, untied head, as flan-t5) of some shape, with random weights."""
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    model = T5ForConditionalGeneration(T5Config(
+        **shape, feed_forward_proj="gated-gelu", tie_word_embeddings=False, pad_token_id=pad, eos_token_id=end,
+        decoder_start_token_id=pad,
+    ))  # fmt: skip
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())  # transformers 5 ties it anyway
+    return model
+
+
+def make_bench(workspace: Workspace, backbone: Backbone, load: Load, device: str) -> Bench:
+    """GenSR on a backbone, with batches of the workspace's data set."""
+    dataset = workspace.dataset
+    cf_table = torch.randn(dataset.n_items + 1, CF_WIDTH, generator=torch.Generator().manual_seed(0))
+    config = GenSRConfig.parse(workspace.profile.settings("gensr").model)
+    model = GenSR.from_dataset(dataset, config, backbone, cf_table).to(device)
+    batches = [dataset.batch("test", task, np.arange(load.train_rows)) for task in BEHAVIORS]
+    train = [batch.with_candidates(batch.cand[:, :5]).to(device) for batch in batches]
+    score = dataset.batch("test", "src", np.arange(load.score_rows))
+    return Bench(model, train, score.with_candidates(score.cand[:, : load.candidates]).to(device), load.repeats)
+
+
+def measure(bench: Bench, load: Load) -> dict:
+    """All figures of one model."""
+    embeddings, _ = _prompts(bench, bench.score)
+    return {
+        "parameters": sum(p.numel() for p in bench.model.parameters()),
+        "language_model_parameters": sum(p.numel() for p in bench.model.lm.parameters()),
+        "prompt_tokens": embeddings.shape[1],
+        "load": vars(load),
+        "training": training(bench),
+        "scoring": scoring(bench),
+        "head": head(bench),
+    }
+
+
+def conditions(device: str) -> dict:
+    """Where and with what the figures were taken."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})",
+        "precision": "bfloat16 autocast" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32",
+        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
+        "transformers": transformers.__version__, "git_commit": None if commit.returncode else commit.stdout.strip(),
+    }  # fmt: skip
+
+
+def loads(quick: bool, device: str) -> dict[str, Load]:
+    """How much to time: little on a CPU, where flan-t5-base takes seconds per row."""
+    if quick:
+        return dict.fromkeys(("pocket", "flan-t5-base"), Load(2, 2, 10, 2))
+    if device == "cuda":
+        return {"pocket": Load(64, 64, 100, 20), "flan-t5-base": Load(32, 14, 100, 10)}
+    return {"pocket": Load(64, 32, 100, 7), "flan-t5-base": Load(2, 1, 100, 3)}
+
+
+def run(quick: bool, device: str) -> dict:
+    """Both models, one after the other."""
+    torch.manual_seed(0)
+    workspace = Workspace("pocket", "smoke" if quick else "pocket")
+    pocket = workspace.backbone()
+    sizes = loads(quick, device)
+    found = {"pocket": measure(make_bench(workspace, pocket, sizes["pocket"], device), sizes["pocket"])}
+    shaped = Backbone(shaped_t5(pocket.tokenizer, TINY if quick else FLAN_T5_BASE), pocket.tokenizer)
+    bench = make_bench(workspace, shaped, sizes["flan-t5-base"], device)
+    found["flan-t5-base"] = measure(bench, sizes["flan-t5-base"])
+    return {"quick": quick, "conditions": conditions(device), "models": found}
+
+
+def table(result: dict) -> str:
+    """The figures for a terminal."""
+    models = result["models"]
+    lines = [f"{'':46}" + "".join(f"{name:>14}" for name in models)]
+    for part, figure, form in (
+        ("training", "rows_per_second", ".1f"), ("training", "candidates_per_second", ".1f"),
+        ("training", "share_outside_language_model", ".1%"), ("scoring", "candidates_per_second", ".1f"),
+        ("scoring", "share_outside_language_model", ".1%"), ("scoring", "per_candidate_over_per_user", ".2f"),
+        ("scoring", "per_candidate_over_per_user_encoding_alone", ".1f"), ("head", "full_over_two_logits", ".2f"),
+    ):  # fmt: skip
+        label = f"{part}: {figure.replace('_', ' ').replace(' over ', ' / ')}"
+        lines.append(f"{label:46}" + "".join(f"{format(m[part][figure], form):>14}" for m in models.values()))
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny shapes: does the benchmark run? no figures")
+    parser.add_argument("--out", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    result = run(options.quick, "cuda" if torch.cuda.is_available() else "cpu")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["conditions"]))
+    print(table(result))
+    print(f"written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The benchmark runs, says where it ran, and times what it claims to time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def throughput(root):
+    spec = importlib.util.spec_from_file_location("throughput", root / "benchmarks" / "throughput.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "throughput", module)  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def bench(throughput, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENSR_HOME", str(tmp_path_factory.mktemp("home")))
+        workspace = throughput.Workspace("pocket", "smoke")
+        return throughput.make_bench(workspace, workspace.backbone(), throughput.Load(2, 3, 7, 1), "cpu")
+
+
+def test_quick_run_writes_every_figure(throughput, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    throughput.main(["--quick", "--out", str(tmp_path / "new" / "found.json")])
+    found = json.loads((tmp_path / "new" / "found.json").read_text())
+    assert found["quick"] is True and set(found["models"]) == {"pocket", "flan-t5-base"}
+    assert {"device", "precision", "threads", "torch", "git_commit"} <= set(found["conditions"])
+    for model in found["models"].values():
+        for part, figure in (
+            ("training", "rows_per_second"), ("training", "candidates_per_second"),
+            ("scoring", "candidates_per_second"), ("scoring", "per_candidate_over_per_user"),
+            ("scoring", "per_candidate_over_per_user_encoding_alone"), ("head", "full_over_two_logits"),
+        ):  # fmt: skip
+            assert model[part][figure] > 0
+        assert model["training"]["candidates_per_second"] == pytest.approx(5 * model["training"]["rows_per_second"])
+        assert model["scoring"]["share_outside_language_model"] < 1 and model["prompt_tokens"] > 10
+        assert all(len(s) == model["load"]["repeats"] for s in model["scoring"]["seconds"].values())
+    printed = capsys.readouterr().out
+    assert "flan-t5-base" in printed and "training: rows per second" in printed
+
+
+@torch.no_grad()
+def test_once_per_candidate_is_the_same_work(throughput, bench):
+    """Both ways of encoding give the same scores, else their times could not be compared."""
+    spread = throughput.per_candidate(bench.score)
+    assert spread.cand.shape == (3 * 7, 1)
+    expected = bench.model.eval().score(bench.score)
+    assert torch.allclose(bench.model.score(spread).reshape(3, 7), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_full_head_gives_the_same_answer(throughput, bench):
+    embeddings, mask = throughput._prompts(bench, bench.score)
+    arguments = (bench.model.eval().lm, embeddings, mask, bench.model.answers)
+    assert torch.allclose(
+        throughput.full_head_log_probs(*arguments), throughput.answer_log_probs(*arguments), atol=1e-5
+    )
+
+
+def test_flan_t5_base_has_its_size(throughput, bench):
+    """By hand: 2 vocabularies, 12 + 12 blocks of 4 (8 in the decoder) d x d and 3 d x d_ff, norms, positions."""
+    d, ff, vocabulary = 768, 2048, 32128
+    encoder = 12 * (4 * d * d + 3 * d * ff + 2 * d) + d
+    decoder = 12 * (8 * d * d + 3 * d * ff + 3 * d) + d
+    expected = 2 * vocabulary * d + encoder + decoder + 2 * 32 * 12
+    with torch.device("meta"):
+        model = throughput.shaped_t5(bench.model.tokenizer, throughput.FLAN_T5_BASE)
+    assert sum(p.numel() for p in model.parameters()) == expected == 247_577_856
+
+
+def test_ratios_are_medians_within_repeats(throughput):
+    """A repeat in which the machine was busy slows both alike: 2, 2, 3 have the median 2."""
+    assert throughput._ratio([2.0, 20.0, 3.0], [1.0, 10.0, 1.0]) == 2.0
+    assert throughput._share_outside([1.0], [4.0]) == np.float64(0.75)
