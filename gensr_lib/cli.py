@@ -1,0 +1,111 @@
+"""The command line: ``python -m gensr_lib book run|status``.
+
+Exit codes: 0 done, 1 a chapter failed, 2 the request cannot be carried out as it is (the message
+says why), 130 interrupted. A new command is a function ``_add_name(commands)`` that adds its parser and
+sets ``run``, the function to call with the parsed arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from .errors import ConfigError, DataError, unknown
+from .files import project_root
+
+# Longest time for one cell, in seconds. Training on real data may take days: only a hang should meet the limit.
+TIMEOUTS = {"smoke": 600, "pocket": 3600}
+LONGEST = 14 * 24 * 3600
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse ``argv`` (default: the process's arguments), run the command and return its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except (DataError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the chapter it was in", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(prog="python -m gensr_lib", description="Tools of the GenSR book.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for add in (_add_book,):
+        add(commands)
+    return parser
+
+
+def resolve_dataset(name: str) -> str:
+    """A data set's name as it is, a folder as an absolute path (chapters run in another folder).
+
+    A plain word is a name unless there is a folder of that name; the built-in names are always names.
+
+    Raises:
+        DataError: a path is given and there is no such folder.
+
+    >>> resolve_dataset("pocket")
+    'pocket'
+    """
+    folder = Path(name).expanduser()
+    is_path = os.sep in name or name.startswith((".", "~"))
+    if is_path and not folder.is_dir():
+        raise DataError(f"no folder '{name}' (looked for {folder.resolve()}): DATASET is a name or a folder of tables")
+    built_in = name in ("pocket", "kuaisar") or name.startswith("amazon-")
+    return str(folder.resolve()) if is_path or (folder.is_dir() and not built_in) else name
+
+
+def output_folder(dataset: str, profile: str) -> Path:
+    """Where the executed chapters go: ``runs/book/<data set>/<profile>``, the last name of a folder."""
+    return project_root() / "runs" / "book" / Path(dataset).name / profile
+
+
+def _add_book(commands: argparse._SubParsersAction) -> None:
+    book = commands.add_parser("book", help="run the chapters, or show how their last run went")
+    actions = book.add_subparsers(required=True, metavar="action")
+    run = actions.add_parser("run", help="run the chapters whose inputs have changed")
+    run.add_argument("--profile", default="pocket", help="how large everything is (default: pocket)")
+    run.add_argument("--dataset", default="pocket", help="a data set's name or a folder with your tables")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
+    run.add_argument("--force", action="store_true", help="run also what has not changed")
+    run.add_argument("--in-place", action="store_true", help="copy the outputs into the committed notebooks")
+    run.add_argument("--timeout", type=int, metavar="SECONDS", help="longest time for one cell")
+    run.set_defaults(run=_run_book)
+    status = actions.add_parser("status", help="print the status pages of the runs so far")
+    status.set_defaults(run=_book_status)
+
+
+def _run_book(args: argparse.Namespace) -> int:
+    from .book import BookError, run_book
+    from .config import available_profiles
+
+    if args.profile not in available_profiles():
+        raise unknown("profile", args.profile, available_profiles())
+    dataset = resolve_dataset(args.dataset)
+    parameters = {"DATASET": dataset, "PROFILE": args.profile, "SEED": args.seed}
+    out = output_folder(dataset, args.profile)
+    timeout = args.timeout or TIMEOUTS.get(args.profile, LONGEST)
+    options = {"only": args.only, "force": args.force, "in_place": args.in_place, "timeout": timeout}
+    try:
+        run_book(project_root() / "notebooks", parameters, out, **options)
+    except BookError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"executed chapters and status.md: {out}")
+    return 0
+
+
+def _book_status(args: argparse.Namespace) -> int:
+    pages = sorted((project_root() / "runs" / "book").glob("*/*/status.md"))
+    if not pages:
+        print("the book has not been run here yet: python -m gensr_lib book run")
+    for page in pages:
+        print(page.read_text(encoding="utf-8"))
+    return 0
