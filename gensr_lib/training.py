@@ -68,8 +68,12 @@ class _Progress:
 
 
 def make_accelerator(cpu: bool = False) -> Accelerator:
-    """Accelerator for this machine: bfloat16 where a GPU has it, never float16 (T5 overflows)."""
-    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported() and not cpu
+    """Accelerator for this machine: bfloat16 where a GPU has it, never float16 (T5 overflows).
+
+    A GPU that is not CUDA's is left alone: LightGCN's sparse products do not run there.
+    """
+    cpu = cpu or not torch.cuda.is_available()
+    bf16 = not cpu and torch.cuda.is_bf16_supported()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
     return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=handlers)
 

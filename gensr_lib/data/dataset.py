@@ -142,13 +142,9 @@ class Dataset:
 
     @cached_property
     def item_text(self) -> list[str]:
-        """Description of each item by index: title and text, else its category; '' for the padding.
-
-        A text that begins with the title stands alone: nothing is said twice.
-        """
+        """Description of each item by index: title and text, else its category; '' for the padding."""
         rows = zip(self.items[TITLE], self.items[TEXT], self.items[CATEGORIES], strict=True)
-        return ["", *(((text if text.startswith(title) else f"{title}. {text}".strip(" .")) or path)
-                      for title, text, path in rows)]  # fmt: skip
+        return ["", *(_describe(*row) for row in rows)]
 
     @cached_property
     def item_title(self) -> list[str]:
@@ -194,8 +190,7 @@ class Dataset:
         past_query = self.ses_query.last(user, ses_end, c.history_src)  # (B, S), 0: the empty query
         arrays = dict(
             user=user, rec_items=rec_items, rec_time=rec_time, ses_words=self.query_word_ids[past_query],
-            ses_clicks=ses_clicks, ses_time=ses_time, merge_index=merge, query=query_words, cand=candidates,
-            event=event,
+            ses_clicks=ses_clicks, ses_time=ses_time, merge_index=merge, query=query_words, cand=candidates, event=event
         )  # fmt: skip
         tensors = {name: torch.from_numpy(np.ascontiguousarray(a)).long() for name, a in arrays.items()}
         return Batch(task=task, query_text=query_text, **tensors)
@@ -332,6 +327,11 @@ def _known(kind: str, value: str, allowed) -> str:
     if value not in allowed:
         raise unknown(kind, value, allowed)
     return value
+
+
+def _describe(title: str, text: str, path: str) -> str:
+    """One description out of what is known; a text that begins with the title stands alone."""
+    return (text if text.startswith(title) else f"{title}. {text}".strip(" .")) or path
 
 
 def _words(texts: pd.Series) -> pd.Series:

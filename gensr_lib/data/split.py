@@ -43,7 +43,7 @@ def k_core(tables: Tables, k: int) -> Tables:
         events, rounds = events[keep], rounds + 1
     events = events.reset_index(drop=True)
     items = tables.items[tables.items[ITEM].isin(events[ITEM].unique())].reset_index(drop=True)
-    counts.append(count_events(f"{k}-core ({rounds} rounds)", events))
+    counts.append(count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events))
     return Tables(events, items, counts, tables.truth)
 
 

@@ -1,0 +1,222 @@
+"""The real book: it runs in profile smoke, and its committed notebooks are whole, in step and clean."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from gensr_lib.book import chapters, run_book
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "notebooks"
+CHAPTERS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+MACHINE_PATHS = re.compile(
+    "|".join([re.escape(f"{ROOT}"), re.escape(f"{Path.home()}/"), r"/(home|Users)/\w", r"/tmp/\w", r"[A-Z]:\\Users"])
+)
+
+# ---- the checks; each returns what is wrong ----------------------------------------------------
+
+
+def out_of_step(path: Path) -> list[str]:
+    """Cells that differ between a notebook and its .py twin: by content, since git does not keep times."""
+    twin = path.with_suffix(".py")
+    if not twin.exists():
+        return ["has no .py twin"]
+    ours, theirs = (
+        [(cell.cell_type, cell.source.rstrip(), cell.metadata.get("tags", [])) for cell in notebook.cells]
+        for notebook in (nbformat.read(path, as_version=4), jupytext.read(twin))
+    )
+    if len(ours) != len(theirs):
+        return [f"has {len(ours)} cells, its .py twin {len(theirs)}: make sync"]
+    pairs = enumerate(zip(ours, theirs, strict=True), start=1)
+    return [f"cell {number} differs from the .py twin: make sync" for number, (a, b) in pairs if a != b]
+
+
+def not_executed(path: Path) -> list[str]:
+    """Code cells without a number, numbers out of order, errors, warnings, and a notebook without any output."""
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code" and c.source.strip()]
+    wrong = [] if any(cell.outputs for cell in code) else ["has no outputs: make refresh"]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        wrong.append("was not executed from top to bottom: make refresh")
+    outputs = [output for cell in code for output in cell.outputs]
+    wrong += [f"shows the error {output.ename}" for output in outputs if output.output_type == "error"]
+    return wrong + [f"shows on stderr: {output.text[:80]}" for output in outputs if output.get("name") == "stderr"]
+
+
+def not_parametrised(path: Path) -> list[str]:
+    """A parameters cell that is missing, doubled, lacks a name, or holds other than literals (papermill's rule)."""
+    cells = [c for c in nbformat.read(path, as_version=4).cells if "parameters" in c.metadata.get("tags", [])]
+    if len(cells) != 1:
+        return [f"has {len(cells)} cells tagged 'parameters'"]
+    names, wrong = set(), []
+    for statement in ast.parse(cells[0].source).body:
+        try:
+            (target,) = statement.targets
+            ast.literal_eval(statement.value)
+            names.add(target.id)
+        except (AttributeError, ValueError):
+            wrong.append(f"its parameters cell has more than literals: {ast.unparse(statement)}")
+    return wrong + [f"has no parameter {name}" for name in ("DATASET", "PROFILE", "SEED") if name not in names]
+
+
+def machine_paths(path: Path) -> list[str]:
+    """Absolute paths of somebody's machine in sources or outputs (pictures aside: they are base64)."""
+    texts = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        texts.append(cell.source)
+        for output in cell.get("outputs", []):
+            texts += [output.get("text", ""), *output.get("traceback", [])]
+            texts += [str(data) for kind, data in output.get("data", {}).items() if not kind.startswith("image/")]
+    return [f"names a path of this machine: {found.group()}" for t in texts if (found := MACHINE_PATHS.search(t))]
+
+
+CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths]
+
+# ---- the checks notice what they are for -------------------------------------------------------
+
+
+@pytest.fixture
+def good(tmp_path, write_chapter) -> Path:
+    """A chapter as it should be: executed, clean, and with its twin."""
+    path = write_chapter(tmp_path / "01_good.ipynb", "print(SEED)")
+    notebook = nbformat.read(path, as_version=4)
+    for count, cell in enumerate(notebook.cells[1:], start=1):
+        cell.execution_count = count
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="0\n")]
+    nbformat.write(notebook, path)
+    jupytext.write(notebook, path.with_suffix(".py"), fmt="py:percent")
+    return path
+
+
+def spoil(path: Path, change) -> Path:
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook.cells)
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_good_chapter_passes(good, check):
+    assert check(good) == []
+
+
+STDERR = nbformat.v4.new_output("stream", name="stderr", text="UserWarning: no")
+ERROR = nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=[])
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "message"),
+    [
+        (out_of_step, lambda cells: cells[0].update(source="# Other"), "cell 1 differs"),
+        (out_of_step, lambda cells: cells[1].metadata.update(tags=[]), "cell 2 differs"),
+        (out_of_step, lambda cells: cells.pop(), "has 2 cells, its .py twin 3"),
+        (not_executed, lambda cells: cells[2].update(outputs=[]), "has no outputs"),
+        (not_executed, lambda cells: cells[2].update(execution_count=5), "not executed from top to bottom"),
+        (not_executed, lambda cells: cells[1].update(execution_count=None), "not executed from top to bottom"),
+        (not_executed, lambda cells: cells[2].update(outputs=[ERROR]), "shows the error KeyError"),
+        (not_executed, lambda cells: cells[2].update(outputs=[STDERR]), "shows on stderr: UserWarning"),
+        (not_parametrised, lambda cells: cells[1].metadata.update(tags=[]), "has 0 cells tagged"),
+        (not_parametrised, lambda cells: cells[1].update(source='SEED = int("0")'), "more than literals: SEED = int"),
+        (not_parametrised, lambda cells: cells[1].update(source="SEED = 0"), "has no parameter DATASET"),
+        (machine_paths, lambda cells: cells[2].update(source=f"open('{ROOT}/x')"), f"machine: {ROOT}"),
+        (machine_paths, lambda cells: cells[2].outputs[0].update(text="/home/ann/x"), "machine: /home/a"),
+    ],
+)
+def test_a_bad_chapter_is_noticed(good, check, change, message):
+    assert any(message in problem for problem in check(spoil(good, change)))
+
+
+def test_a_missing_twin_is_noticed(good):
+    good.with_suffix(".py").unlink()
+    assert out_of_step(good) == ["has no .py twin"]
+
+
+# ---- the committed chapters --------------------------------------------------------------------
+
+
+def test_there_are_chapters():
+    """Without any, the parametrised tests below would pass by testing nothing."""
+    assert chapters(FOLDER) == CHAPTERS
+    assert [path.stem[:2] for path in CHAPTERS] == [f"{number:02}" for number in range(1, len(CHAPTERS) + 1)]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_committed_chapter(path, check):
+    assert check(path) == []
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder for all that the chapters write, so that a test run changes nothing in the checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("GENSR_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def executed(home) -> Path:
+    """The folder with the book executed in profile smoke."""
+    before = committed_files()
+    run_book(FOLDER, {"DATASET": "pocket", "PROFILE": "smoke", "SEED": 0}, home / "book", timeout=600)
+    assert committed_files() == before, "a smoke run changed committed notebooks or figures"
+    return home / "book"
+
+
+def committed_files() -> dict[str, str]:
+    files = [p for name in ("notebooks", "figures") for p in sorted((ROOT / name).glob("*.*")) if p.is_file()]
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_smoke_book_ran(executed):
+    assert [p.name for p in chapters(executed)] == [p.name for p in CHAPTERS]
+    assert (executed / "status.md").read_text().count("| ran |") == len(CHAPTERS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_each_chapter_of_the_smoke_book_has_figures_and_no_errors(executed, path):
+    cells = nbformat.read(executed / path.name, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert [output.ename for output in outputs if output.output_type == "error"] == []
+    assert any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
+
+
+def nbval(path: Path, home: Path) -> subprocess.CompletedProcess:
+    """Run a notebook by nbval in its own process, in profile smoke by way of the environment."""
+    settings = home / "nbval.ini"  # an empty one: this project's pytest options are not nbval's
+    settings.write_text("[pytest]\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "MPLBACKEND"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(settings), "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", str(path)]
+    environment = {**kept, "GENSR_PROFILE": "smoke", "GENSR_HOME": str(home)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=1500, env=environment, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_nbval_runs_the_committed_chapter(path, home, executed):
+    """After the smoke book, in the same home: what that run has trained is loaded, not trained again."""
+    done = nbval(path, home)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+@pytest.mark.parametrize(("code", "passes"), [("assert PROFILE == 'smoke'", True), ("assert PROFILE == 'x'", False)])
+def test_nbval_sees_the_profile_and_failing_cells(tmp_path, write_chapter, code, passes):
+    resolve = "import os\nPROFILE = os.environ.get('GENSR_PROFILE', PROFILE)"
+    done = nbval(write_chapter(tmp_path / "01_any.ipynb", resolve, code), tmp_path)
+    assert (done.returncode == 0) == passes, done.stdout[-2000:]
