@@ -41,7 +41,7 @@ lab: $(STAMP)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 lint: $(STAMP)  ## check the code's style
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 refresh: sync  ## run the default book anew and update the committed notebooks with its outputs
 	@$(BIN)/python -m gensr_lib book run --force --in-place $(ARGS)
