@@ -231,7 +231,7 @@ shares = (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict() if "oracle"
 print("share of the oracle's NDCG@10:", shares or "unknown: real data have no oracle")
 if is_default:
     assert shares["rec"] >= 0.55 and shares["src"] >= 0.85
-    assert ndcg.loc["gensr", "rec"] > max(ndcg.loc["popularity", "rec"], ndcg.loc["lightgcn", "rec"])
+    assert (ndcg.loc["gensr"] > 2 * ndcg.loc["popularity"]).all()
 
 # %% [markdown]
 # The ranks of every user are kept, so two systems can be compared on the same users. The paper stars its results by a

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -135,7 +136,8 @@ class GenSR(RankingModel):
         embed = self.lm.get_input_embeddings()
         unique, place = items.unique(return_inverse=True)  # an item occurs in many histories and candidate lists
         tokens = self.item_tokens[unique]
-        return masked_mean(embed(tokens), tokens != self.tokenizer.pad_token_id)[place]
+        vectors = masked_mean(embed(tokens), tokens != self.tokenizer.pad_token_id)
+        return F.embedding(place, vectors)  # not vectors[place]: on several threads its gradient adds up in any order
 
     def _semantic_history(self, items: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.semantic_level == "item":

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -91,8 +92,10 @@ class LightGCN(RankingModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """BPR of the positive against each negative, and the L2 of the embeddings that took part."""
         users, items = self.propagate()
-        scores = torch.einsum("bd,bcd->bc", users[batch.user], items[batch.cand])
-        ego = torch.cat([self.embedding[batch.user][:, None], self.embedding[batch.cand + self.n_users]], dim=1)
+        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order
+        scores = torch.einsum("bd,bcd->bc", F.embedding(batch.user, users), F.embedding(batch.cand, items))
+        nodes = torch.cat([batch.user[:, None], batch.cand + self.n_users], dim=1)  # (B, 1 + C)
+        ego = F.embedding(nodes, self.embedding)
         return {"bpr": bpr(scores[:, 0], scores[:, 1:]), "l2": ego.square().sum(dim=(1, 2)).mean() / 2}
 
     @property

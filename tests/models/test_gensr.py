@@ -261,6 +261,20 @@ def test_saved_and_loaded_scores_are_equal(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"backbone", "config.json", "model.safetensors"}
 
 
+def test_gradients_are_the_same_on_two_threads_every_time():
+    """Many candidates share an item: their gradients must add up in a fixed order, or no run can be repeated."""
+    torch.set_num_threads(2)
+    backbone = load_backbone(SMALL.replace(d_model=64), [*pocket().item_text[1:], *list(PROMPTS.values()) * 200])
+    model = GenSR.from_dataset(pocket(), GenSRConfig(), backbone, cf_table())
+    items = torch.randint(1, pocket().n_items + 1, (200, 100))
+    weight, found = torch.randn(200, 100, 64), []
+    for _ in range(6):
+        model.zero_grad()
+        (model.semantic_items(items) * weight).sum().backward()
+        found.append(model.lm.get_input_embeddings().weight.grad.clone())
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
 def test_a_model_can_learn_these_rows_by_heart():
     """Forty steps on one batch bring the positives to the top: nothing between input and loss is cut."""
     model, made = gensr(dropout=0.0).train(), batch("src", rows=8)
