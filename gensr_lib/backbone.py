@@ -150,8 +150,6 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:
 def answer_log_probs(model: PreTrainedModel, embeddings: Tensor, mask: Tensor, answers: tuple[int, int]) -> Tensor:
     """log P of the two answers at the first generated position, renormalised over the two (paper §4.2.1).
 
-    The decoder runs one step and the head computes two logits, always in float32.
-
     Args:
         embeddings: (M, L, d') prompts; mask: (M, L), 1 where real.
         answers: token ids of "Yes" and "No".
@@ -159,11 +157,21 @@ def answer_log_probs(model: PreTrainedModel, embeddings: Tensor, mask: Tensor, a
     Returns:
         (M, 2) float32 log-probabilities.
     """
+    return log_probs_of(model, answer_states(model, embeddings, mask)[1], answers)
+
+
+def answer_states(model: PreTrainedModel, embeddings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The encoder's states (M, L, d') and the decoder's state (M, d') at the first generated position."""
     encoded = model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
     start = torch.full((len(embeddings), 1), model.config.decoder_start_token_id, device=embeddings.device)
-    hidden = model.get_decoder()(
+    decoded = model.get_decoder()(
         input_ids=start, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
-    ).last_hidden_state[:, 0]  # (M, d')
+    ).last_hidden_state
+    return encoded, decoded[:, 0]
+
+
+def log_probs_of(model: PreTrainedModel, hidden: Tensor, answers: tuple[int, int]) -> Tensor:
+    """log P of the answers given the decoder's state (M, d'): two logits of the head, always in float32."""
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.float()
         if getattr(model.config, "scale_decoder_outputs", False):  # T5 with tied embeddings

@@ -72,6 +72,9 @@ class TrainingConfig(Config):
     max_steps_per_epoch: int | None = Field(None, ge=1, description="cap for large data sets; None: all rows")
     eval_every: int = Field(1, ge=1, description="epochs between two validations; the last epoch is validated too")
     checkpoint_steps: int = Field(200, ge=1, description="steps between two checkpoints within an epoch")
+    probe_steps: int | None = Field(
+        None, ge=1, description="steps between two measurements of the angle between the tasks' gradients; None: none"
+    )
 
 
 class ModelSettings(Config):

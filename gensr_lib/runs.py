@@ -6,18 +6,13 @@ where it was; one of another configuration is moved aside, never overwritten.
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import json
 import os
-import platform
-import resource
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +29,11 @@ from .evaluation import Evaluation, evaluate
 from .files import project_root, write_atomically
 from .models import RankingModel, build_model, model_class
 from .models.gensr import PROMPTS
-from .training import make_accelerator, readable, train
+from .provenance import code_hash, provenance
+from .training import TrainingRun, make_accelerator, readable, train
 
-RESULT, RANKS, HISTORY = "metrics.json", "ranks.parquet", "history.parquet"
+RESULT, RANKS, HISTORY, GRADIENTS = "metrics.json", "ranks.parquet", "history.parquet", "gradients.parquet"
 ORACLE = "oracle"
-PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "tokenizers")
-NOT_SCIENCE = ("book", "cli", "plots", "__main__")  # modules that cannot change a number
 
 
 @dataclass
@@ -51,6 +45,7 @@ class Run:
         model: best weights, eval mode.
         evaluation: test ranks per user.
         history: one row per epoch; empty for models that are not trained.
+        gradients: angles between the tasks' gradients, as in `TrainingRun`; empty where none was measured.
         record: configuration, data hash, versions, hardware, seconds, peak memory, metrics.
         loaded: whether it was found on disk instead of trained now.
     """
@@ -59,6 +54,7 @@ class Run:
     model: RankingModel
     evaluation: Evaluation
     history: pd.DataFrame
+    gradients: pd.DataFrame
     record: dict[str, Any]
     loaded: bool
 
@@ -144,7 +140,8 @@ class Workspace:
         needs = {"backbone": self.profile.backbone} if "backbone" in model_class(model).needs else {}
         if "cf_table" in model_class(model).needs:
             needs["cf_table"] = self.fit("lightgcn").record["hash"]
-        key = digest(model, config, settings.training, needs, self.dataset.hash, self.seed, code_hash())
+        code = code_hash(inspect.getfile(model_class(model)))
+        key = digest(model, config, settings.training, needs, self.dataset.hash, self.seed, code)
         if name in self._runs and self._runs[name].record["hash"] == key:
             return self._runs[name]
         folder, accelerator = self.folder / name / f"seed-{self.seed}", make_accelerator()
@@ -154,17 +151,23 @@ class Workspace:
         if (folder / RESULT).exists():
             run = load_run(folder, model, self.dataset)
         else:
-            run = self._train(folder, model, settings, key, accelerator)
+            run = self._train(folder, model, settings, key, code, accelerator)
         self._runs[name] = run
         return run
 
     def record(self, chapter: str, results: dict[str, Any]) -> Path:
         """Write what a chapter found, with its provenance, to ``chapters/<chapter>.json`` of the run's folder."""
         path = self.folder / "chapters" / f"{chapter}.json"
-        content = {"chapter": chapter, "results": results, "provenance": provenance(self.dataset, self.seed)}
+        content = {
+            "chapter": chapter,
+            "results": results,
+            "provenance": provenance(self.dataset, self.seed, code_hash()),
+        }
         return write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2, default=_plain) + "\n"))
 
-    def _train(self, folder: Path, name: str, settings: ModelSettings, key: str, accelerator: Accelerator) -> Run:
+    def _train(
+        self, folder: Path, name: str, settings: ModelSettings, key: str, code: str, accelerator: Accelerator
+    ) -> Run:
         started = time.perf_counter()
         description = {"hash": key, "model": name, **settings.model_dump(mode="json")}
         if accelerator.is_main_process:
@@ -177,21 +180,22 @@ class Workspace:
         tested = evaluate(model, self.dataset, batch_size=settings.training.eval_batch_size, accelerator=accelerator)
         record = {**description, "metrics": tested.metrics, "best_epoch": run.best_epoch,
                   "seconds": {"train": run.seconds, "test": tested.seconds, "all": time.perf_counter() - started},
-                  "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, self.seed)}  # fmt: skip
+                  "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, self.seed, code)}  # fmt: skip
         model.cpu()  # as a run that is loaded
         if accelerator.is_main_process:
-            save_run(folder, model, tested, run.history, record)
+            save_run(folder, model, tested, run, record)
             shutil.rmtree(folder / "checkpoint", ignore_errors=True)  # of no use to a finished run
         accelerator.wait_for_everyone()
-        return Run(folder, model, tested, run.history, record, loaded=False)
+        return Run(folder, model, tested, run.history, run.gradients, record, loaded=False)
 
 
-def save_run(folder: Path, model: RankingModel, tested: Evaluation, history: pd.DataFrame, record: dict) -> None:
-    """Write model, ranks, history and, last, the record that makes the run count as finished."""
+def save_run(folder: Path, model: RankingModel, tested: Evaluation, run: TrainingRun, record: dict) -> None:
+    """Write model, ranks, what training left and, last, the record that makes the run count as finished."""
     if model.name != ORACLE:  # the oracle is the simulation itself
         model.save_pretrained(folder / "model")
     write_atomically(folder / RANKS, lambda p: tested.table.to_parquet(p, index=False))
-    write_atomically(folder / HISTORY, lambda p: history.to_parquet(p, index=False))
+    write_atomically(folder / HISTORY, lambda p: run.history.to_parquet(p, index=False))
+    write_atomically(folder / GRADIENTS, lambda p: run.gradients.to_parquet(p, index=False))
     write_atomically(folder / RESULT, lambda p: p.write_text(json.dumps(record, indent=2, default=_plain) + "\n"))
 
 
@@ -209,9 +213,9 @@ def load_run(folder: Path, name: str, dataset: Dataset) -> Run:
     cls = model_class(name)
     model = cls.from_dataset(dataset, cls.Config()) if name == ORACLE else cls.from_pretrained(folder / "model")
     record = readable(folder / RESULT, lambda p: json.loads(p.read_text()))
-    table, history = (readable(folder / part, pd.read_parquet) for part in (RANKS, HISTORY))
+    table, history, gradients = (readable(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS))
     tested = Evaluation(name, "test", table, record["seconds"]["test"])
-    return Run(folder, model.eval(), tested, history, record, loaded=True)
+    return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
 
 
 def _make_way(folder: Path, key: str) -> None:
@@ -225,38 +229,6 @@ def _make_way(folder: Path, key: str) -> None:
             os.replace(folder, folder.with_name(f"{folder.name}.{other}.{time.time_ns()}"))
     if earlier.exists() and not folder.exists():
         os.replace(earlier, folder)
-
-
-def code_hash() -> str:
-    """SHA-256 of the library's source files that can change a number."""
-    sha, root = hashlib.sha256(), Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        if not path.stem.startswith(NOT_SCIENCE):
-            sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return sha.hexdigest()[:16]
-
-
-def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
-    """Which data, code, versions and machine a result comes from."""
-    cuda = torch.cuda.is_available()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {
-        "dataset": dataset.name, "dataset_hash": dataset.hash, "dataset_config": dataset.config.model_dump(mode="json"),
-        "seed": seed, "code_hash": code_hash(), "git_commit": _git_commit(),
-        "python": platform.python_version(), "versions": {p: metadata.version(p) for p in PACKAGES},
-        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
-        "machine": platform.machine(), "peak_memory_mb": round(peak),
-        "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }  # fmt: skip
-
-
-def _git_commit() -> str | None:
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None
 
 
 def result_table(runs: dict[str, Run]) -> pd.DataFrame:

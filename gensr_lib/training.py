@@ -30,6 +30,7 @@ from .data.split import TRAIN, VALID
 from .errors import ConfigError
 from .evaluation import evaluate
 from .files import write_atomically
+from .gradient_conflict import measure
 from .models.base import RankingModel, load_weights, unshared
 from .progress import bar
 
@@ -46,6 +47,8 @@ class TrainingRun:
         best_epoch: 1-based; 0 if nothing was trained.
         seconds: wall time, without the part before a resume.
         resumed_at: the step a killed run was taken up at; 0 for a fresh one.
+        gradients: the tasks' gradients every ``probe_steps``, as `gradient_conflict.measure` gives them, with
+            the ``step``; empty without probes or with a single task.
     """
 
     model: RankingModel
@@ -53,6 +56,7 @@ class TrainingRun:
     best_epoch: int
     seconds: float
     resumed_at: int = 0
+    gradients: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass
@@ -65,6 +69,7 @@ class _Progress:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)  # steps that had the term: a short task may miss some
     epochs: list[dict] = field(default_factory=list)
+    probes: list[dict] = field(default_factory=list)
 
 
 def make_accelerator(cpu: bool = False) -> Accelerator:
@@ -152,8 +157,9 @@ class _Loop:
                 self._epoch(self.state.step // self.steps, progress)
         if self.best:
             self.model.load_state_dict(self.best, strict=False)
-        history = pd.DataFrame(self.state.epochs)
-        return TrainingRun(self.model.eval(), history, self.state.best_epoch, time.perf_counter() - started, resumed_at)
+        history, probes = pd.DataFrame(self.state.epochs), pd.DataFrame(self.state.probes)
+        seconds = time.perf_counter() - started
+        return TrainingRun(self.model.eval(), history, self.state.best_epoch, seconds, resumed_at, probes)
 
     def _exhausted(self) -> bool:
         """Whether patience is over; asked between epochs, and only of epochs that were validated."""
@@ -181,9 +187,12 @@ class _Loop:
 
     def _step(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step; returns the loss terms."""
-        torch.manual_seed(int(digest(self.seed, self.state.step, self.accelerator.process_index), 16) % 2**63)
+        batches = [batch.to(self.accelerator.device) for batch in batches]
+        if self.training.probe_steps and self.state.step % self.training.probe_steps == 0:
+            self._probe(batches)
+        self._seed_step()
         self._set_learning_rate()
-        total, terms = self.objective([batch.to(self.accelerator.device) for batch in batches])
+        total, terms = self.objective(batches)
         if not torch.isfinite(total):
             raise ValueError(
                 f"{self.model.name}: the loss is {total.item()} at step {self.state.step}; lower the rate."
@@ -193,6 +202,16 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {name: value.item() for name, value in terms.items()}
+
+    def _seed_step(self) -> None:
+        torch.manual_seed(int(digest(self.seed, self.state.step, self.accelerator.process_index), 16) % 2**63)
+
+    def _probe(self, batches: list[Batch]) -> None:
+        """Measure the tasks' gradients with the step's own dropout; training goes on as if nothing had happened."""
+        self._seed_step()
+        with self.accelerator.autocast():
+            found = measure(self.model, batches)
+        self.state.probes += [{"step": self.state.step, **row} for row in found]
 
     def _set_learning_rate(self) -> None:
         """Linear warm-up, then linear decay to zero at the last step; a function of the step alone."""

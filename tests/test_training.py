@@ -454,3 +454,31 @@ def test_a_model_that_was_evaluated_before_can_be_trained():
     evaluate(model, pocket(), "valid")
     run = train(model, pocket(), SHORT)
     assert_same(outcome(run), uninterrupted("lightgcn"))
+
+
+# --- gradients ---------------------------------------------------------------------------------
+
+PROBED = SHORT_GENSR.replace(probe_steps=3)
+
+
+def test_measuring_gradients_changes_no_number():
+    """Same dropout, same weights, same ranks: the probe must leave no trace in training."""
+    plain, probed = uninterrupted("gensr"), train(gensr(), pocket(), PROBED)
+    assert_same(plain, outcome(probed))
+    assert probed.gradients["step"].unique().tolist() == [0, 3, 6]
+    assert train(gensr(), pocket(), SHORT_GENSR).gradients.empty
+
+
+def test_gradients_measured_before_a_kill_are_kept(monkeypatch, tmp_path):
+    whole = train(gensr(), pocket(), PROBED)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at_step(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            train(gensr(), pocket(), PROBED, folder=tmp_path)
+    resumed = train(gensr(), pocket(), PROBED, folder=tmp_path)
+    assert resumed.resumed_at == 4
+    assert resumed.gradients.equals(whole.gradients)
+
+
+def test_a_model_of_one_task_has_no_gradients_to_compare():
+    assert train(lightgcn(), pocket(), SHORT.replace(probe_steps=1)).gradients.empty

@@ -6,9 +6,10 @@ from ..config import ModelSettings
 from ..errors import unknown
 from .base import Oracle, Popularity, RankingModel
 from .gensr import GenSR
+from .joint.unisar import UniSAR
 from .lightgcn import LightGCN
 
-_MODELS: tuple[type[RankingModel], ...] = (Popularity, LightGCN, GenSR, Oracle)
+_MODELS: tuple[type[RankingModel], ...] = (Popularity, LightGCN, UniSAR, GenSR, Oracle)
 
 
 def available_models() -> dict[str, type[RankingModel]]:
@@ -44,6 +45,7 @@ __all__ = [
     "Oracle",
     "Popularity",
     "RankingModel",
+    "UniSAR",
     "available_models",
     "build_model",
     "model_class",

@@ -8,6 +8,7 @@ the positive standing in column 0.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +25,21 @@ from ..errors import ConfigError
 from ..files import write_atomically
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a model makes of each row and candidate of a batch, for the analyses of chapters 6 and 7.
+
+    Attributes:
+        input: (B, C, d_x) the vectors that enter the part that answers, laid end to end.
+        hidden: (B, C, d_h) states by name, from the shared ``encoder`` to the ``head`` that the score is read from.
+        score: (B, C) as `RankingModel.score` gives it: the log-odds of a click.
+    """
+
+    input: Tensor
+    hidden: dict[str, Tensor]
+    score: Tensor
 
 
 class RankingModel(nn.Module):
@@ -62,6 +78,14 @@ class RankingModel(nn.Module):
     def score(self, batch: Batch) -> Tensor:
         """Logits (B, C) in float32."""
         raise NotImplementedError
+
+    def represent(self, batch: Batch) -> Representation:
+        """The vectors behind the scores of a batch.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        raise ConfigError(f"the model '{self.name}' has no hidden states to look at; use one that has, such as gensr.")
 
     # --- on disk -----------------------------------------------------------------------------
 
@@ -221,4 +245,4 @@ class Oracle(RankingModel):
         return torch.from_numpy(np.asarray(log_prob, dtype=np.float32)).to(batch.cand.device)
 
 
-__all__ = ["REC", "SRC", "Oracle", "Popularity", "RankingModel", "load_weights", "unshared"]
+__all__ = ["REC", "SRC", "Oracle", "Popularity", "RankingModel", "Representation", "load_weights", "unshared"]

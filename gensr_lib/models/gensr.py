@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ..backbone import Backbone, answer_ids, answer_log_probs, token_matrix
+from ..backbone import Backbone, answer_ids, answer_log_probs, answer_states, log_probs_of, token_matrix
 from ..config import Config
 from ..data.batches import Batch, merged_history
 from ..data.dataset import Dataset
 from ..losses import contrastive, instruction_tuning
-from .base import REC, SRC, RankingModel
+from .base import REC, SRC, RankingModel, Representation
 from .layers import HistoryEncoder, SoftFilter, masked_mean
 
 # The text around the slots, p_1 … p_5 of eq. 7. <extra_id_k> is slot k: the filtered CF and semantic
@@ -241,6 +241,27 @@ class GenSR(RankingModel):
         """log P(Yes) - log P(No), (B, C) float32: the logit of P(Yes), which ranks alike and never saturates."""
         log_probs = self.answer(batch, self.encode(batch))
         return log_probs[..., 0] - log_probs[..., 1]
+
+    def represent(self, batch: Batch) -> Representation:
+        """The vectors that fill the prompt, the language model's states behind the answer, and the score.
+
+        ``input`` holds the slots in the order of `SLOTS` and the mean embedding of the query's tokens
+        (the end token included, so an empty query has one too); ``encoder`` is the mean of the encoder's
+        states, ``head`` the decoder's state at the first generated position.
+        """
+        slots, _ = self.soft_filter(self.encode(batch), batch)
+        embeddings, mask = self.prompt(batch, slots)  # (B, C, L, d'), (B, L)
+        flat, (rows, candidates) = mask.repeat_interleave(batch.cand.shape[1], dim=0), batch.cand.shape
+        encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), flat)
+        log_probs = log_probs_of(self.lm, decoded, self.answers).unflatten(0, (rows, candidates))
+        fixed = len(self.prompt_ids[batch.task])  # the query's tokens stand behind these
+        query = masked_mean(embeddings[:, 0, fixed:], mask[:, fixed:]).unsqueeze(1).expand(-1, candidates, -1)
+        hidden = {"encoder": masked_mean(encoded, flat), "head": decoded}
+        return Representation(
+            input=torch.cat([*(slots[name] for name in SLOTS if name in slots), query], dim=-1),
+            hidden={name: state.unflatten(0, (rows, candidates)) for name, state in hidden.items()},
+            score=log_probs[..., 0] - log_probs[..., 1],
+        )
 
     @torch.no_grad()
     def filter_weights(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

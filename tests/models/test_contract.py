@@ -20,7 +20,9 @@ from tests.worlds import pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)
 # Options that make a model small enough for these tests; a model that is not here gets its defaults.
-OPTIONS = {"gensr": {"history": 8}, "lightgcn": {"width": 8}}
+OPTIONS = {
+    "gensr": {"history": 8}, "lightgcn": {"width": 8}, "unisar": {"width": 16, "id_width": 8, "align_negatives": 12},
+}  # fmt: skip
 # Parameters that no loss can reach, by the start of their names, each with a reason.
 UNREACHED = {
     "gensr": (  # one decoder step attends to itself, whatever q and k are

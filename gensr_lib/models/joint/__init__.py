@@ -1,0 +1,1 @@
+"""Models that serve recommendation and search at once and are not generative."""

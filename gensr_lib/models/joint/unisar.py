@@ -1,0 +1,298 @@
+"""UniSAR (Shi et al., SIGIR 2024): the discriminative counterpart of GenSR.
+
+A user moves between recommendation (r) and search (s) in four ways, and each has a representation:
+s2r, r2r, r2s and s2s. Transformers with masks extract them, contrastive losses align them, decoders
+fuse them, attention of each candidate pools them, and a mixture of experts predicts the click.
+
+Shapes: B rows, C candidates, R recommendation clicks, S search sessions of K clicks and W words,
+d the width. Candidates enter behind the fusion only, so that a history is encoded once per user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ...config import Config
+from ...data.batches import Batch
+from ...data.dataset import Dataset
+from ...data.schema import BEHAVIORS
+from ..base import REC, SRC, RankingModel, Representation
+from ..layers import masked_mean
+from .blocks import Alignment, Experts, Fusion, MaskedEncoder, Pooling, mlp
+
+
+class UniSARConfig(Config):
+    """Options of UniSAR; the defaults are the published ones for Amazon."""
+
+    width: int = Field(64, ge=1, description="d (published: 64)")
+    id_width: int = Field(32, ge=1, description="width of the tables of users, items and words (published: 32)")
+    heads: int = Field(2, ge=1, description="heads of every attention but the pooling (published: 2)")
+    layers: int = Field(1, ge=1, description="layers of each encoder and decoder (published: 1)")
+    dropout: float = Field(0.1, ge=0, lt=1, description="published: 0.1")
+    experts: int = Field(4, ge=1, description="experts of each task, and as many shared ones (published: 4)")
+    lambda_qi: float = Field(0.1, ge=0, description="weight of the query-item alignment (published: KuaiSAR 0.001)")
+    tau_qi: float = Field(0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.5)")
+    lambda_tr: float = Field(0.01, ge=0, description="weight of the transition alignment (published: KuaiSAR 0.1)")
+    tau_tr: float = Field(0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.1)")
+    align_negatives: int = Field(
+        1024, ge=1, description="random items and random queries of the query-item alignment (published: 1024)"
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> UniSARConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; change one of them")
+        return self
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of the users before any candidate is seen.
+
+    Attributes:
+        queries, clicks: (B, S, d) and (B, S, K, d), the vectors that sessions are made of.
+        s2r, r2r: (B, R, d) recommendation clicks that read searches, or other recommendation clicks.
+        r2s, s2s: (B, S, d) sessions that read recommendation clicks, or other sessions.
+        rec, src: (B, R, d) and (B, S, d), both transitions of a side fused: F_r and F_s.
+        rec_valid, src_valid: (B, R) and (B, S) real positions. All vectors are 0 elsewhere.
+    """
+
+    queries: Tensor
+    clicks: Tensor
+    s2r: Tensor
+    r2r: Tensor
+    r2s: Tensor
+    s2s: Tensor
+    rec: Tensor
+    src: Tensor
+    rec_valid: Tensor
+    src_valid: Tensor
+
+
+class TaskHead(nn.Module):
+    """What a task has of its own: experts, the gate over its own and the shared ones, tower and logit."""
+
+    def __init__(self, config: UniSARConfig):
+        super().__init__()
+        d = config.width
+        self.experts = Experts(5 * d, d, config.experts, config.dropout)
+        self.gate = nn.Linear(5 * d, 2 * config.experts)
+        self.tower = mlp(config.dropout, d, 2 * d, d)
+        self.predict = nn.Sequential(mlp(config.dropout, d, 200, 80), nn.Linear(80, 1))
+
+    def mix(self, x: Tensor, shared: Tensor) -> Tensor:
+        """Gated mixture of experts: x (B, C, 5d), shared (B, C, n, d) -> (B, C, d)."""
+        experts = torch.cat([self.experts(x), shared], dim=-2)  # (B, C, 2n, d), the own ones first
+        return torch.einsum("bcn,bcnd->bcd", self.gate(x).softmax(dim=-1), experts)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Mixture (B, C, d) -> logits (B, C) in float32."""
+        return self.predict(self.tower(mixture)).squeeze(-1).float()
+
+
+class UniSAR(RankingModel):
+    """Unified search and recommendation by transitions between the two behaviors.
+
+    Args:
+        config: options.
+        n_users, n_items, n_words: users are 0-based; items and words have 0 for padding, which
+            ``n_words`` counts.
+        history_rec, history_src: the longest histories, R and S.
+        n_queries, query_words: shape of the table of training queries.
+        queries: (n_queries, query_words) word ids, where the alignment draws random queries from;
+            None before weights are loaded.
+    """
+
+    name = "unisar"
+    Config = UniSARConfig
+
+    def __init__(
+        self,
+        config: UniSARConfig,
+        n_users: int,
+        n_items: int,
+        n_words: int,
+        history_rec: int,
+        history_src: int,
+        n_queries: int,
+        query_words: int,
+        queries: Tensor | None = None,
+    ):
+        super().__init__(config)
+        self.n_users, self.n_items, self.n_words = n_users, n_items, n_words
+        self.lengths = {"history_rec": history_rec, "history_src": history_src}
+        self.register_buffer("queries", torch.zeros(n_queries, query_words).long() if queries is None else queries)
+        d, block = config.width, dict(layers=config.layers, heads=config.heads, dropout=config.dropout)
+        self.user_id, self.user_linear = nn.Embedding(n_users, config.id_width), nn.Linear(config.id_width, d)
+        self.item_id = nn.Embedding(n_items + 1, config.id_width, padding_idx=0)
+        self.item_linear = nn.Linear(config.id_width, d)
+        self.word_id = nn.Embedding(n_words, config.id_width, padding_idx=0)
+        self.query_linear = nn.Linear(config.id_width, d)
+        self.no_query = nn.Parameter(torch.empty(1, d))  # stands for the query in recommendation
+        self.cross_type = MaskedEncoder(d, history_rec + history_src, **block)
+        self.same_type = nn.ModuleDict({
+            task: MaskedEncoder(d, n, **block) for task, n in zip(BEHAVIORS, (history_rec, history_src), strict=True)
+        })  # fmt: skip
+        self.fusion = nn.ModuleDict({task: Fusion(d, **block) for task in BEHAVIORS})
+        self.transition = nn.ModuleDict({task: Alignment(d, config.tau_tr) for task in BEHAVIORS})
+        self.query_item = Alignment(d, config.tau_qi)
+        self.pooling = nn.ModuleDict({task: Pooling(d) for task in BEHAVIORS})
+        self.shared = Experts(5 * d, d, config.experts, config.dropout)
+        self.head = nn.ModuleDict({task: TaskHead(config) for task in BEHAVIORS})
+        self.apply(_initialise)
+        nn.init.xavier_normal_(self.no_query)
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, config: UniSARConfig) -> UniSAR:
+        """Sized for a data set; its distinct training queries are what the alignment draws from."""
+        typed = np.unique(dataset.query[dataset.rows_before_cut() & dataset.is_search])
+        queries = torch.from_numpy(dataset.query_word_ids[typed]).long()
+        queries = queries[(queries != 0).any(dim=1)]
+        lengths = {"history_rec": dataset.config.history_rec, "history_src": dataset.config.history_src}
+        return cls(config, dataset.n_users, dataset.n_items, dataset.n_words, **lengths,
+                   n_queries=len(queries), query_words=queries.shape[1], queries=queries)  # fmt: skip
+
+    def sizes(self) -> dict[str, int]:
+        """Vocabularies, lengths of the histories and shape of the table of queries."""
+        return {
+            "n_users": self.n_users, "n_items": self.n_items, "n_words": self.n_words, **self.lengths,
+            "n_queries": self.queries.shape[0], "query_words": self.queries.shape[1],
+        }  # fmt: skip
+
+    # --- embedding ---------------------------------------------------------------------------
+
+    def items(self, items: Tensor) -> Tensor:
+        """e_i = tanh(W_I id + b), (...) -> (..., d); the padding is a zero vector."""
+        return torch.tanh(self.item_linear(self.item_id(items))) * (items != 0).unsqueeze(-1)
+
+    def words(self, words: Tensor) -> Tensor:
+        """e_q = tanh(W_Q mean of the word vectors + b), (..., W) -> (..., d); tanh(b) without a word."""
+        valid = (words != 0).unsqueeze(-1)  # (..., W, 1)
+        mean = (self.word_id(words) * valid).sum(dim=-2) / valid.sum(dim=-2).clamp(min=1)
+        return torch.tanh(self.query_linear(mean))
+
+    # --- extraction and fusion ---------------------------------------------------------------
+
+    def encode(self, batch: Batch) -> History:
+        """The four transitions of each user and their fusion; done once per user, whatever C is."""
+        rec_valid, src_valid = batch.rec_items != 0, (batch.ses_clicks != 0).any(dim=-1)
+        queries, clicks = self.words(batch.ses_words), self.items(batch.ses_clicks)  # (B, S, d), (B, S, K, d)
+        n_clicks = (batch.ses_clicks != 0).sum(dim=-1, keepdim=True).clamp(min=1)
+        rec = self.items(batch.rec_items)  # (B, R, d)
+        src = (queries + clicks.sum(dim=2) / n_clicks) * src_valid.unsqueeze(-1)  # (B, S, d)
+        s2r, r2s = self._cross(rec, src, rec_valid, src_valid, batch.merge_index)
+        r2r, s2s = self._same(REC, rec, rec_valid), self._same(SRC, src, src_valid)
+        fused_rec, fused_src = self.fusion[REC](r2r, s2r, rec_valid), self.fusion[SRC](s2s, r2s, src_valid)
+        return History(queries, clicks, s2r, r2r, r2s, s2s, fused_rec, fused_src, rec_valid, src_valid)
+
+    def _cross(self, rec: Tensor, src: Tensor, rec_valid: Tensor, src_valid: Tensor, merge_index: Tensor):
+        """s2r and r2s: each token reads all tokens of the other type, whenever they were.
+
+        Time decides the learned positions only. A transformer does not mind the order that its
+        tokens are stored in, so they stay as [rec ; sessions] and each gets its place in time.
+        """
+        valid = torch.cat([rec_valid, src_valid], dim=1)  # (B, R + S)
+        is_search = torch.arange(valid.shape[1], device=valid.device) >= rec.shape[1]
+        readable = (is_search[:, None] != is_search) & valid.unsqueeze(1)  # (B, R + S, R + S)
+        place = merge_index.argsort(dim=1)  # the inverse of a permutation
+        out = self.cross_type(torch.cat([rec, src], dim=1), place, readable, valid)
+        return out.split([rec.shape[1], src.shape[1]], dim=1)
+
+    def _same(self, task: str, x: Tensor, valid: Tensor) -> Tensor:
+        """r2r or s2s: tokens of one type read one another, at positions of their own order."""
+        n = x.shape[1]
+        readable = valid.unsqueeze(1).expand(-1, n, -1)
+        return self.same_type[task](x, torch.arange(n, device=x.device), readable, valid)
+
+    # --- prediction --------------------------------------------------------------------------
+
+    def represent(self, batch: Batch) -> Representation:
+        """Input [v_r ; v_s ; e_c ; e_u ; e_q], what encoder and experts make of it, and the score."""
+        return self._predict(batch, self.encode(batch))
+
+    def _predict(self, batch: Batch, history: History) -> Representation:
+        shape = *batch.cand.shape, -1
+        candidate = self.items(batch.cand)  # (B, C, d)
+        pooled = torch.cat([
+            self.pooling[REC](history.rec, candidate, history.rec_valid),
+            self.pooling[SRC](history.src, candidate, history.src_valid),
+        ], dim=-1)  # (B, C, 2d)  # fmt: skip
+        user = torch.tanh(self.user_linear(self.user_id(batch.user))).unsqueeze(1)  # (B, 1, d)
+        query = self.no_query if batch.task == REC else self.words(batch.query).unsqueeze(1)
+        x = torch.cat([pooled, candidate, user.expand(shape), query.expand(shape)], dim=-1)  # (B, C, 5d)
+        head = self.head[batch.task]
+        mixture = head.mix(x, self.shared(x))  # (B, C, d)
+        return Representation(x, {"encoder": pooled, "head": mixture}, head(mixture))
+
+    def score(self, batch: Batch) -> Tensor:
+        """The logit of a click, (B, C) float32."""
+        return self.represent(batch).score
+
+    # --- training ----------------------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """``click``, binary cross-entropy; ``query_item`` and ``transition``, the two alignments."""
+        history = self.encode(batch)
+        score = self._predict(batch, history).score
+        clicked = torch.zeros_like(score)
+        clicked[:, 0] = 1
+        return {
+            "click": F.binary_cross_entropy_with_logits(score, clicked),
+            "query_item": self._align_queries(batch, history),
+            "transition": self._align_transitions(history),
+        }
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The alignments count lambda_qi and lambda_tr."""
+        return {"query_item": self.config.lambda_qi, "transition": self.config.lambda_tr}
+
+    def _align_queries(self, batch: Batch, history: History) -> Tensor:
+        """Each query of a history with each of its clicks, against random items and random queries."""
+        b, s, k = batch.ses_clicks.shape
+        real = (batch.ses_clicks != 0) & (batch.ses_words != 0).any(dim=-1, keepdim=True)  # (B, S, K)
+        pair = real.flatten().nonzero().squeeze(1)  # (P,)
+        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order
+        query = F.embedding(pair // k, history.queries.reshape(b * s, -1))
+        click = F.embedding(pair, history.clicks.reshape(b * s * k, -1))
+        n, device = self.config.align_negatives, pair.device
+        random_items = self.items(1 + torch.randperm(self.n_items, device=device)[:n])
+        random_queries = self.words(self.queries[torch.randperm(len(self.queries), device=device)[:n]])
+        return self.query_item.against(query, click, random_queries, random_items)
+
+    def _align_transitions(self, history: History) -> Tensor:
+        """(s2r, r2r) and (r2s, s2s) as means over their tokens, of the users that have both histories."""
+        known = (history.rec_valid.any(dim=1) & history.src_valid.any(dim=1)).nonzero().squeeze(1)
+        sides = {
+            REC: (history.s2r, history.r2r, history.rec_valid),
+            SRC: (history.r2s, history.s2s, history.src_valid),
+        }
+        total = 0.0
+        for side, (cross, same, valid) in sides.items():
+            means = (F.embedding(known, masked_mean(x, valid)) for x in (cross, same))
+            total = total + self.transition[side].within(*means)
+        return total
+
+
+def _initialise(module: nn.Module) -> None:
+    """As published: xavier-normal weights, zero biases; the padding of a table stays 0."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.xavier_normal_(module.weight)
+        if module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
+    elif isinstance(module, Alignment | Pooling):
+        nn.init.xavier_normal_(module.weight)
+    elif isinstance(module, MaskedEncoder):
+        nn.init.xavier_normal_(module.position)
+    elif isinstance(module, Experts):  # behind its Linear: apply goes from the inside out
+        for weight in module.linear.weight.chunk(module.n):
+            nn.init.xavier_normal_(weight)
