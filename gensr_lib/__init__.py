@@ -17,6 +17,8 @@ _PUBLIC = {
     "train": ".training",
     "evaluate": ".evaluation",
     "Workspace": ".runs",
+    "collect": ".representations",
+    "estimate": ".mutual_information",
 }
 __all__ = sorted(_PUBLIC)
 
