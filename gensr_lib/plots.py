@@ -7,56 +7,23 @@ notebook shows it once. The colours are Okabe and Ito's, safe for readers with a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from scipy.stats import gaussian_kde
 
-from .data.schema import BEHAVIORS, REC, SRC
+from .data.schema import BEHAVIORS
 from .errors import ConfigError, unknown
-from .files import write_atomically
+from .plot_style import COLOURS as COLOURS
+from .plot_style import LINES, MARKERS, TASK_COLOURS, TASK_LABELS, legend_below, look_of, panels
+from .plot_style import save_figure as save_figure
+from .plot_style import use_style as use_style
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
-TASK_LABELS = {REC: "recommendation", SRC: "search"}
-LINES = ("-", "--", "-.", ":")  # lines that coincide stay visible, and survive printing in grey
-WIDTH, DPI = 7.5, 150  # inches; at the page's width, 10 pt in the figure are about 10 pt on the page
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
-STYLE = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": DPI,
-    "savefig.dpi": DPI, "savefig.bbox": None, "font.family": "DejaVu Sans", "font.size": 10, "text.color": "#222222",
-    "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.labelsize": 10, "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222", "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.7, "axes.prop_cycle": mpl.cycler(color=COLOURS),
-    "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
-    "lines.linewidth": 2, "lines.markersize": 4.5, "legend.frameon": False, "legend.fontsize": 9,
-}  # fmt: skip
-
-
-def use_style() -> None:
-    """Give all figures made from now on the style of the book; call it once, after the imports."""
-    mpl.rcParams.update(STYLE)
-
-
-def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
-    """Write ``<folder>/<name>.png``; readers see the whole file or none, and equal figures give equal bytes."""
-    path, plain = Path(folder) / f"{name}.png", {"Software": None}  # else the file names the version of matplotlib
-    if isinstance(fig.get_layout_engine(), ConstrainedLayoutEngine):
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")  # each further draw would move a colour bar a little
-    return write_atomically(path, lambda part: fig.savefig(part, format="png", dpi=DPI, metadata=plain))
-
-
-def panels(n: int = 1, height: float = 3.0, **options) -> tuple[Figure, list[Axes]]:
-    """An empty figure of the page's width with ``n`` panels side by side; ``options`` go to `plt.subplots`."""
-    fig, axes = plt.subplots(1, n, figsize=(WIDTH, height), layout="constrained", squeeze=False, **options)
-    plt.close(fig)  # pyplot would show it a second time at the end of the cell
-    return fig, list(axes[0])
+ENCLOSED = (0.5, 0.9)  # shares of a cloud's points inside its two contours
 
 
 def lines(
@@ -73,7 +40,7 @@ def lines(
     ax = ax or panels()[1][0]
     for number, name in enumerate(table.columns):
         values = table[name].dropna()
-        look = {**_look(name, number), "marker": "o" if markers else ""}
+        look = {**look_of(name, number), "marker": "o" if markers else ""}
         ax.plot(values.index.to_numpy(), values.to_numpy(), label=TASK_LABELS.get(name, name), **look)
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if legend and len(table.columns) > 1:
@@ -113,7 +80,7 @@ def training_curves(history: pd.DataFrame, metric: str = "N@5", best_epoch: int 
         ax.xaxis.get_major_locator().set_params(integer=True)
     if valid and best_epoch:
         axes[-1].axvline(best_epoch, color="#777777", linestyle=":", label=f"best epoch ({best_epoch})")
-    _legend_below(fig, axes)
+    legend_below(fig, axes)
     return fig
 
 
@@ -152,7 +119,7 @@ def system_bars(
         top = np.nanmax([*ends, best, 1e-9]) * 1.25  # room for the numbers
         ax.set(title=title, xlabel=metric, xlim=(0, top), ylim=(len(systems) - 0.5, -0.5))  # first row on top
         ax.grid(axis="y", visible=False)
-    _legend_below(fig, axes)
+    legend_below(fig, axes)
     return fig
 
 
@@ -181,7 +148,7 @@ def distributions(
     samples = {name: np.asarray(sample, dtype=float) for name, sample in values.items()}
     edges = np.histogram_bin_edges(np.concatenate([*samples.values()]), bins)
     for number, (name, sample) in enumerate(samples.items()):
-        look = _look(name, number)
+        look = look_of(name, number)
         if kind == "ecdf":
             ax.ecdf(sample, label=TASK_LABELS.get(name, name), **look)
         else:
@@ -193,6 +160,120 @@ def distributions(
         ax.set_ylim(top=ax.get_ylim()[1] * 1.12)  # room for the legend
     if len(samples) > 1:
         ax.legend(loc="lower right" if kind == "ecdf" else "best")
+    return ax.figure
+
+
+def clouds(
+    points: Mapping[str, np.ndarray],
+    *,
+    ax: Axes | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    contours: bool = True,
+    max_points: int = 800,
+) -> Figure:
+    """Samples of points in the plane, such as two tasks' hidden states, with contours of their densities.
+
+    Args:
+        points: (n, 2) by name; the names ``rec`` and ``src`` get the colours of the tasks.
+        contours: of Gaussian kernel densities of all points, drawn around 50 % and 90 % of them.
+        max_points: shown of each sample, always the same ones.
+
+    Raises:
+        ConfigError: points that are not finite or not (n, 2), or contours of points that lie on a line.
+    """
+    ax, handles = ax or panels(height=4.5)[1][0], []
+    for number, (name, given) in enumerate(points.items()):
+        sample, look = np.asarray(given, dtype=float), look_of(name, number)
+        if sample.ndim != 2 or sample.shape[1:] != (2,) or not np.isfinite(sample).all():
+            raise ConfigError(f"points of '{name}' must be finite and of shape (n, 2), not {sample.shape}")
+        shown = np.random.default_rng(0).permutation(len(sample))[:max_points]
+        marker = MARKERS[number % len(MARKERS)]
+        dots = {"marker": marker, "s": 9, "alpha": 0.3, "color": look["color"], "linewidths": 0.8}
+        ax.scatter(*sample[shown].T, **dots, edgecolors=None if marker == "x" else "none", zorder=1)
+        if contours:
+            _contours(ax, str(name), sample, look)
+        line = look["linestyle"] if contours else ""
+        handles.append(Line2D([], [], **{**look, "linestyle": line}, marker=marker, label=TASK_LABELS.get(name, name)))
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal", adjustable="datalim")
+    if len(handles) > 1:
+        ax.legend(handles=handles)
+    return ax.figure
+
+
+def bands(
+    mean: pd.DataFrame,
+    low: pd.DataFrame,
+    high: pd.DataFrame,
+    xlabel: str,
+    ylabel: str,
+    *,
+    ax: Axes | None = None,
+    title: str = "",
+    logx: bool = False,
+    legend: bool = True,
+) -> Figure:
+    """`lines` of the means, in bands from low to high: three tables of one shape, a line per column.
+
+    Raises:
+        ConfigError: tables with other rows or columns, or a low above its high.
+    """
+    if not all(t.index.equals(mean.index) and t.columns.equals(mean.columns) for t in (low, high)):
+        raise ConfigError("mean, low and high must have the same index and columns")
+    if (low > high).any(axis=None):
+        raise ConfigError(f"low is above high in columns {list(mean.columns[(low > high).any()])}")
+    fig = lines(mean, xlabel, ylabel, ax=ax, markers=True, title=title, legend=legend)
+    ax = ax or fig.axes[0]
+    for name, line in zip(mean.columns, ax.get_lines()[-len(mean.columns) :], strict=True):
+        own = mean[name].notna()
+        ends = low.loc[own, name].to_numpy(), high.loc[own, name].to_numpy()
+        ax.fill_between(mean.index[own].to_numpy(), *ends, color=line.get_color(), alpha=0.18, linewidth=0)
+    if logx:
+        ax.set_xscale("log")
+    return fig
+
+
+def intervals(
+    table: pd.DataFrame,
+    xlabel: str,
+    *,
+    ax: Axes | None = None,
+    reference: Mapping[str, float | pd.Series] | None = None,
+    title: str = "",
+) -> Figure:
+    """A point with its interval per row, first row on top, such as estimates of information and the truth.
+
+    Args:
+        table: columns ``mean``, ``low``, ``high`` and, for colours, optionally ``group``.
+        reference: by its name in the legend, either one number, drawn as a line across all rows (a ceiling),
+            or a number per row of the table, each drawn as a mark on its row (the truth).
+
+    Raises:
+        ConfigError: a missing column, or a mean outside its interval; the message names it.
+    """
+    for column in ("mean", "low", "high"):
+        if column not in table:
+            raise unknown("column of a table of intervals", column, table.columns)
+    outside = (table["mean"] < table["low"]) | (table["mean"] > table["high"])
+    if outside.any():
+        raise ConfigError(f"the mean lies outside low to high in row '{table.index[outside][0]}'")
+    alone, ax = ax is None, ax or panels(height=1.3 + 0.34 * len(table))[1][0]
+    groups = table["group"] if "group" in table else pd.Series("", index=table.index)
+    for number, group in enumerate(groups.unique()):
+        (rows,), marker = np.nonzero((groups == group).to_numpy()), "os^v"[number % 4]
+        own, color = table.iloc[rows], look_of(group, number)["color"]
+        half = [own["mean"] - own["low"], own["high"] - own["mean"]]
+        label = TASK_LABELS.get(group, group) or None
+        ax.errorbar(own["mean"], rows, xerr=half, fmt=marker, color=color, capsize=3, label=label)
+    _references(ax, table.index, reference or {})
+    ax.set_yticks(range(len(table)), table.index)
+    ax.set(xlabel=xlabel, title=title, ylim=(len(table) - 0.5, -0.5))
+    ax.grid(axis="y", visible=False)
+    if alone:
+        legend_below(ax.figure, [ax])
+    elif ax.get_legend_handles_labels()[0]:
+        ax.legend()
     return ax.figure
 
 
@@ -231,6 +312,28 @@ def weights_heatmap(
     return fig
 
 
+def _references(ax: Axes, rows: pd.Index, reference: Mapping[str, float | pd.Series]) -> None:
+    """One line per number, one mark per row of a series."""
+    for number, (name, value) in enumerate(reference.items()):
+        if isinstance(value, pd.Series):
+            look = {"marker": "D*Pv"[number % 4], "markersize": 8, "markerfacecolor": "none", "color": "#222222"}
+            ax.plot(value.reindex(rows).to_numpy(), range(len(rows)), linestyle="", label=name, zorder=3, **look)
+        else:
+            ax.axvline(value, color="#222222", linestyle=LINES[1:][number % 3], linewidth=1.5, label=name)
+
+
+def _contours(ax: Axes, name: str, sample: np.ndarray, look: Mapping[str, object]) -> None:
+    if len(sample) < 3 or np.linalg.matrix_rank(sample - sample.mean(axis=0)) < 2:
+        raise ConfigError(f"the points of '{name}' lie on a line and have no contours; pass contours=False")
+    density = gaussian_kde(sample.T)
+    margin = 3 * np.sqrt(density.covariance.diagonal())  # (2,)
+    x, y = np.linspace(sample.min(axis=0) - margin, sample.max(axis=0) + margin, 80).T
+    heights = density(np.stack(np.meshgrid(x, y)).reshape(2, -1)).reshape(80, 80)
+    levels = np.quantile(density(sample.T), 1 - np.array(ENCLOSED[::-1]))
+    style = {"colors": look["color"], "linestyles": look["linestyle"], "linewidths": 1.5, "zorder": 2}
+    ax.contour(x, y, heights, levels=levels, **style)
+
+
 def _write_numbers(ax: Axes, weights: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(weights):
         color = "white" if value < weights.max() / 2 else "black"
@@ -241,20 +344,6 @@ def _beside(ax: Axes, text: str, x: float, y: float) -> None:
     """Text right of a bar's end, legible where it lies on the line of the reference."""
     plate = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
     ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9, bbox=plate)
-
-
-def _legend_below(fig: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, each label once, below them; none if nothing has a label."""
-    entries = {}
-    for ax in axes:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    if entries:
-        fig.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries))
-
-
-def _look(name: object, number: int) -> dict[str, object]:
-    return {"color": TASK_COLOURS.get(name, COLOURS[number % len(COLOURS)]), "linestyle": LINES[number % len(LINES)]}
 
 
 def _short(text: str, width: int = 30) -> str:

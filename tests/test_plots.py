@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from matplotlib.path import Path as Outline
 
 from gensr_lib import plots
 from gensr_lib.errors import ConfigError
@@ -51,6 +53,20 @@ def legend(fig) -> list[str]:
     return [text.get_text() for text in fig.legends[0].get_texts()] if fig.legends else []
 
 
+def two_clouds(n: int = 400) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"rec": rng.normal(size=(n, 2)), "src": rng.normal(size=(n, 2)) * [3, 1] + 4}
+
+
+def means() -> pd.DataFrame:
+    return pd.DataFrame({"rec": [3.0, 2.0, 1.0], "mine": [1.0, np.nan, 2.0]}, index=[10, 100, 1000])
+
+
+def estimates() -> pd.DataFrame:
+    table = pd.DataFrame({"mean": [0.3, 0.5, 0.4], "low": [0.1, 0.4, 0.4], "high": [0.4, 0.9, 0.4]}, ["a", "b", "c"])
+    return table.assign(group=["rec", "src", "rec"])
+
+
 ALL = {
     "lines": lambda: plots.lines(pd.DataFrame({"rec": [1, 2], "src": [2, 3]}), "x", "y"),
     "training_curves": lambda: plots.training_curves(history(), best_epoch=2),
@@ -58,6 +74,9 @@ ALL = {
     "ecdf": lambda: plots.distributions({"rec": [1, 2, 2], "src": [3, 4]}, "x"),
     "hist": lambda: plots.distributions({"rec": [1, 2, 2], "src": [3, 4]}, "x", kind="hist", bins=4),
     "heatmap": heatmap,
+    "clouds": lambda: plots.clouds(two_clouds(), xlabel="x", ylabel="y"),
+    "bands": lambda: plots.bands(means(), means() - 1, means() + 1, "x", "y", logx=True),
+    "intervals": lambda: plots.intervals(estimates(), "x", reference={"ceiling": 0.7}),
 }
 
 # ---- saving ------------------------------------------------------------------------------------
@@ -274,3 +293,144 @@ def test_weights_heatmap_of_one_candidate_and_one_item():
 def test_weights_heatmap_refuses_what_does_not_fit(changes, message):
     with pytest.raises(ConfigError, match=message):
         heatmap(**changes)
+
+
+# ---- clouds ------------------------------------------------------------------------------------
+
+
+def contours(ax) -> list[ContourSet]:
+    return [c for c in ax.collections if isinstance(c, ContourSet)]
+
+
+def dots(ax) -> list[np.ndarray]:
+    return [c.get_offsets().data for c in ax.collections if not isinstance(c, ContourSet)]
+
+
+def test_clouds_shows_points_and_tells_the_tasks_apart_in_colour_and_in_grey():
+    given = two_clouds(50)
+    ax = plots.clouds(given, xlabel="x", ylabel="y", title="t").axes[0]
+    assert [sorted(map(tuple, d)) for d in dots(ax)] == [sorted(map(tuple, p)) for p in given.values()]
+    assert [to_hex(c.get_edgecolor()[0]).upper() for c in contours(ax)] == list(plots.TASK_COLOURS.values())
+    handles = ax.get_legend().get_lines()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["recommendation", "search"]
+    assert [(h.get_marker(), h.get_linestyle()) for h in handles] == [("o", "-"), ("x", "--")]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(), ax.get_aspect()) == ("x", "y", "t", 1)
+
+
+def test_contours_enclose_half_and_nine_tenths_of_the_points():
+    given = two_clouds(2000)
+    for sample, drawn in zip(given.values(), contours(plots.clouds(given).axes[0]), strict=True):
+        shares = [Outline(p.vertices, p.codes).contains_points(sample).mean() for p in drawn.get_paths()]
+        assert shares == pytest.approx([0.9, 0.5], abs=0.02)
+
+
+def test_clouds_shows_at_most_so_many_points_but_contours_of_all():
+    given = two_clouds(300)
+    few, all_points = (plots.clouds(given, max_points=n).axes[0] for n in (20, 300))
+    assert [len(d) for d in dots(few)] == [20, 20]
+    assert all(set(map(tuple, d)) <= set(map(tuple, p)) for d, p in zip(dots(few), given.values(), strict=True))
+    for a, b in zip(contours(few), contours(all_points), strict=True):
+        assert np.array_equal(a.levels, b.levels)
+
+
+def test_clouds_without_contours_and_in_a_given_panel():
+    fig, axes = plots.panels(2)
+    line = np.arange(12.0).reshape(6, 2)
+    assert plots.clouds({"src": line}, ax=axes[1], contours=False) is fig
+    assert (len(dots(axes[0])), len(dots(axes[1])), contours(axes[1])) == (0, 1, [])
+    assert axes[1].get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.ones((5, 3)), r"points of 'rec' must be finite and of shape \(n, 2\), not \(5, 3\)"),
+        (np.full((5, 2), np.nan), "points of 'rec' must be finite"),
+        (np.arange(12.0).reshape(6, 2), "points of 'rec' lie on a line and have no contours; pass contours=False"),
+        (np.eye(2), "lie on a line"),
+    ],
+)
+def test_clouds_refuses(points, message):
+    with pytest.raises(ConfigError, match=message):
+        plots.clouds({"rec": points})
+
+
+# ---- bands -------------------------------------------------------------------------------------
+
+
+def test_bands_lie_around_their_lines_in_their_colours():
+    mean = means()
+    ax = plots.bands(mean, mean - 0.5, mean.add([1, 2, 3], axis=0), "n", "nats", title="t", logx=True).axes[0]
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[3, 2, 1], [1, 2]]
+    first, second = ([tuple(v) for v in band.get_paths()[0].vertices] for band in ax.collections)
+    assert {(10, 2.5), (10, 4), (100, 1.5), (100, 4), (1000, 0.5), (1000, 4)} == set(first)
+    assert {x for x, _ in second} == {10, 1000}  # nothing is drawn where there is no mean
+    assert [to_hex(b.get_facecolor()[0]) for b in ax.collections] == [to_hex(x.get_color()) for x in ax.get_lines()]
+    assert [b.get_alpha() for b in ax.collections] == [0.18, 0.18]
+    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("log", "n", "nats", "t")
+
+
+def test_bands_in_a_panel_that_has_lines_and_without_a_legend():
+    fig, axes = plots.panels(2)
+    axes[1].plot([10, 1000], [0, 0], color="#123456")
+    assert plots.bands(means(), means() - 1, means() + 1, "x", "y", ax=axes[1], legend=False) is fig
+    expected = [to_hex(line.get_color()) for line in axes[1].get_lines()[1:]]
+    assert [to_hex(b.get_facecolor()[0]) for b in axes[1].collections] == expected
+    assert (axes[1].get_legend(), axes[1].get_xscale(), len(axes[0].get_lines())) == (None, "linear", 0)
+
+
+def test_bands_refuses_tables_that_do_not_fit():
+    mean = means()
+    for low, high in ((mean.iloc[1:], mean), (mean, mean.rename(columns={"rec": "src"}))):
+        with pytest.raises(ConfigError, match="must have the same index and columns"):
+            plots.bands(mean, low, high, "x", "y")
+    with pytest.raises(ConfigError, match=r"low is above high in columns \['rec', 'mine'\]"):
+        plots.bands(mean, mean + 1, mean, "x", "y")
+
+
+# ---- intervals ---------------------------------------------------------------------------------
+
+
+def bars_by_row(ax) -> dict[float, list[float]]:
+    segments = [s for c in ax.collections for s in c.get_segments()]
+    return {float(s[0, 1]): s[:, 0].tolist() for s in segments}
+
+
+def test_intervals_has_a_row_each_from_low_to_high():
+    ax = plots.intervals(estimates(), "nats", title="t").axes[0]
+    for place, (low, high) in enumerate([(0.1, 0.4), (0.4, 0.9), (0.4, 0.4)]):
+        assert bars_by_row(ax)[place] == pytest.approx([low, high])
+    rec, src = (c.lines[0] for c in ax.containers)
+    assert (rec.get_xdata().tolist(), list(rec.get_ydata())) == ([0.3, 0.4], [0, 2])
+    assert (src.get_xdata().tolist(), list(src.get_ydata())) == ([0.5], [1])
+    assert [line.get_color() for line in (rec, src)] == list(plots.TASK_COLOURS.values())
+    assert rec.get_marker() != src.get_marker()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert (ax.get_xlabel(), ax.get_title(), ax.get_ylim()) == ("nats", "t", (2.5, -0.5))
+    assert legend(ax.figure) == ["recommendation", "search"]
+
+
+def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():
+    truth = pd.Series({"c": 0.1, "a": 0.2})  # in another order, and one row has none
+    fig = plots.intervals(estimates(), "x", reference={"H(Y)": 0.69, "truth": truth})
+    line, marks = fig.axes[0].get_lines()[-2:]
+    assert line.get_xdata() == [0.69, 0.69]
+    assert np.array_equal(marks.get_xdata(), [0.2, np.nan, 0.1], equal_nan=True)
+    assert (list(marks.get_ydata()), marks.get_linestyle()) == ([0, 1, 2], "None")
+    assert set(legend(fig)) == {"recommendation", "search", "H(Y)", "truth"}
+
+
+def test_intervals_without_groups_and_in_a_given_panel():
+    fig, axes = plots.panels(2)
+    plots.intervals(estimates().drop(columns="group"), "x", ax=axes[0])
+    plots.intervals(estimates(), "x", ax=axes[1])
+    assert axes[0].get_legend() is None
+    assert [t.get_text() for t in axes[1].get_legend().get_texts()] == ["recommendation", "search"]
+    assert fig.legends == []
+
+
+def test_intervals_refuses_what_does_not_fit():
+    with pytest.raises(ConfigError, match="unknown column of a table of intervals 'low'"):
+        plots.intervals(estimates().drop(columns="low"), "x")
+    with pytest.raises(ConfigError, match="the mean lies outside low to high in row 'b'"):
+        plots.intervals(estimates().assign(mean=[0.3, 0.95, 0.4]), "x")
