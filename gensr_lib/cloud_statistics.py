@@ -30,7 +30,8 @@ class Pool:
     groups: np.ndarray
 
     @cached_property
-    def distances(self) -> np.ndarray:  # (N, N)
+    def distances(self) -> np.ndarray:
+        """Euclidean distances between all points (N, N)."""
         return squareform(pdist(self.points))
 
 

@@ -70,7 +70,7 @@ def training_curves(history: pd.DataFrame, metric: str = "N@5", best_epoch: int 
         raise unknown("column of a training history", "epoch" if terms else "rec <loss term>", history.columns)
     if not valid and any(str(c).startswith("valid ") for c in history.columns):
         raise unknown("column of a training history", f"valid rec {metric}", history.columns)
-    drawn = [(f"training: {term}", columns, "mean over the epoch") for term, columns in terms.items()]
+    drawn = [(term.replace("_", " "), columns, "training loss") for term, columns in terms.items()]
     drawn += [("validation", valid, metric)] if valid else []
     fig, axes = panels(len(drawn), height=3.1)
     by_epoch = history.set_index("epoch")
@@ -172,6 +172,7 @@ def clouds(
     title: str = "",
     contours: bool = True,
     max_points: int = 800,
+    legend: bool = True,
 ) -> Figure:
     """Samples of points in the plane, such as two tasks' hidden states, with contours of their densities.
 
@@ -185,7 +186,7 @@ def clouds(
     """
     ax, handles = ax or panels(height=4.5)[1][0], []
     for number, (name, given) in enumerate(points.items()):
-        sample, look = np.asarray(given, dtype=float), look_of(name, number)
+        sample, look = np.asarray(given, dtype=float), look_of(name, number) | ({} if contours else {"linestyle": ""})
         if sample.ndim != 2 or sample.shape[1:] != (2,) or not np.isfinite(sample).all():
             raise ConfigError(f"points of '{name}' must be finite and of shape (n, 2), not {sample.shape}")
         shown = np.random.default_rng(0).permutation(len(sample))[:max_points]
@@ -194,10 +195,9 @@ def clouds(
         ax.scatter(*sample[shown].T, **dots, edgecolors=None if marker == "x" else "none", zorder=1)
         if contours:
             _contours(ax, str(name), sample, look)
-        line = look["linestyle"] if contours else ""
-        handles.append(Line2D([], [], **{**look, "linestyle": line}, marker=marker, label=TASK_LABELS.get(name, name)))
+        handles.append(Line2D([], [], **look, marker=marker, label=TASK_LABELS.get(name, name)))
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title, aspect="equal", adjustable="datalim")
-    if len(handles) > 1:
+    if legend and len(handles) > 1:
         ax.legend(handles=handles)
     return ax.figure
 

@@ -141,7 +141,7 @@ def test_lines_draws_into_a_given_panel():
 def test_training_curves_has_a_panel_per_term_and_one_for_the_metric(epochs, tasks):
     table = history(epochs, tasks)
     fig = plots.training_curves(table)
-    assert [ax.get_title() for ax in fig.axes] == ["training: generation", "training: contrastive", "validation"]
+    assert [ax.get_title() for ax in fig.axes] == ["generation", "contrastive", "validation"]
     for ax, name in zip(fig.axes, ["{} generation", "{} contrastive", "valid {} N@5"], strict=True):
         assert [line.get_ydata().tolist() for line in ax.get_lines()] == [table[name.format(t)].tolist() for t in tasks]
         assert all(line.get_marker() == "o" for line in ax.get_lines())  # else a single epoch would not be seen
@@ -157,7 +157,7 @@ def test_training_curves_marks_the_best_epoch():
 def test_training_curves_without_validation_and_with_gaps():
     table = history(4, ("rec",))
     only_losses = plots.training_curves(table.drop(columns="valid rec N@5"), best_epoch=1)
-    assert [ax.get_title() for ax in only_losses.axes] == ["training: generation", "training: contrastive"]
+    assert [ax.get_title() for ax in only_losses.axes] == ["generation", "contrastive"]
     table.loc[[0, 2], "valid rec N@5"] = np.nan  # validated every second epoch
     assert plots.training_curves(table).axes[-1].get_lines()[0].get_xdata().tolist() == [2, 4]
 
@@ -309,6 +309,7 @@ def dots(ax) -> list[np.ndarray]:
 def test_clouds_shows_points_and_tells_the_tasks_apart_in_colour_and_in_grey():
     given = two_clouds(50)
     ax = plots.clouds(given, xlabel="x", ylabel="y", title="t").axes[0]
+    assert plots.clouds(given, legend=False).axes[0].get_legend() is None
     assert [sorted(map(tuple, d)) for d in dots(ax)] == [sorted(map(tuple, p)) for p in given.values()]
     assert [to_hex(c.get_edgecolor()[0]).upper() for c in contours(ax)] == list(plots.TASK_COLOURS.values())
     handles = ax.get_legend().get_lines()

@@ -146,7 +146,8 @@ def test_a_missing_twin_is_noticed(good):
 def test_there_are_chapters():
     """Without any, the parametrised tests below would pass by testing nothing."""
     assert chapters(FOLDER) == CHAPTERS
-    assert [path.stem[:2] for path in CHAPTERS] == [f"{number:02}" for number in range(1, len(CHAPTERS) + 1)]
+    numbers = [path.stem[:2] for path in CHAPTERS]
+    assert len(set(numbers)) == len(numbers), "two chapters have one number"
 
 
 @pytest.mark.parametrize("check", CHECKS)
