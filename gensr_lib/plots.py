@@ -241,6 +241,7 @@ def intervals(
     ax: Axes | None = None,
     reference: Mapping[str, float | pd.Series] | None = None,
     title: str = "",
+    legend: bool = True,
 ) -> Figure:
     """A point with its interval per row, first row on top, such as estimates of information and the truth.
 
@@ -270,9 +271,9 @@ def intervals(
     ax.set_yticks(range(len(table)), table.index)
     ax.set(xlabel=xlabel, title=title, ylim=(len(table) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
-    if alone:
+    if alone and legend:
         legend_below(ax.figure, [ax])
-    elif ax.get_legend_handles_labels()[0]:
+    elif legend and ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax.figure
 

@@ -409,6 +409,7 @@ def test_intervals_has_a_row_each_from_low_to_high():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
     assert (ax.get_xlabel(), ax.get_title(), ax.get_ylim()) == ("nats", "t", (2.5, -0.5))
     assert legend(ax.figure) == ["recommendation", "search"]
+    assert legend(plots.intervals(estimates(), "nats", legend=False)) == []
 
 
 def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():
