@@ -373,5 +373,7 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - The numbers above are of this run. On the pocket world they can be held against the oracle; they cannot be compared
 #   with the paper's tables, which are for other data and a language model a thousand times larger.
 #
-# **What next.** Change `PROFILE` or `DATASET` in the parameters cell, or run the whole book on your own tables:
+# **What next.** Chapter 6 trains UniSAR, the discriminative counterpart, and asks what the inputs of both tell about
+# their answers.
+# Or change `PROFILE` or `DATASET` in the parameters cell, or run the whole book on your own tables:
 # `make book DATASET=path/to/my-tables`.

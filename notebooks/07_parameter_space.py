@@ -1,0 +1,384 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Parameter space: two tasks, one model
+#
+# **Overview.** The paper explains GenSR's gain by a picture: a discriminative model squeezes search and
+# recommendation into one space, where their gradients conflict; prompts split the space into two (section 6.3.1,
+# Figure 3). This chapter draws the three pictures and puts numbers beside them, each against what chance gives:
+#
+# - Figure 3a: are the two tasks' data different at all? t-SNE of inputs and outputs, with density contours.
+# - Figures 3b and 3c: hidden states of UniSAR and of GenSR on common principal axes.
+# - How much of the separation stands there *before training*, and how much does the prompt alone make?
+# - Gradient conflict, measured during the training of both models: layer by layer, on the same batches.
+#
+# Both models come from the chapters before (3 and 6); runs on disk are loaded.
+
+# %%
+import os
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+
+from gensr_lib import Workspace, build_model, plots
+from gensr_lib.gradient_conflict import ALL, summary
+from gensr_lib.parameter_space import kde_overlap, pca, separation, tsne
+from gensr_lib.representations import collect
+
+plots.use_style()
+
+# %% tags=["parameters"]
+DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
+SEED = 0
+
+# %%
+DATASET = os.environ.get("GENSR_DATASET", DATASET)
+PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
+book = Workspace(DATASET, PROFILE, SEED)
+dataset = book.dataset
+is_smoke = PROFILE == "smoke"
+systems, tasks = ("unisar", "gensr"), ("rec", "src")
+n_rows, permutations = (50, 20) if is_smoke else (500, 200)
+
+# %% [markdown]
+# ## A tiny example first
+#
+# What does "separate" mean? Two clouds of points, and three distances between them. The *silhouette* compares the
+# distance to the own cloud with that to the other one; the *probe* is a linear classifier's accuracy at telling the
+# two apart on points that it has not seen; *MMD* compares the distributions as a whole; the *overlap* is the area
+# that the two densities have in common. Beside each stands its value when the labels are shuffled: what chance gives.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-tiny
+#| caption: Two clouds of 200 points in ten dimensions, half a standard deviation apart in one direction.
+rng = np.random.default_rng(0)
+near, other = rng.standard_normal((2, 200, 10))
+other[:, 0] += 0.5
+tiny = separation(near, other, permutations=200, seed=0)
+tiny.round(3)
+
+# %% [markdown]
+# Half a standard deviation in one of ten directions can hardly be seen in a picture, and yet it is there: `p` is the
+# share of shuffles that look at least as far apart. With a thousand points nearly *any* difference is certain. So read
+# the value for how far, and `p` only for whether. The last row compares the directions in which the clouds spread,
+# wherever they lie; shifting a cloud does not change them.
+#
+# Points of one user are not independent, so below whole users swap their labels in a shuffle.
+#
+# ## Questions
+#
+# We ask both models about clicks of the test set, one question per row. We also keep both models as they were *before*
+# training: the same architecture, with its random start.
+
+# %%
+trained = {name: book.fit(name).model for name in systems}
+fresh = {}
+for name in systems:
+    artefacts = book.artefacts(name)
+    torch.manual_seed(SEED)  # as in training: the same start
+    fresh[name] = build_model(name, dataset, book.settings(name), **artefacts).eval()
+
+# %%
+stages = {"before training": fresh, "trained": trained}
+asked = {
+    (stage, name, task): collect(model, dataset, task, negatives=1, max_rows=n_rows)
+    for stage, models in stages.items()
+    for name, model in models.items()
+    for task in tasks
+}
+
+# %% [markdown]
+# ## Figure 3a: the data of the two tasks
+#
+# The paper concatenates $X$ and $Y$, maps them to the plane by t-SNE and draws density contours. Our $X$ is the input
+# of the trained GenSR (four vectors of user and item, and the query), $Y$ the label. A recommendation has *no* query,
+# so the query part alone tells the tasks apart, by construction. The second panel leaves it out: the same users and
+# items, without the words.
+
+# %%
+width = asked["trained", "gensr", "rec"].input.shape[1] // 5
+joint = {task: np.c_[asked["trained", "gensr", task].input, asked["trained", "gensr", task].label] for task in tasks}
+wordless = {task: np.delete(points, np.s_[4 * width : 5 * width], axis=1) for task, points in joint.items()}
+
+# %%
+coordinates = {}
+for title, by_task in {"X and Y": joint, "X and Y without the query": wordless}.items():
+    plane = tsne(np.concatenate([by_task[task] for task in tasks]), seed=SEED)
+    coordinates[title] = dict(zip(tasks, np.split(plane, [len(by_task["rec"])]), strict=True))
+
+# %%
+#| label: fig:07-tsne
+#| caption: t-SNE of inputs and outputs of both tasks, with density contours (the paper's Figure 3a).
+figure, axes = plots.panels(2, height=3.6)
+for ax, (title, points) in zip(axes, coordinates.items(), strict=True):
+    plots.clouds(points, ax=ax, xlabel="t-SNE 1", ylabel="t-SNE 2", title=title, legend=ax is axes[1])
+plots.save_figure(figure, "07_tsne", book.figures)
+figure
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-data
+#| caption: How far the data of the two tasks lie apart, in the full space.
+users = tuple(asked["trained", "gensr", task].user for task in tasks)
+data = {
+    "X and Y": separation(joint["rec"], joint["src"], permutations=permutations, groups=users, seed=SEED),
+    "without the query": separation(wordless["rec"], wordless["src"], permutations=permutations, groups=users),
+}
+pd.concat(data).round(3)
+
+# %% [markdown]
+# In the full space the query separates the tasks completely: a recommendation has none. Without it, what is left is
+# close to nothing: users and items of the two tasks differ beyond chance, and hardly. The paper's first insight, "the
+# tasks have distinct distributions", is here the statement that searches have queries. The picture shows less of it
+# than there is, since t-SNE keeps neighbourhoods and not distances: the overlap of the two densities in its plane.
+
+# %% tags=["nbval-ignore-output"]
+overlap = {title: kde_overlap(points["rec"], points["src"]) for title, points in coordinates.items()}
+pd.Series(overlap, name="overlap in the t-SNE plane").round(3).to_frame()
+
+# %% [markdown]
+# ## Figures 3b and 3c: hidden states
+#
+# `encoder` is what the shared layers give: UniSAR's pooled histories, or the mean of GenSR's encoder states. `head`
+# is the state that the answer is read from: UniSAR's mixture of experts, with a gate per task, or GenSR's decoder
+# state. One PCA over both tasks gives the axes of a panel.
+
+
+# %%
+def hidden_states(name: str) -> plots.Figure:
+    """Both tasks' states of a trained model on common principal axes, a panel per state."""
+    figure, axes = plots.panels(2, height=3.4)
+    for ax, state in zip(axes, ("encoder", "head"), strict=True):
+        both = pca(*(asked["trained", name, task].hidden[state] for task in tasks))
+        xlabel, ylabel = (f"PC {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(both.explained))
+        points, look = {"rec": both.rec, "src": both.src}, {"xlabel": xlabel, "ylabel": ylabel}
+        plots.clouds(points, ax=ax, title=f"{name}, {state}", legend=ax is axes[1], **look)
+    plots.save_figure(figure, f"07_pca_{name}", book.figures)
+    return figure
+
+
+# %%
+#| label: fig:07-pca-unisar
+#| caption: Hidden states of the trained UniSAR on common principal axes (the paper's Figure 3b).
+hidden_states("unisar")
+
+# %%
+#| label: fig:07-pca-gensr
+#| caption: Hidden states of the trained GenSR on common principal axes (the paper's Figure 3c).
+hidden_states("gensr")
+
+# %% [markdown]
+# UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; its head is partly mixed in the
+# picture, too. GenSR's states are apart in both panels, as in Figure 3c. But look at the axes: two components hold a
+# third of UniSAR's variance at most. What happens in the other directions cannot be seen.
+#
+# ## The numbers beside the pictures
+#
+# For each model, state and stage, five statistics with their shuffled values.
+
+# %%
+rows = {}
+for (stage, name, _), sample in asked.items():
+    for state in sample.hidden:
+        if (stage, name, state) not in rows:
+            clouds = [asked[stage, name, task].hidden[state] for task in tasks]
+            rows[stage, name, state] = separation(*clouds, permutations=permutations, groups=users, seed=SEED)
+separations = pd.concat(rows, names=["stage", "system", "state", "statistic"])
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-separation
+#| caption: Separation of the two tasks' hidden states; in brackets the mean of the shuffled tasks.
+shown = [f"{v:.3f} ({c:.3f})" for v, c in zip(separations["value"], separations["permuted mean"], strict=True)]
+shown = pd.Series(shown, separations.index).unstack("statistic")
+shown[separations.index.unique("statistic")].sort_index(level=["system", "state", "stage"])
+
+# %% [markdown]
+# Compare `before training` with `trained`. GenSR's states are separate *before it has seen a single click*: a linear
+# probe tells the tasks apart in every case. The two prompts are different texts, and a random transformer already maps
+# different texts to different places. Figure 3c is therefore not by itself a result of training. Training moves the
+# clouds further apart.
+#
+# UniSAR's encoders are at chance before and after: they read the user and the item, never the task, and the users are
+# the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, in spite of the
+# overlap in the picture. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
+# not name, and on looking at more than two axes.
+
+# %%
+probe = separations["value"].xs("probe accuracy", level="statistic").unstack("stage")
+if not is_smoke:
+    assert (probe.drop(("unisar", "encoder")) > 0.9).all(axis=None), "apart, before training and after"
+    assert (probe.loc[[("unisar", "encoder")]] < 0.65).all(axis=None)
+
+# %% [markdown]
+# ## The prompt alone
+#
+# A cleaner question: the *same* users and items, once under the recommendation prompt and once under the search
+# prompt with an empty query. Whatever differs now is the prompt's work (in UniSAR: the head's and the missing
+# query's).
+
+# %%
+swapped = {
+    (stage, name): collect(model, dataset, "rec", negatives=1, max_rows=n_rows, as_task="src")
+    for stage, models in stages.items()
+    for name, model in models.items()
+}
+alone = {}
+for (stage, name), sample in swapped.items():
+    own = asked[stage, name, "rec"]
+    for state in ("encoder", "head"):
+        step = (sample.hidden[state] - own.hidden[state]).astype(float)
+        spread = own.hidden[state].std(axis=0)
+        alone[name, state, stage] = [
+            np.linalg.norm(step.mean(axis=0)) / np.linalg.norm(spread),
+            np.linalg.norm(step - step.mean(axis=0), axis=1).mean() / np.linalg.norm(spread),
+        ]
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-prompt
+#| caption: What changing the task does to the state of the same question, in units of the spread between questions.
+columns = ["shift common to all", "shift that depends on the question"]
+prompt_alone = pd.DataFrame(alone, index=columns).T.rename_axis(["system", "state", "stage"]).sort_index()
+assert (prompt_alone.loc[("unisar", "encoder")] == 0).all(axis=None), "UniSAR's encoders do not know the task"
+prompt_alone.round(3)
+
+# %% [markdown]
+# The first column is a pure translation: all questions move by the same vector. A translation separates two clouds in
+# any picture, and does nothing by itself: a linear layer behind it sees the same differences. The second column is what
+# could make the tasks *behave* differently; in GenSR, training at least doubles it. UniSAR's encoders have exactly zero
+# in both: they do not know the task. Its heads have weights of their own, so both columns are large from the start.
+#
+# Does the prompt matter for the answer? If we ask recommendation questions with the wrong prompt, how well do the
+# scores still tell clicks from negatives? The area under the ROC curve says: 0.5 is chance.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-wrong-task
+#| caption: Area under the ROC curve on the same recommendation questions (one click, nine negatives).
+auc = {}
+for name, model in trained.items():
+    for told in tasks:
+        sample = collect(model, dataset, "rec", negatives=9, max_rows=n_rows, as_task=told)
+        auc[name, told] = roc_auc_score(sample.label, sample.score)
+wrong = pd.Series(auc).unstack().rename(columns={"rec": "asked as recommendation", "src": "asked as search"})
+wrong.round(3)
+
+# %% [markdown]
+# GenSR loses some of its ranking under the wrong prompt and keeps most of it: much of what it knows of recommendation
+# is reached from either prompt. UniSAR's other head is near chance: it has learned to answer by the query, and here is
+# none. On this reading UniSAR is the model with the more separate tasks.
+#
+# ## Gradient conflict
+#
+# The mechanism behind the pictures is said to be gradient conflict: for a parameter that both tasks share, the step
+# that helps one task hurts the other. While both models were trained, the gradient of each task was measured every
+# few steps, for each layer that both tasks reach, on the same batches (same seed, rows and negatives). The cosine
+# between the two is below zero where they conflict.
+
+# %%
+gradients = {name: book.fit(name).gradients for name in systems}
+shared_steps = set.intersection(*(set(table["step"]) for table in gradients.values()))
+assert len(shared_steps) > 1
+if PROFILE != "paper":  # there each model has its published batch size
+    assert len({book.settings(name).training.batch_size for name in systems}) == 1, "not the same batches"
+gradients = {name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()}
+layers = {name: table[table["layer"] != ALL] for name, table in gradients.items()}
+whole = {name: table[table["layer"] == ALL].set_index("step") for name, table in gradients.items()}
+
+# %%
+#| label: fig:07-conflict
+#| caption: Cosine between the gradients of search and recommendation over all shared parameters, during training.
+smooth = 1 if is_smoke else 5
+curve = pd.DataFrame({name: table["cosine"].rolling(smooth, min_periods=1).mean() for name, table in whole.items()})
+figure = plots.lines(curve, "training step", "cosine between the tasks")
+plots.save_figure(figure, "07_conflict", book.figures)
+figure
+
+# %% [markdown]
+# One vector of all shared parameters can hide a conflict in one layer. The next figure has every layer at every
+# measured step.
+
+# %%
+#| label: fig:07-layers
+#| caption: Distribution of the cosine over all shared layers and measured steps.
+cosines = {name: table["cosine"] for name, table in layers.items()}
+figure = plots.distributions(cosines, "cosine between the tasks' gradients of a layer")
+figure.axes[0].axvline(0, color="#777777", linewidth=1)
+plots.save_figure(figure, "07_layers", book.figures)
+figure
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-conflict
+#| caption: Means over the measurements. The last three columns are cosines of half batches.
+late = max(shared_steps) / 3
+
+
+def kinds(name: str) -> dict[str, pd.DataFrame]:
+    """Measurements of a system: as one vector in all steps and in the later ones, and layer by layer."""
+    table = whole[name].reset_index()
+    return {"all shared": table, "last two thirds": table[table["step"] > late], "layer by layer": layers[name]}
+
+
+conflict = pd.concat({
+    (name, kind): summary(part.assign(system=name), by="system").loc[name]
+    for name in systems
+    for kind, part in kinds(name).items()
+}).unstack()  # fmt: skip
+conflict[["cosine", "below zero", "between", "rec", "src"]].astype(float).round(3)
+
+# %% [markdown]
+# At the very start the tasks agree: both push the share of "Yes" from one half to one in five. That is over after a
+# few hundred steps, and so the mean over all steps flatters both models; the rows `last two thirds` leave it out.
+#
+# The last three columns are the scale to read the others by. A gradient of a few dozen rows is mostly noise, and even
+# two halves of *one* task's batch are far from parallel (`rec`, `src`). `between` is the same for halves of different
+# tasks. In the default run it is near zero for both models: after the start, search and recommendation hardly help and
+# hardly hurt each other, and a third to a half of the measured cosines are below zero, in GenSR as in UniSAR. We do not
+# find the paper's contrast.
+#
+# Which layers? The five with the lowest and the highest mean for each model:
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:07-by-layer
+#| caption: Layers with the lowest and the highest mean cosine.
+by_layer = pd.concat({name: summary(table).sort_values("cosine") for name, table in layers.items()}, names=["system"])
+ends = by_layer.groupby("system", group_keys=False).apply(lambda t: pd.concat([t.head(5), t.tail(5)]))
+ends[["cosine", "below zero", "between", "rec", "src", "size"]].round(3)
+
+# %% [markdown]
+# The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
+# layers in view the reader can check how typical one layer is. In the default run both models have layers with many
+# negative cosines.
+#
+# ## What this chapter found
+
+# %% tags=["nbval-ignore-output"]
+results = {
+    "separation": {" / ".join(key): row["value"] for key, row in separations.iterrows()},
+    "data": {" / ".join(key): row["value"] for key, row in pd.concat(data).iterrows()},
+    "prompt alone": {" / ".join(key): row.to_dict() for key, row in prompt_alone.iterrows()},
+    "auc": {" / ".join(key): value for key, value in auc.items()},
+    "gradients": {" / ".join(key): row.to_dict() for key, row in conflict.iterrows()},
+    "t-SNE": {k: {t: p.round(3).tolist() for t, p in v.items()} for k, v in coordinates.items()},
+}
+book.record("07_parameter_space", results).name
+
+# %% [markdown]
+# ## Summary
+#
+# - The tasks' data are distinct because searches have queries; users and items differ little.
+# - Prompts separate GenSR's states, and they do so before training. Heads separate UniSAR's.
+# - Which layer is looked at decides whether UniSAR is "shared" or "partitioned".
+# - In the gradients of all shared layers neither model shows systematic conflict in this world, and GenSR has no lead.
+#   The measurements are of one seed, small models and a simulated platform; the cells above run on any data set.
+#
+# ## What next
+#
+# Chapter 10 takes the argument to where everything can be computed: two tasks, shared or partitioned weights, and
+# what the proof of Lemma 5.1 needs.
