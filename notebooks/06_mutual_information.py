@@ -67,7 +67,8 @@ print(f"I = {by_hand:.4f} nats = {by_hand / np.log(2):.4f} bits; the ceiling H(Y
 # %% [markdown]
 # **The ceiling matters.** $I(X; Y) \le H(Y)$, whatever $X$ is. An answer of yes or no has at most
 # $\ln 2 = 0.693$ nats, which is one bit.
-#
+
+# %% [markdown]
 # ## Three estimators
 #
 # From samples alone, information must be estimated.
@@ -134,7 +135,8 @@ figure
 # %% [markdown]
 # With more steps, a larger network or fewer rows the upper curve would rise further. Early stopping and the part that
 # is reported are therefore part of the definition of the estimate.
-#
+
+# %% [markdown]
 # ## A yes or no
 #
 # The outputs of Table 1 are answers, so here are two channels with a discrete $Y$: the coin from above, and
@@ -203,7 +205,8 @@ known_table.round(3)
 # %% [markdown]
 # Search is nearly settled by the query: more than nine tenths of a bit. Recommendation is not, even for somebody who
 # knows everything about the user: the click itself is random. No model can get past these numbers on a true label.
-#
+
+# %% [markdown]
 # ## UniSAR, the counterpart
 #
 # UniSAR (Shi et al. 2024) is the discriminative model that the paper compares with: shared transformers over the
@@ -231,7 +234,8 @@ systems.style.format("{:.4f}", na_rep="–")
 # %% [markdown]
 # In the default run GenSR ranks a little better in both tasks. Keep this in mind below: if information measures what
 # the paper wants it to measure, the order of the models in information should be their order in ranking.
-#
+
+# %% [markdown]
 # ## What exactly are X and Y?
 #
 # The paper says "the input $X$ and the task-specific outputs $Y_t$", and gives no unit. We ask each model about
@@ -412,7 +416,8 @@ gap.round(3)
 #
 # So Table 1 can be neither confirmed nor refuted: its order holds under some readings of its own words and is reversed
 # under others, and its values cannot be placed without a unit, a network and a number of rows.
-#
+
+# %% [markdown]
 # ## What this chapter found
 
 # %% tags=["nbval-ignore-output"]
@@ -434,7 +439,8 @@ book.record("06_mutual_information", results).name
 #   untrained model scores as high as a trained one under the most literal reading.
 # - The reading that has a truth, hidden state against label, puts the two models close together with GenSR a little
 #   ahead, as their ranking does. The difference is within the noise of the estimate.
-#
+
+# %% [markdown]
 # ## What next
 #
 # Chapter 7 looks at the same hidden states as clouds of points: are the tasks apart, and since when? Chapter 10 asks

@@ -73,7 +73,8 @@ tiny.round(3)
 # wherever they lie; shifting a cloud does not change them.
 #
 # Points of one user are not independent, so below whole users swap their labels in a shuffle.
-#
+
+# %% [markdown]
 # ## Questions
 #
 # We ask both models about clicks of the test set, one question per row. We also keep both models as they were *before*
@@ -123,6 +124,9 @@ for ax, (title, points) in zip(axes, coordinates.items(), strict=True):
     plots.clouds(points, ax=ax, xlabel="t-SNE 1", ylabel="t-SNE 2", title=title, legend=ax is axes[1])
 plots.save_figure(figure, "07_tsne", book.figures)
 figure
+
+# %% [markdown]
+# What do the numbers say of it? They are taken in the full space, not in the plane of the picture.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-data
@@ -179,7 +183,8 @@ hidden_states("gensr")
 # UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; its head is partly mixed in the
 # picture, too. GenSR's states are apart in both panels, as in Figure 3c. But look at the axes: two components hold a
 # third of UniSAR's variance at most. What happens in the other directions cannot be seen.
-#
+
+# %% [markdown]
 # ## The numbers beside the pictures
 #
 # For each model, state and stage, five statistics with their shuffled values.
@@ -192,6 +197,10 @@ for (stage, name, _), sample in asked.items():
             clouds = [asked[stage, name, task].hidden[state] for task in tasks]
             rows[stage, name, state] = separation(*clouds, permutations=permutations, groups=users, seed=SEED)
 separations = pd.concat(rows, names=["stage", "system", "state", "statistic"])
+
+# %% [markdown]
+# First the value, then in brackets what shuffled tasks give. An overlap is low where clouds are apart; all other
+# statistics are high.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-separation
@@ -241,6 +250,9 @@ for (stage, name), sample in swapped.items():
             np.linalg.norm(step - step.mean(axis=0), axis=1).mean() / np.linalg.norm(spread),
         ]
 
+# %% [markdown]
+# Two lengths: of the mean move over all questions, and of what is left of each move when that mean is taken out.
+
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-prompt
 #| caption: What changing the task does to the state of the same question, in units of the spread between questions.
@@ -273,7 +285,8 @@ wrong.round(3)
 # GenSR loses some of its ranking under the wrong prompt and keeps most of it: much of what it knows of recommendation
 # is reached from either prompt. UniSAR's other head is near chance: it has learned to answer by the query, and here is
 # none. On this reading UniSAR is the model with the more separate tasks.
-#
+
+# %% [markdown]
 # ## Gradient conflict
 #
 # The mechanism behind the pictures is said to be gradient conflict: for a parameter that both tasks share, the step
@@ -312,6 +325,9 @@ figure = plots.distributions(cosines, "cosine between the tasks' gradients of a 
 figure.axes[0].axvline(0, color="#777777", linewidth=1)
 plots.save_figure(figure, "07_layers", book.figures)
 figure
+
+# %% [markdown]
+# In numbers:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-conflict
@@ -355,7 +371,8 @@ ends[["cosine", "below zero", "between", "rec", "src", "size"]].round(3)
 # The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
 # layers in view the reader can check how typical one layer is. In the default run both models have layers with many
 # negative cosines.
-#
+
+# %% [markdown]
 # ## What this chapter found
 
 # %% tags=["nbval-ignore-output"]
@@ -377,7 +394,8 @@ book.record("07_parameter_space", results).name
 # - Which layer is looked at decides whether UniSAR is "shared" or "partitioned".
 # - In the gradients of all shared layers neither model shows systematic conflict in this world, and GenSR has no lead.
 #   The measurements are of one seed, small models and a simulated platform; the cells above run on any data set.
-#
+
+# %% [markdown]
 # ## What next
 #
 # Chapter 10 takes the argument to where everything can be computed: two tasks, shared or partitioned weights, and
