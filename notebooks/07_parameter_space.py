@@ -212,8 +212,8 @@ shown[separations.index.unique("statistic")].sort_index(level=["system", "state"
 # %% [markdown]
 # Compare `before training` with `trained`. GenSR's states are separate *before it has seen a single click*: a linear
 # probe tells the tasks apart in every case. The two prompts are different texts, and a random transformer already maps
-# different texts to different places. Figure 3c is therefore not by itself a result of training. Training moves the
-# clouds further apart.
+# different texts to different places. Figure 3c is therefore not by itself a result of training. In the default run
+# training moves GenSR's clouds further apart; on other data it may do the opposite.
 #
 # UniSAR's encoders are at chance before and after: they read the user and the item, never the task, and the users are
 # the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, in spite of the
@@ -264,7 +264,7 @@ prompt_alone.round(3)
 # %% [markdown]
 # The first column is a pure translation: all questions move by the same vector. A translation separates two clouds in
 # any picture, and does nothing by itself: a linear layer behind it sees the same differences. The second column is what
-# could make the tasks *behave* differently; in GenSR, training at least doubles it. UniSAR's encoders have exactly zero
+# could make the tasks *behave* differently; in GenSR, training doubles it and more. UniSAR's encoders have exactly zero
 # in both: they do not know the task. Its heads have weights of their own, so both columns are large from the start.
 #
 # Does the prompt matter for the answer? If we ask recommendation questions with the wrong prompt, how well do the
