@@ -14,7 +14,8 @@ from tests.worlds import pocket
 FILES = {
     "runs.py": "from .models import available\nfrom .plots import draw\n",
     "training.py": "from .models.base import Model\n",
-    "evaluation.py": "from . import metrics\n",
+    "evaluation.py": "from . import counting\n",
+    "counting.py": "",
     "backbone.py": "import torch\n",
     "metrics.py": "",
     "plots.py": "",
@@ -45,7 +46,9 @@ def changes_hash(package, name: str, model: str) -> bool:
     return code_hash(package / model, package) != before
 
 
-@pytest.mark.parametrize("name", [*OF_EVERY_RUN, "runs.py", "metrics.py", "models/base.py", "models/layers.py"])
+@pytest.mark.parametrize(
+    "name", [*OF_EVERY_RUN, "runs.py", "metrics.py", "counting.py", "models/base.py", "models/layers.py"]
+)
 def test_what_a_run_imports_counts(package, name):
     assert changes_hash(package, name, "models/deep/two.py")
 

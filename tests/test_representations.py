@@ -119,3 +119,20 @@ def test_bad_questions_are_refused(options, error, message):
 def test_a_model_without_states_says_so():
     with pytest.raises(ConfigError, match="'popularity' has no hidden states"):
         collect(make("popularity"), pocket(), "rec")
+
+
+def test_gensr_against_its_language_model_called_by_hand():
+    """The query's part of the input and the encoder's state, one question at a time, without padding."""
+    model = make("gensr").eval()
+    found = collect(model, pocket(), "src", negatives=0, max_rows=3)
+    embed = model.lm.get_input_embeddings()
+    for n, row in enumerate(found.row):
+        batch = pocket().batch("test", "src", np.array([row]))
+        batch = batch.with_candidates(batch.cand[:, :1])
+        with torch.no_grad():
+            query = embed(model.tokenizer(batch.query_text[0], return_tensors="pt")["input_ids"])[0].mean(dim=0)
+            prompt, mask = model.prompt(batch, model.soft_filter(model.encode(batch), batch)[0])
+            encoder = model.lm.get_encoder()(inputs_embeds=prompt[0], attention_mask=mask).last_hidden_state[0]
+        assert mask.all()
+        assert np.allclose(found.input[n, -len(query) :], query.numpy(), atol=1e-6)
+        assert np.allclose(found.hidden["encoder"][n], encoder.mean(dim=0).numpy(), atol=1e-5)

@@ -16,7 +16,8 @@ from gensr_lib.config import ModelSettings, Profile, load_profile
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import LightGCN
 from gensr_lib.provenance import PACKAGES, code_hash
-from gensr_lib.runs import RANKS, RESULT, Workspace, result_table
+from gensr_lib.runs import RANKS, RESULT, Workspace, load_run, result_table, save_run
+from gensr_lib.training import TrainingRun
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +300,13 @@ def test_result_table(trained):
     assert list(table.index) == ["Popularity", "LightGCN"] and table.shape == (2, 8)
     assert table.loc["Popularity", ("src", "N@5")] == popularity.evaluation.metrics["src"]["N@5"]
     assert table.loc["LightGCN", "src"].isna().all(), "it does not search"
+
+
+def test_measured_gradients_come_back_with_the_run(trained, tmp_path):
+    run = trained.fit("lightgcn")
+    gradients = pd.DataFrame({"step": [0, 25], "layer": ["a", "a"], "cosine": [0.5, -0.25]})
+    left = TrainingRun(run.model, run.history, 1, 0.0, gradients=gradients)
+    save_run(tmp_path, run.model, run.evaluation, left, run.record)
+    loaded = load_run(tmp_path, "lightgcn", trained.dataset)
+    pd.testing.assert_frame_equal(loaded.gradients, gradients)
+    pd.testing.assert_frame_equal(loaded.history, run.history)

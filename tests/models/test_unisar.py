@@ -347,3 +347,11 @@ def test_once_per_candidate_gives_the_same_scores(scoring):
     model, made = unisar(), batch(rows=4, candidates=6)
     spread = scoring.score_per_candidate(model, made, rows_at_once=5)
     assert torch.allclose(spread, model.score(made), atol=1e-5)
+
+
+def test_a_session_without_words_is_no_pair_of_query_and_item():
+    """Its click says nothing of any query; with no other session there is nothing to align."""
+    made = batch()
+    assert unisar().loss(made)["query_item"] > 0
+    wordless = replace(made, ses_words=torch.zeros_like(made.ses_words))
+    assert unisar().loss(wordless)["query_item"] == 0

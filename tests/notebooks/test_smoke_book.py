@@ -150,6 +150,12 @@ def test_there_are_chapters():
     assert len(set(numbers)) == len(numbers), "two chapters have one number"
 
 
+def test_the_readme_lists_the_chapters_that_there_are():
+    """In order, each with its link: no chapter is forgotten, none is promised."""
+    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert listed == [(path.stem, path.stem) for path in CHAPTERS]
+
+
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_committed_chapter(path, check):
