@@ -70,7 +70,9 @@ class TrainingConfig(Config):
     patience: int = Field(3, ge=1, description="epochs without a better mean validation NDCG@5 before stopping")
     search_weight: float = Field(1.0, ge=0, description="gamma of eq. 1: weight of the search rows' loss")
     max_steps_per_epoch: int | None = Field(None, ge=1, description="cap for large data sets; None: all rows")
-    eval_every: int = Field(1, ge=1, description="epochs between two validations; the last epoch is validated too")
+    eval_every: int | None = Field(
+        1, ge=1, description="epochs between two validations, the last one included; None: none, the last epoch is best"
+    )
     checkpoint_steps: int = Field(200, ge=1, description="steps between two checkpoints within an epoch")
     probe_steps: int | None = Field(
         None, ge=1, description="steps between two measurements of the angle between the tasks' gradients; None: none"
@@ -96,6 +98,13 @@ class BackboneConfig(Config):
     decoder_layers: int = Field(1, ge=1)
 
 
+class SweepConfig(Config):
+    """What ablations and sensitivity analyses change in a model's settings, so that many runs fit into the time."""
+
+    seeds: int = Field(3, ge=1, description="trainings of each variant")
+    options: dict[str, Any] = Field(default_factory=dict, description="of the model and its training, for every run")
+
+
 class Profile(Config):
     """Everything a run needs beyond the data set and the seed."""
 
@@ -104,6 +113,7 @@ class Profile(Config):
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
     models: dict[str, ModelSettings] = Field(default_factory=dict)
+    sweep: SweepConfig = SweepConfig()
 
     def settings(self, model: str) -> ModelSettings:
         """Settings of a model by name; a model the profile does not mention gets the defaults."""

@@ -6,11 +6,14 @@ where it was; one of another configuration is moved aside, never overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import logging
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from filelock import FileLock, Timeout
 
 from .backbone import Backbone, load_backbone
 from .config import ModelSettings, Profile, TrainingConfig, digest, load_profile
@@ -28,12 +32,13 @@ from .errors import unknown
 from .evaluation import Evaluation, evaluate
 from .files import project_root, write_atomically
 from .models import RankingModel, build_model, model_class
-from .models.gensr import PROMPTS
+from .prompt import PROMPTS
 from .provenance import code_hash, provenance
 from .training import TrainingRun, make_accelerator, readable, train
 
 RESULT, RANKS, HISTORY, GRADIENTS = "metrics.json", "ranks.parquet", "history.parquet", "gradients.parquet"
 ORACLE = "oracle"
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -112,48 +117,67 @@ class Workspace:
         cls.Config.parse(changed.model, where=f"model {model}")
         return changed
 
-    def backbone(self) -> Backbone:
-        """A fresh backbone of the profile; the pocket tokenizer is trained on the catalogue and the prompts."""
+    def backbone(self, seed: int | None = None) -> Backbone:
+        """A fresh backbone of the profile; the pocket tokenizer is trained on the catalogue and the prompts.
+
+        Args:
+            seed: of the pocket backbone's weights, if it is not the workspace's.
+        """
         dataset, prompts = self.dataset, list(PROMPTS.values()) * 1000  # often enough to be whole tokens
         seen = dataset.query_texts[dataset.query[dataset.rows_before_cut() & dataset.is_search]]
         texts = [*dataset.item_text[1:], *dataset.items["categories"], *sorted(set(seen)), *prompts]
-        return load_backbone(self.profile.backbone, texts, self.seed)
+        return load_backbone(self.profile.backbone, texts, self.seed if seed is None else seed)
 
-    def artefacts(self, model: str) -> dict[str, Any]:
+    def artefacts(self, model: str, seed: int | None = None) -> dict[str, Any]:
         """What a model needs beside the data set: GenSR's backbone and the frozen LightGCN table."""
-        makers = {"backbone": self.backbone, "cf_table": lambda: self.fit("lightgcn").model.item_vectors()}
+        makers = {
+            "backbone": lambda: self.backbone(seed),
+            "cf_table": lambda: self.fit("lightgcn").model.item_vectors(),
+        }
         return {need: makers[need]() for need in model_class(model).needs}
 
-    def fit(self, model: str, variant: str | None = None, **options: Any) -> Run:
+    def fit(self, model: str, variant: str | None = None, seed: int | None = None, **options: Any) -> Run:
         """Train and test a model, or load the run if it is already there.
+
+        A run that another process is making is waited for, then loaded.
 
         Args:
             model: as in `available_models`.
             variant: name of the folder if it is not the model's plain run (an ablation, say).
+            seed: of the weights and the training, if it is not the workspace's; the data stay as they are.
             options: changes to the profile's settings, e.g. ``tau=0.1`` or ``epochs=2``.
 
         Raises:
             ConfigError: unknown model or option.
         """
-        settings, name = self.settings(model, **options), variant or model
-        config = model_class(model).Config.parse(settings.model)
-        needs = {"backbone": self.profile.backbone} if "backbone" in model_class(model).needs else {}
-        if "cf_table" in model_class(model).needs:
-            needs["cf_table"] = self.fit("lightgcn").record["hash"]
-        code = code_hash(inspect.getfile(model_class(model)))
-        key = digest(model, config, settings.training, needs, self.dataset.hash, self.seed, code)
-        if name in self._runs and self._runs[name].record["hash"] == key:
-            return self._runs[name]
-        folder, accelerator = self.folder / name / f"seed-{self.seed}", make_accelerator()
-        if accelerator.is_main_process:
-            _make_way(folder, key)
-        accelerator.wait_for_everyone()
-        if (folder / RESULT).exists():
-            run = load_run(folder, model, self.dataset)
-        else:
-            run = self._train(folder, model, settings, key, code, accelerator)
-        self._runs[name] = run
+        settings, name, seed = self.settings(model, **options), variant or model, self.seed if seed is None else seed
+        key, place = self.run_hash(model, settings, seed), f"{name}/seed-{seed}"
+        if place in self._runs and self._runs[place].record["hash"] == key:
+            return self._runs[place]
+        folder, accelerator = self.folder / place, make_accelerator()
+        with _alone(folder) if accelerator.is_main_process else contextlib.nullcontext():
+            if accelerator.is_main_process:
+                _make_way(folder, key)
+            accelerator.wait_for_everyone()
+            if (folder / RESULT).exists():
+                run = load_run(folder, model, self.dataset)
+            else:
+                run = self._train(folder, model, settings, key, seed, accelerator)
+        self._runs[place] = run
         return run
+
+    def run_hash(self, model: str, settings: ModelSettings, seed: int) -> str:
+        """What makes two runs the same: model, options, what it is built on, data, seed and code."""
+        cls = model_class(model)
+        needs = {"backbone": self.profile.backbone} if "backbone" in cls.needs else {}
+        if "cf_table" in cls.needs:
+            needs["cf_table"] = self.fit("lightgcn").record["hash"]
+        config = cls.Config.parse(settings.model)
+        return digest(model, config, settings.training, needs, self.dataset.hash, seed, _code(model))
+
+    def forget(self) -> None:
+        """Drop the models held in memory; they stay on disk and are loaded when asked for."""
+        self._runs.clear()
 
     def record(self, chapter: str, results: dict[str, Any]) -> Path:
         """Write what a chapter found, with its provenance, to ``chapters/<chapter>.json`` of the run's folder."""
@@ -166,21 +190,22 @@ class Workspace:
         return write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2, default=_plain) + "\n"))
 
     def _train(
-        self, folder: Path, name: str, settings: ModelSettings, key: str, code: str, accelerator: Accelerator
+        self, folder: Path, name: str, settings: ModelSettings, key: str, seed: int, accelerator: Accelerator
     ) -> Run:
         started = time.perf_counter()
         description = {"hash": key, "model": name, **settings.model_dump(mode="json")}
         if accelerator.is_main_process:
             write_atomically(folder / "config.json", lambda p: p.write_text(json.dumps(description, indent=2)))
-        torch.manual_seed(self.seed)  # the initial weights
-        model = build_model(name, self.dataset, settings, **self.artefacts(name))
+        artefacts = self.artefacts(name, seed)
+        torch.manual_seed(seed)  # the initial weights
+        model = build_model(name, self.dataset, settings, **artefacts)
         model.to(accelerator.device)
-        run = train(model, self.dataset, settings.training, seed=self.seed, folder=folder / "checkpoint",
+        run = train(model, self.dataset, settings.training, seed=seed, folder=folder / "checkpoint",
                     accelerator=accelerator)  # fmt: skip
         tested = evaluate(model, self.dataset, batch_size=settings.training.eval_batch_size, accelerator=accelerator)
         record = {**description, "metrics": tested.metrics, "best_epoch": run.best_epoch,
                   "seconds": {"train": run.seconds, "test": tested.seconds, "all": time.perf_counter() - started},
-                  "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, self.seed, code)}  # fmt: skip
+                  "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, seed, _code(name))}  # fmt: skip
         model.cpu()  # as a run that is loaded
         if accelerator.is_main_process:
             save_run(folder, model, tested, run, record)
@@ -216,6 +241,26 @@ def load_run(folder: Path, name: str, dataset: Dataset) -> Run:
     table, history, gradients = (readable(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS))
     tested = Evaluation(name, "test", table, record["seconds"]["test"])
     return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other processes; the lock of a process that died is free."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        LOG.warning("%s: another process is making this run; waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _code(model: str) -> str:
+    return code_hash(inspect.getfile(model_class(model)))
 
 
 def _make_way(folder: Path, key: str) -> None:

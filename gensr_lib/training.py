@@ -142,7 +142,9 @@ class _Loop:
         self.sizes, self.steps = _step_sizes({t: len(dataset.rows[TRAIN][t]) for t in self.tasks}, training)
         self.hash = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
         weights = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=training.weight_decay)
+        optimizer = torch.optim.AdamW(
+            weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
         self.objective, self.optimizer = accelerator.prepare(_Objective(model, training.search_weight), optimizer)
         self.state = _Progress()
         self.best: dict[str, Tensor] = {}
@@ -163,8 +165,8 @@ class _Loop:
 
     def _exhausted(self) -> bool:
         """Whether patience is over; asked between epochs, and only of epochs that were validated."""
-        epochs = len(self.state.epochs)
-        validated = self.state.step % self.steps == 0 and epochs % self.training.eval_every == 0
+        epochs, every = len(self.state.epochs), self.training.eval_every
+        validated = every and self.state.step % self.steps == 0 and epochs % every == 0
         return validated and epochs - self.state.best_epoch >= self.training.patience
 
     def _epoch(self, epoch: int, progress) -> None:
@@ -242,7 +244,7 @@ class _Loop:
         row = {"epoch": epoch + 1, **{name: s / self.state.counts[name] for name, s in self.state.sums.items()}}
         last = epoch + 1 == self.training.epochs
         value = self.state.best_value
-        if not any(len(self.dataset.rows[VALID][t]) for t in self.tasks):
+        if self.training.eval_every is None or not any(len(self.dataset.rows[VALID][t]) for t in self.tasks):
             value = float(epoch)  # nothing to select by: the last epoch is the best
         elif last or (epoch + 1) % self.training.eval_every == 0:
             found = evaluate(self.model, self.dataset, VALID, batch_size=self.training.eval_batch_size,

@@ -32,8 +32,8 @@ from gensr_lib import Workspace, build_model, plots
 from gensr_lib.data.batches import merged_history
 from gensr_lib.losses import contrastive
 from gensr_lib.metrics import metric_columns
-from gensr_lib.models.gensr import PROMPTS
 from gensr_lib.models.layers import SoftFilter
+from gensr_lib.prompt import PROMPTS
 from gensr_lib.runs import result_table
 
 plots.use_style()
@@ -129,7 +129,7 @@ model = build_model("gensr", dataset, book.settings("gensr"), **artefacts).eval(
 batch = dataset.batch("test", "src", np.arange(4))
 state = model.encode(batch)
 slots, weights = model.soft_filter(state, batch)
-embeddings, mask = model.prompt(batch, slots)
+embeddings, mask = model.prompt(batch, state, slots).whole()
 
 # %% [markdown]
 # The shapes tell the story. The two histories are encoded once per user, whatever the number of candidates; the soft

@@ -131,7 +131,8 @@ def test_gensr_against_its_language_model_called_by_hand():
         batch = batch.with_candidates(batch.cand[:, :1])
         with torch.no_grad():
             query = embed(model.tokenizer(batch.query_text[0], return_tensors="pt")["input_ids"])[0].mean(dim=0)
-            prompt, mask = model.prompt(batch, model.soft_filter(model.encode(batch), batch)[0])
+            views = model.encode(batch)
+            prompt, mask = model.prompt(batch, views, model.soft_filter(views, batch)[0]).whole()
             encoder = model.lm.get_encoder()(inputs_embeds=prompt[0], attention_mask=mask).last_hidden_state[0]
         assert mask.all()
         assert np.allclose(found.input[n, -len(query) :], query.numpy(), atol=1e-6)

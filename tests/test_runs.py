@@ -134,7 +134,7 @@ def test_a_changed_option_trains_anew_and_moves_the_old_run_aside(copied):
 def test_going_back_to_an_earlier_configuration_finds_its_run(copied):
     loaded = [copied().fit("lightgcn", **options).loaded for options in ({}, {"epochs": 1}, {}, {"epochs": 1})]
     assert loaded == [True, False, True, True]
-    assert len(list(folder_of(copied()).parent.iterdir())) == 2, "one is in place, the other aside"
+    assert len(list(folder_of(copied()).parent.glob("seed-*"))) == 2, "one is in place, the other aside"
 
 
 def test_variants_have_their_own_folder(copied):
@@ -310,3 +310,21 @@ def test_measured_gradients_come_back_with_the_run(trained, tmp_path):
     loaded = load_run(tmp_path, "lightgcn", trained.dataset)
     pd.testing.assert_frame_equal(loaded.gradients, gradients)
     pd.testing.assert_frame_equal(loaded.history, run.history)
+
+
+def test_a_seed_of_its_own_changes_the_training_and_not_the_data(copied, trained):
+    workspace = copied()
+    run = workspace.fit("lightgcn", seed=5)
+    assert run.folder == folder_of(workspace).with_name("seed-5") and not run.loaded
+    assert run.record["provenance"]["seed"] == 5
+    assert run.record["provenance"]["dataset_hash"] == trained.dataset.hash
+    first = workspace.fit("lightgcn").model.item_vectors()
+    assert not torch.allclose(run.model.item_vectors(), first)
+
+
+def test_forgotten_models_are_loaded_again(copied):
+    workspace = copied()
+    first = workspace.fit("lightgcn")
+    workspace.forget()
+    again = workspace.fit("lightgcn")
+    assert again is not first and again.loaded

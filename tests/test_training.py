@@ -24,8 +24,9 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.errors import ConfigError
 from gensr_lib.evaluation import evaluate
 from gensr_lib.models.base import Popularity
-from gensr_lib.models.gensr import PROMPTS, GenSR, GenSRConfig
+from gensr_lib.models.gensr import GenSR, GenSRConfig
 from gensr_lib.models.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.prompt import PROMPTS
 from gensr_lib.training import POINTER, train
 from tests.processes import SHORT, lightgcn
 from tests.worlds import TINY, pocket, tables

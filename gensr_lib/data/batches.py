@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .schema import SRC
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -97,8 +99,11 @@ def merge_order(rec_time: np.ndarray, rec_real: np.ndarray, ses_time: np.ndarray
     return np.take_along_axis(by_time, padding_last, axis=1)
 
 
-def merged_history(batch: Batch, n: int) -> tuple[Tensor, Tensor]:
+def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tensor, Tensor]:
     """The last ``n`` items of both behaviors in time order, H_u of the paper's section 3.
+
+    Args:
+        behaviors: ``rec`` or ``src``: the last ``n`` items of that behavior alone.
 
     Returns:
         items (B, n) right-padded with 0, and is_search (B, n) bool.
@@ -110,6 +115,8 @@ def merged_history(batch: Batch, n: int) -> tuple[Tensor, Tensor]:
     steps = steps.gather(1, batch.merge_index.unsqueeze(-1).expand(-1, -1, k))
     is_search = (batch.merge_index >= rec.shape[1]).unsqueeze(-1).expand(-1, -1, k)
     items, is_search = steps.flatten(1), is_search.flatten(1)  # (B, (R+S)*K)
+    if behaviors != "both":
+        items = items * (is_search == (behaviors == SRC))
     order = (items == 0).to(torch.int8).argsort(dim=1, stable=True)  # real clicks first, order kept
     count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
     at = (count - n).clamp(min=0) + torch.arange(n, device=items.device)  # (B, n): the newest n

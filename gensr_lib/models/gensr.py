@@ -18,27 +18,15 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ..backbone import Backbone, answer_ids, answer_log_probs, answer_states, log_probs_of, token_matrix
+from ..backbone import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
 from ..config import Config
 from ..data.batches import Batch, merged_history
 from ..data.dataset import Dataset
 from ..losses import contrastive, instruction_tuning
-from .base import REC, SRC, RankingModel, Representation
+from ..one_way import one_way_states
+from ..prompt import PROMPTS, SLOTS, Prompt, assemble
+from .base import SRC, RankingModel, Representation
 from .layers import HistoryEncoder, SoftFilter, masked_mean
-
-# The text around the slots, p_1 … p_5 of eq. 7. <extra_id_k> is slot k: the filtered CF and semantic
-# history, the candidate's CF and semantic vector. Short, because each token costs time for each
-# candidate; the query comes last, so that its length moves nothing.
-PROMPTS = {
-    REC: (
-        "Recommendation: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> click Yes or No"
-    ),
-    SRC: (
-        "Search: user history <extra_id_0> and <extra_id_1> "
-        "item <extra_id_2> and <extra_id_3> click Yes or No for the query"
-    ),
-}
-SLOTS = ("user_cf", "user_semantic", "item_cf", "item_semantic")
 
 
 class GenSRConfig(Config):
@@ -56,9 +44,18 @@ class GenSRConfig(Config):
     )
     cf_view: bool = Field(True, description="False: the ablation without the CF view")
     semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
-    soft_filter: bool = Field(True, description="False: the average of the history takes the slot")
     contrastive: bool = Field(True, description="False: the ablation without eq. 10")
-    task_prompts: bool = Field(True, description="False: one prompt text for both tasks (beyond the paper)")
+    history_slot: Literal["filtered", "mean", "sequence"] = Field(
+        "filtered",
+        description="what stands for the history: eq. 6, its average (no soft filter), C_u and S_u whole",
+    )
+    history_of: Literal["both", "rec", "src"] = Field("both", description="behaviors that the history holds")
+    task_prompts: bool = Field(True, description="False: one prompt text for both tasks")
+    trained_on: Literal["both", "rec", "src"] = Field("both", description="tasks that the model serves")
+    cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise of the same size")
+    one_way: bool = Field(
+        False, description="text does not attend to the slots: several times faster, never for the paper's numbers"
+    )
 
     @model_validator(mode="after")
     def _some_view(self) -> GenSRConfig:
@@ -108,6 +105,8 @@ class GenSR(RankingModel):
         if config.semantic_view:
             self.semantic_encoder = HistoryEncoder(width, steps, **encoder)
             self.semantic_filter = SoftFilter(width, config.heads)
+        if config.trained_on != "both":
+            self.tasks = frozenset([config.trained_on])
         self.answers = answer_ids(self.tokenizer)
         self._tokenize_prompts()
 
@@ -115,6 +114,9 @@ class GenSR(RankingModel):
     def from_dataset(cls, dataset: Dataset, config: GenSRConfig, backbone: Backbone, cf_table: Tensor) -> GenSR:
         """Tokenize the catalogue and scale the CF table to unit root mean square, which prompts can carry."""
         tokens = token_matrix(backbone.tokenizer, dataset.item_text, config.item_tokens)
+        if config.cf_vectors == "random":
+            cf_table = torch.randn(cf_table.shape, generator=torch.Generator().manual_seed(0))
+            cf_table[0] = 0
         scale = cf_table[1:].square().mean().sqrt().clamp(min=1e-12)
         return cls(config, backbone, cf_table / scale, tokens)
 
@@ -122,7 +124,7 @@ class GenSR(RankingModel):
 
     def encode(self, batch: Batch) -> dict[str, View]:
         """Both views of each user's history, eq. 3 and eq. 4; done once per user, whatever C is."""
-        items, _ = merged_history(batch, self.config.history)  # (B, N)
+        items, _ = merged_history(batch, self.config.history, self.config.history_of)  # (B, N)
         valid, views = items != 0, {}
         if self.config.cf_view:
             views["cf"] = View(self.cf_encoder(self.cf_table[items], valid), valid)  # eq. 3
@@ -164,9 +166,9 @@ class GenSR(RankingModel):
         return slots, weights
 
     def _filtered(self, soft_filter: SoftFilter, candidate: Tensor, view: View) -> tuple[Tensor, Tensor]:
-        if self.config.soft_filter:
+        if self.config.history_slot == "filtered":
             return soft_filter(candidate, view.states, view.valid)
-        uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N): the ablation's average
+        uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
         mean = masked_mean(view.states, view.valid)
         n = candidate.shape[1]
         return mean.unsqueeze(1).expand(-1, n, -1), uniform.unsqueeze(1).expand(-1, n, -1)
@@ -184,35 +186,39 @@ class GenSR(RankingModel):
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
             self.prompt_ids[task] = [t for t in ids if t not in self._slot_of or self._slot_of[t] in used]
 
-    def prompt(self, batch: Batch, slots: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """E_t of eq. 7: prompt text with the slots filled in, then the query.
+    def prompt(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Prompt:
+        """E_t of eq. 7: prompt text with the slots filled in, then the query (end token included)."""
+        embed, ids, device = self.lm.get_input_embeddings(), self.prompt_ids[batch.task], batch.cand.device
+        texts = list(batch.query_text)
+        texts = texts[:1] if len(set(texts)) == 1 else texts  # one for all rows of a recommendation batch
+        query = self.tokenizer(texts, padding=True, return_tensors="pt").to(device)  # ends in </s>
+        text, behind = embed(torch.tensor(ids, device=device)), (embed(query["input_ids"]), query["attention_mask"])
+        return assemble(ids, self._slot_of, text, behind, slots, self._sequences(views))
 
-        Returns:
-            embeddings (B, C, L, d') and mask (B, L); only the end, behind the query, is padding.
-        """
-        embed, shape = self.lm.get_input_embeddings(), batch.cand.shape
-        device = batch.cand.device
-        text = embed(torch.tensor(self.prompt_ids[batch.task], device=device))  # (L1, d')
-        pieces, start = [], 0
-        for position, token in enumerate(self.prompt_ids[batch.task]):
-            if token in self._slot_of:
-                pieces.append(text[start:position].expand(*shape, -1, -1))
-                pieces.append(slots[self._slot_of[token]].unsqueeze(2))
-                start = position + 1
-        pieces.append(text[start:].expand(*shape, -1, -1))
-        query = self.tokenizer(list(batch.query_text), padding=True, return_tensors="pt").to(device)  # ends in </s>
-        pieces.append(embed(query["input_ids"])[:, None].expand(-1, shape[1], -1, -1))
-        fixed = query["attention_mask"].new_ones(shape[0], len(self.prompt_ids[batch.task]))
-        dtype = text.dtype
-        return torch.cat([p.to(dtype) for p in pieces], dim=2), torch.cat([fixed, query["attention_mask"]], dim=1)
+    def _sequences(self, views: dict[str, View]) -> dict[str, tuple[Tensor, Tensor]]:
+        """C_u and S_u as they stand in eq. 7, unfiltered: what takes the user's slots if ``history_slot`` says so."""
+        if self.config.history_slot != "sequence":
+            return {}
+        states = {name: view.states for name, view in views.items()}
+        if "cf" in states:
+            states["cf"] = self.cf_projection(states["cf"])
+        return {f"user_{name}": (states[name], view.valid) for name, view in views.items()}
+
+    def _read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """The language model reads prompts: mean of the encoder's states and the decoder's state, (B, C, d') each."""
+        if self.config.one_way:
+            return one_way_states(self.lm, prompt)
+        embeddings, mask = prompt.whole()
+        shape = embeddings.shape[:2]
+        per_candidate = mask.repeat_interleave(shape[1], dim=0)  # (B*C, L), row-major as flatten
+        encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), per_candidate)
+        return masked_mean(encoded, per_candidate).unflatten(0, shape), decoded.unflatten(0, shape)
 
     def answer(self, batch: Batch, views: dict[str, View]) -> Tensor:
         """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus."""
         slots, _ = self.soft_filter(views, batch)
-        embeddings, mask = self.prompt(batch, slots)
-        per_candidate = mask.repeat_interleave(batch.cand.shape[1], dim=0)  # (B*C, L), row-major as flatten
-        log_probs = answer_log_probs(self.lm, embeddings.flatten(0, 1), per_candidate, self.answers)
-        return log_probs.unflatten(0, tuple(batch.cand.shape))
+        _, decoded = self._read(self.prompt(batch, views, slots))
+        return log_probs_of(self.lm, decoded, self.answers)
 
     # --- training and ranking ----------------------------------------------------------------
 
@@ -249,17 +255,15 @@ class GenSR(RankingModel):
         (the end token included, so an empty query has one too); ``encoder`` is the mean of the encoder's
         states, ``head`` the decoder's state at the first generated position.
         """
-        slots, _ = self.soft_filter(self.encode(batch), batch)
-        embeddings, mask = self.prompt(batch, slots)  # (B, C, L, d'), (B, L)
-        flat, (rows, candidates) = mask.repeat_interleave(batch.cand.shape[1], dim=0), batch.cand.shape
-        encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), flat)
-        log_probs = log_probs_of(self.lm, decoded, self.answers).unflatten(0, (rows, candidates))
-        fixed = len(self.prompt_ids[batch.task])  # the query's tokens stand behind these
-        query = masked_mean(embeddings[:, 0, fixed:], mask[:, fixed:]).unsqueeze(1).expand(-1, candidates, -1)
-        hidden = {"encoder": masked_mean(encoded, flat), "head": decoded}
+        views = self.encode(batch)
+        slots, _ = self.soft_filter(views, batch)
+        prompt = self.prompt(batch, views, slots)
+        encoded, decoded = self._read(prompt)
+        log_probs = log_probs_of(self.lm, decoded, self.answers)
+        query = masked_mean(prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]).unsqueeze(1)
         return Representation(
-            input=torch.cat([*(slots[name] for name in SLOTS if name in slots), query], dim=-1),
-            hidden={name: state.unflatten(0, (rows, candidates)) for name, state in hidden.items()},
+            input=torch.cat([*(slots[n] for n in SLOTS if n in slots), query.expand(*batch.cand.shape, -1)], dim=-1),
+            hidden={"encoder": encoded, "head": decoded},
             score=log_probs[..., 0] - log_probs[..., 1],
         )
 
@@ -269,7 +273,7 @@ class GenSR(RankingModel):
 
         With token-level semantics the weights of an item's tokens are added up.
         """
-        items, _ = merged_history(batch, self.config.history)
+        items, _ = merged_history(batch, self.config.history, self.config.history_of)
         _, weights = self.soft_filter(self.encode(batch), batch)
         n = self.config.history
         return items, {view: w.unflatten(-1, (n, -1)).sum(-1) for view, w in weights.items()}

@@ -15,7 +15,7 @@ from gensr_lib.data.batches import Batch
 from gensr_lib.errors import ConfigError
 from gensr_lib.evaluation import evaluate
 from gensr_lib.models import available_models, build_model
-from gensr_lib.models.gensr import PROMPTS
+from gensr_lib.prompt import PROMPTS
 from tests.worlds import pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)

@@ -14,8 +14,9 @@ from gensr_lib.backbone import load_backbone
 from gensr_lib.config import BackboneConfig
 from gensr_lib.data.batches import Batch, merged_history
 from gensr_lib.errors import ConfigError
-from gensr_lib.models.gensr import PROMPTS, GenSR, GenSRConfig
+from gensr_lib.models.gensr import GenSR, GenSRConfig
 from gensr_lib.models.layers import HistoryEncoder, SoftFilter, masked_mean
+from gensr_lib.prompt import PROMPTS
 from tests.worlds import pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=2, vocabulary=600)
@@ -128,8 +129,9 @@ def test_an_item_without_text_is_a_zero_vector_and_gets_a_score():
 def test_prompt_is_the_text_around_the_slots(task):
     """Nearest token of each embedding decodes back to the prompt; the slots hold what eq. 5-6 gave."""
     model, made = gensr(), batch(task)
-    slots, _ = model.soft_filter(model.encode(made), made)
-    embeddings, mask = model.prompt(made, slots)
+    views = model.encode(made)
+    slots, _ = model.soft_filter(views, made)
+    embeddings, mask = model.prompt(made, views, slots).whole()
     table, ids = model.lm.get_input_embeddings().weight, model.prompt_ids[task]
     places = [i for i, t in enumerate(ids) if t in model._slot_of]
     assert len(places) == 4
@@ -162,8 +164,9 @@ def test_a_query_that_spells_a_slot_fills_none():
 def test_p_yes_equals_generate(task):
     """What `generate` of transformers gives for the same embeddings, renormalised over the two answers."""
     model, made = gensr(), batch(task, rows=3, candidates=4)
-    slots, _ = model.soft_filter(model.encode(made), made)
-    embeddings, mask = model.prompt(made, slots)
+    views = model.encode(made)
+    slots, _ = model.soft_filter(views, made)
+    embeddings, mask = model.prompt(made, views, slots).whole()
     out = model.lm.generate(inputs_embeds=embeddings.flatten(0, 1), attention_mask=mask.repeat_interleave(4, 0),
                             max_new_tokens=1, return_dict_in_generate=True, output_logits=True)  # fmt: skip
     both = out.logits[0][:, list(model.answers)].softmax(-1)[:, 0].unflatten(0, (3, 4))
@@ -234,7 +237,7 @@ def test_one_view_alone(options, slots):
 
 def test_switches_of_the_ablation():
     made = batch("rec")
-    plain = gensr(soft_filter=False)
+    plain = gensr(history_slot="mean")
     views = plain.encode(made)
     slots, weights = plain.soft_filter(views, made)
     mean = masked_mean(views["semantic"].states, views["semantic"].valid)
