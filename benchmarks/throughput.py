@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
@@ -29,7 +28,6 @@ from transformers import T5Config, T5ForConditionalGeneration
 from gensr_lib.backbone import Backbone, answer_log_probs
 from gensr_lib.data.batches import Batch
 from gensr_lib.data.schema import BEHAVIORS
-from gensr_lib.models import gensr as gensr_module
 from gensr_lib.models.gensr import GenSR, GenSRConfig
 from gensr_lib.runs import Workspace
 
@@ -195,15 +193,10 @@ def full_head_log_probs(lm, embeddings: Tensor, mask: Tensor, answers: tuple[int
 
 def _prompts(bench: Bench, batch: Batch) -> tuple[Tensor, Tensor]:
     """The prompts (B * C, L, d') and their mask as the model hands them to the language model."""
-    recorded = []
-
-    def record(lm, embeddings, mask, answers):
-        recorded.append((embeddings.detach().clone(), mask))
-        return answer_log_probs(lm, embeddings, mask, answers)
-
-    with mock.patch.object(gensr_module, "answer_log_probs", record), torch.no_grad(), bench.precision():
-        bench.model.score(batch)
-    return recorded[0]
+    with torch.no_grad(), bench.precision():
+        views = bench.model.encode(batch)
+        embeddings, mask = bench.model.prompt(batch, views, bench.model.soft_filter(views, batch)[0]).whole()
+    return embeddings.flatten(0, 1), mask.repeat_interleave(batch.cand.shape[1], dim=0)
 
 
 def _ratio(numerator: list[float], denominator: list[float]) -> float:

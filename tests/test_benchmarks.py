@@ -81,3 +81,35 @@ def test_ratios_are_medians_within_repeats(throughput):
     """A repeat in which the machine was busy slows both alike: 2, 2, 3 have the median 2."""
     assert throughput._ratio([2.0, 20.0, 3.0], [1.0, 10.0, 1.0]) == 2.0
     assert throughput._share_outside([1.0], [4.0]) == np.float64(0.75)
+
+
+@pytest.fixture(scope="module")
+def one_way(root, throughput):
+    """`throughput` comes first: the file imports from it."""
+    spec = importlib.util.spec_from_file_location("one_way", root / "benchmarks" / "one_way.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(__import__("sys").modules, "one_way", module)
+        spec.loader.exec_module(module)
+        yield module
+
+
+def test_one_way_quick_run_writes_every_figure(one_way, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    one_way.main(["--quick", "--out", str(tmp_path / "new" / "found.json")])
+    found = json.loads((tmp_path / "new" / "found.json").read_text())
+    assert found["quick"] is True and found["conditions"]["threads"] == 1
+    assert set(found["one_way"]) == {f"{part}, {task}" for part in ("training", "scoring") for task in ("rec", "src")}
+    for part in found["one_way"].values():
+        ratios = [a / b for a, b in zip(part["seconds"]["two-way"], part["seconds"]["one-way"], strict=True)]
+        assert part["two_way_over_one_way"] == pytest.approx(np.median(ratios)) and len(ratios) == 2
+    assert "scoring, src" in capsys.readouterr().out
+
+
+def test_both_sides_have_the_same_weights_and_rows(one_way, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    bench = one_way.make_bench(one_way.Workspace("pocket", "smoke"), one_way.Load(3, 3, 6, 1))
+    two, one = (dict(bench.models[side].named_parameters()) for side in ("two-way", "one-way"))
+    assert all(torch.equal(weight, one[name]) for name, weight in two.items()) and set(two) == set(one)
+    assert [m.config.one_way for m in bench.models.values()] == [False, True]
+    assert one_way.score(bench.models["one-way"], bench.score["src"]).shape == (3, 6)

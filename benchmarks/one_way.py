@@ -1,0 +1,130 @@
+"""What one-way attention is worth: GenSR's training and scoring with prompts encoded once, against once per candidate.
+
+    python benchmarks/one_way.py [--quick] [--out FILE]
+
+Random weights, the data of profile ``pocket``, one thread, no dropout. The two sides are timed one right
+after the other in each repeat, and the ratio is the median of the ratios within the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from throughput import conditions
+
+from gensr_lib.data.batches import Batch
+from gensr_lib.models.gensr import GenSR, GenSRConfig
+from gensr_lib.runs import Workspace
+
+RESULT = Path(__file__).parent / "results" / "one_way.json"
+SIDES = {"two-way": False, "one-way": True}
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is done in one timed call, and how often."""
+
+    train_rows: int = 64
+    score_rows: int = 64
+    score_candidates: int = 100
+    repeats: int = 7
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Both models with the same weights, and the rows that they get."""
+
+    models: dict[str, GenSR]
+    train: dict[str, Batch]
+    score: dict[str, Batch]
+
+
+def make_bench(workspace: Workspace, load: Load) -> Bench:
+    """Models of the workspace's profile and rows of its data set, by task."""
+    dataset, models = workspace.dataset, {}
+    table = torch.randn(dataset.n_items + 1, 64, generator=torch.Generator().manual_seed(0))
+    for name, one_way in SIDES.items():
+        torch.manual_seed(0)
+        models[name] = GenSR.from_dataset(dataset, GenSRConfig(one_way=one_way, dropout=0), workspace.backbone(), table)
+    train, score = {}, {}
+    for task in ("rec", "src"):
+        rows = np.arange(load.train_rows)
+        positive = dataset.item[dataset.rows["train"][task].event[rows]]
+        candidates = np.c_[positive, dataset.training_negatives(task, 4, (0, 0))[rows]]
+        train[task] = dataset.batch("train", task, rows, candidates)
+        tested = dataset.batch("test", task, np.arange(load.score_rows))
+        score[task] = tested.with_candidates(tested.cand[:, : load.score_candidates])
+    return Bench(models, train, score)
+
+
+def train_step(model: GenSR, batch: Batch) -> None:
+    """Forward and backward; no optimizer, which costs the same on both sides."""
+    model.train()
+    sum(model.loss(batch).values()).backward()
+    model.zero_grad()
+
+
+@torch.no_grad()
+def score(model: GenSR, batch: Batch) -> torch.Tensor:
+    """Scores of all candidates."""
+    return model.eval().score(batch)
+
+
+def measure(bench: Bench, load: Load) -> dict[str, dict]:
+    """Seconds of both sides and their ratio, by what is done and task."""
+    found = {}
+    for part, call, batches in (("training", train_step, bench.train), ("scoring", score, bench.score)):
+        for task, batch in batches.items():
+            for model in bench.models.values():
+                call(model, batch)  # warm-up
+            repeats = [{n: _seconds(lambda m=m: call(m, batch)) for n, m in bench.models.items()}  # noqa: B023
+                       for _ in range(load.repeats)]  # fmt: skip
+            found[f"{part}, {task}"] = {
+                "two_way_over_one_way": statistics.median(r["two-way"] / r["one-way"] for r in repeats),
+                "seconds": {name: [r[name] for r in repeats] for name in SIDES},
+            }
+    return found
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def table(found: dict[str, dict]) -> str:
+    """The figures for a terminal."""
+    lines = [f"{'':16}{'two-way':>12}{'one-way':>12}{'ratio':>8}"]
+    for name, part in found.items():
+        seconds = [f"{statistics.median(part['seconds'][side]) * 1000:10.1f}ms" for side in SIDES]
+        lines.append(f"{name:16}{''.join(seconds)}{part['two_way_over_one_way']:8.2f}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few rows: does the benchmark run? no figures")
+    parser.add_argument("--out", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    load = Load(3, 3, 6, 2) if options.quick else Load()
+    found = measure(make_bench(Workspace("pocket", "smoke" if options.quick else "pocket"), load), load)
+    result = {"quick": options.quick, "conditions": conditions("cpu"), "load": vars(load), "one_way": found}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["conditions"]))
+    print(table(found))
+    print(f"written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()
