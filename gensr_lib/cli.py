@@ -1,8 +1,8 @@
-"""The command line: ``python -m gensr_lib book run|status``.
+"""The command line: ``python -m gensr_lib book run|status``, ``site check|build|pages``, ``doctor``.
 
-Exit codes: 0 done, 1 a chapter failed, 2 the request cannot be carried out as it is (the message
-says why), 130 interrupted. A new command is a function ``_add_name(commands)`` that adds its parser and
-sets ``run``, the function to call with the parsed arguments.
+Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried out
+as it is (the message says why), 130 interrupted. A new command is a function ``_add_name(commands)``
+that adds its parser and sets ``run``, the function to call with the parsed arguments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     parser = argparse.ArgumentParser(prog="python -m gensr_lib", description="Tools of the GenSR book.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_book,):
+    for add in (_add_book, _add_site, _add_doctor):
         add(commands)
     return parser
 
@@ -109,3 +109,52 @@ def _book_status(args: argparse.Namespace) -> int:
     for page in pages:
         print(page.read_text(encoding="utf-8"))
     return 0
+
+
+def _add_site(commands: argparse._SubParsersAction) -> None:
+    site = commands.add_parser("site", help="check, build or refresh the published site")
+    actions = site.add_subparsers(required=True, metavar="action")
+    check = actions.add_parser("check", help="build it strictly without a network; whatever is odd is an error")
+    check.set_defaults(run=_check_site)
+    build = actions.add_parser("build", help="write the site as HTML; fetches the theme")
+    build.add_argument("--out", default="_build/html", metavar="FOLDER")
+    build.set_defaults(run=_build_site)
+    pages = actions.add_parser("pages", help="make the status page and the API page anew")
+    pages.set_defaults(run=_write_pages)
+
+
+def _check_site(args: argparse.Namespace) -> int:
+    from .site import check_site
+
+    wrong = check_site(project_root())
+    for line in wrong:
+        print(line, file=sys.stderr)
+    print(f"{len(wrong)} faults: the site must not be published" if wrong else "the site is sound")
+    return 1 if wrong else 0
+
+
+def _build_site(args: argparse.Namespace) -> int:
+    from .site import build_site
+
+    build_site(project_root(), Path(args.out))
+    print(f"the site: {Path(args.out).resolve() / 'index.html'}")
+    return 0
+
+
+def _write_pages(args: argparse.Namespace) -> int:
+    from .site_pages import write_pages
+
+    for path in write_pages(project_root()):
+        print(path)
+    return 0
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    doctor = commands.add_parser("doctor", help="can the book run here? If not, what to do")
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    return doctor()

@@ -31,13 +31,16 @@ from .data.loading import load_dataset
 from .errors import unknown
 from .evaluation import Evaluation, evaluate
 from .files import project_root, write_atomically
+from .model_card import model_card
 from .models import RankingModel, build_model, model_class
 from .prompt import PROMPTS
 from .provenance import code_hash, provenance
 from .training import TrainingRun, make_accelerator, readable, train
 
 RESULT, RANKS, HISTORY, GRADIENTS = "metrics.json", "ranks.parquet", "history.parquet", "gradients.parquet"
+CARD = "README.md"  # where the Hugging Face hub looks for a model's card
 ORACLE = "oracle"
+LOADING = 20  # seconds that a process which only loads a run may hold it
 LOG = logging.getLogger(__name__)
 
 
@@ -193,7 +196,7 @@ class Workspace:
         self, folder: Path, name: str, settings: ModelSettings, key: str, seed: int, accelerator: Accelerator
     ) -> Run:
         started = time.perf_counter()
-        description = {"hash": key, "model": name, **settings.model_dump(mode="json")}
+        description = {"hash": key, "name": name, **settings.model_dump(mode="json")}
         if accelerator.is_main_process:
             write_atomically(folder / "config.json", lambda p: p.write_text(json.dumps(description, indent=2)))
         artefacts = self.artefacts(name, seed)
@@ -218,6 +221,7 @@ def save_run(folder: Path, model: RankingModel, tested: Evaluation, run: Trainin
     """Write model, ranks, what training left and, last, the record that makes the run count as finished."""
     if model.name != ORACLE:  # the oracle is the simulation itself
         model.save_pretrained(folder / "model")
+        write_atomically(folder / "model" / CARD, lambda p: p.write_text(model_card(record, model), encoding="utf-8"))
     write_atomically(folder / RANKS, lambda p: tested.table.to_parquet(p, index=False))
     write_atomically(folder / HISTORY, lambda p: run.history.to_parquet(p, index=False))
     write_atomically(folder / GRADIENTS, lambda p: run.gradients.to_parquet(p, index=False))
@@ -249,7 +253,7 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOADING)
     except Timeout:
         LOG.warning("%s: another process is making this run; waiting for it", folder)
         lock.acquire()

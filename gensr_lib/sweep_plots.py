@@ -113,6 +113,7 @@ def sensitivity(
     tasks: Sequence[str] = BEHAVIORS,
     reference: float | None = None,
     logx: bool = False,
+    even: bool = False,
 ) -> Figure:
     """Metrics over the value of one option, mean ± sd over seeds: a panel per task, a line per metric.
 
@@ -125,6 +126,7 @@ def sensitivity(
         tasks: of the panels, from left to right; those that no variant serves are left out.
         reference: the option's default, marked by a vertical line.
         logx: logarithmic axis, for values over several orders of magnitude, all above zero.
+        even: equal steps from value to value, for values whose labels would else lie on each other.
 
     Raises:
         ConfigError: an unknown variant, metric or task, two variants of one value, or a value that is not on the axis.
@@ -133,7 +135,8 @@ def sensitivity(
     of_variants = summary[summary["variant"].isin(list(values))]
     tasks = _served(of_variants, tasks, metrics)
     variants = sorted(values, key=values.__getitem__)
-    x = [values[name] for name in variants]
+    labels = [values[name] for name in variants]
+    x = list(range(len(labels))) if even else labels
     fig, axes = panels(len(tasks), height=3.2)
     for ax, task in zip(axes, tasks, strict=True):
         tables = _of_task(summary, task, variants, metrics)
@@ -145,10 +148,9 @@ def sensitivity(
         for number, dots in enumerate(_seeds(by_seed, task, variants, metrics).swapaxes(0, 1)):  # (V, S)
             ax.scatter(np.repeat(x, dots.shape[1]), dots.ravel(), s=12, color=_colour(number), alpha=0.6, linewidth=0)
         if reference is not None:
-            ax.axvline(
-                reference, color="#777777", linestyle=":", linewidth=1.5, label=f"default ({reference:g})", zorder=1
-            )
-        ax.set_xticks(x, [f"{value:g}" for value in x])
+            look = {"color": "#777777", "linestyle": ":", "linewidth": 1.5, "zorder": 1}
+            ax.axvline(np.interp(reference, labels, x) if even else reference, label=f"default ({reference:g})", **look)
+        ax.set_xticks(x, [f"{value:g}" for value in labels])
         ax.set_xticks([], minor=True)
     legend_below(fig, axes)
     return fig

@@ -247,7 +247,8 @@ print(f"mean gain in NDCG@10 {gain.mean():+.4f}, 95 % interval [{interval.low:+.
 print(f"p = {test.pvalue:.2g} over {len(gain)} users")
 
 # %% [markdown]
-# The interval is over users, for one seed: it says nothing about how much another seed would differ.
+# The interval is over users, for one seed: it says nothing about how much another training would differ. Chapter 8 has
+# several trainings of a variant, and a test that counts them.
 
 # %% [markdown]
 # ## Where the model looks

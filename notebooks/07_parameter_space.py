@@ -180,9 +180,9 @@ hidden_states("unisar")
 hidden_states("gensr")
 
 # %% [markdown]
-# UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; its head is partly mixed in the
-# picture, too. GenSR's states are apart in both panels, as in Figure 3c. But look at the axes: two components hold a
-# third of UniSAR's variance at most. What happens in the other directions cannot be seen.
+# UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds of its head touch.
+# GenSR's states are apart in both panels, as in Figure 3c. But look at the axes: two components hold less than half of
+# UniSAR's variance. What happens in the other directions cannot be seen.
 
 # %% [markdown]
 # ## The numbers beside the pictures
@@ -216,8 +216,8 @@ shown[separations.index.unique("statistic")].sort_index(level=["system", "state"
 # training moves GenSR's clouds further apart; on other data it may do the opposite.
 #
 # UniSAR's encoders are at chance before and after: they read the user and the item, never the task, and the users are
-# the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, in spite of the
-# overlap in the picture. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
+# the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, whatever overlap
+# the picture shows. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
 # not name, and on looking at more than two axes.
 
 # %%
@@ -398,5 +398,5 @@ book.record("07_parameter_space", results).name
 # %% [markdown]
 # ## What next
 #
-# Chapter 10 takes the argument to where everything can be computed: two tasks, shared or partitioned weights, and
-# what the proof of Lemma 5.1 needs.
+# Chapter 8 takes GenSR apart, the task-specific prompt included. Chapter 10 takes the argument to where everything can
+# be computed: two tasks, shared or partitioned weights, and what the proof of Lemma 5.1 needs.

@@ -339,7 +339,7 @@ gain_figure
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:theory-crossing
-#| caption: Who carries more information at each n: G generative, D discriminative, a dot where neither does clearly.
+#| caption: "Who carries more information at each n: G generative, D discriminative, a dot where neither does clearly."
 leads = {}
 for generative in ("LDA", "naive Bayes"):
     for discriminative in ("logistic", "logistic L2"):
@@ -415,7 +415,7 @@ simulated = [np.interp(0, difference.loc[n], difference.columns) for n in task_s
 
 # %%
 #| label: fig:theory-sharing
-#| caption: I_S + I_R of partitioned minus shared weights (d = 10, unit length and noise). Line: the formula's boundary.
+#| caption: "I_S + I_R of partitioned minus shared weights (d = 10, length and noise 1). Line: the formula's boundary."
 sharing, (ax,) = plots.panels(height=3.6)
 image = ax.pcolormesh(difference.columns, difference.index, difference, cmap="PuOr", vmin=-0.55, vmax=0.55)
 fine = np.geomspace(task_sizes[0], task_sizes[-1], 200)
@@ -591,3 +591,4 @@ book.record("10_theory", results).name
 #
 # **What next.** Change the worlds: `theory.TwoClasses` takes any mixtures of Gaussians, and `theory.logistic_law` makes
 # worlds with an exact separator. Chapter 6 estimates information where no closed form exists.
+# Chapter 11 is for your own questions to the trained systems.

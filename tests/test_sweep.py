@@ -160,6 +160,7 @@ def test_two_at_once_in_one_folder_make_a_run_once(fresh, monkeypatch, caplog):
         return train(self, *args)
 
     monkeypatch.setattr(Workspace, "_train", slow)
+    monkeypatch.setattr(runs, "LOADING", 0.1)
     found, options = {}, {"variant": "shared", "max_steps_per_epoch": 1}
     first = threading.Thread(target=lambda: found.update(a=workspace.fit("gensr", **options)))
     first.start()

@@ -317,3 +317,13 @@ def test_the_default_has_to_fit_the_axis():
     refused(
         lambda: sweep_of(reference=0.0, logx=True), "the value 0.0 of 'reference' has no place on a logarithmic axis"
     )
+
+
+def test_equal_steps_between_values():
+    """Places 0, 1, 2, …; the reference stands between the values that it lies between."""
+    _, fig = sweep_of(reference=0.1, even=True)
+    ax = fig.axes[0]
+    labels = [float(tick.get_text()) for tick in ax.get_xticklabels()]
+    assert ax.get_xticks().tolist() == list(range(len(labels))) and labels == sorted(labels)
+    (line,) = [line for line in ax.get_lines() if str(line.get_label()).startswith("default")]
+    assert line.get_xdata()[0] == pytest.approx(np.interp(0.1, labels, range(len(labels))))

@@ -204,7 +204,7 @@ class GenSR(RankingModel):
             states["cf"] = self.cf_projection(states["cf"])
         return {f"user_{name}": (states[name], view.valid) for name, view in views.items()}
 
-    def _read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
+    def read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
         """The language model reads prompts: mean of the encoder's states and the decoder's state, (B, C, d') each."""
         if self.config.one_way:
             return one_way_states(self.lm, prompt)
@@ -217,7 +217,7 @@ class GenSR(RankingModel):
     def answer(self, batch: Batch, views: dict[str, View]) -> Tensor:
         """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus."""
         slots, _ = self.soft_filter(views, batch)
-        _, decoded = self._read(self.prompt(batch, views, slots))
+        _, decoded = self.read(self.prompt(batch, views, slots))
         return log_probs_of(self.lm, decoded, self.answers)
 
     # --- training and ranking ----------------------------------------------------------------
@@ -258,7 +258,7 @@ class GenSR(RankingModel):
         views = self.encode(batch)
         slots, _ = self.soft_filter(views, batch)
         prompt = self.prompt(batch, views, slots)
-        encoded, decoded = self._read(prompt)
+        encoded, decoded = self.read(prompt)
         log_probs = log_probs_of(self.lm, decoded, self.answers)
         query = masked_mean(prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]).unsqueeze(1)
         return Representation(

@@ -1,0 +1,178 @@
+"""Around a `Ranker`: explanations, systems side by side, a form to play with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from .data.schema import ITEM, TIME, TITLE
+from .errors import ConfigError
+from .plot_style import COLOURS, legend_below, panels
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
+    from matplotlib.figure import Figure
+
+    from .ranker import Ranker
+
+P_YES = "P(Yes)"
+NOT_SERVED = "–"
+PART_NAMES = {"cf": "CF view", "semantic": "semantic view", "history": "user's history"}
+EXPLAINED = 3  # items of a list that the form looks into
+SHOWN = 10  # items of a history that the form shows
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What GenSR looked at, for C candidates and a history of N items; made by `Ranker.explain`.
+
+    Attributes:
+        history: (N rows) as `Ranker.history`.
+        weights: (C, N) by view: the soft filter's weights over the history (eq. 5), mean of the heads;
+            a row sums to 1.
+        contributions: (C rows) ``item_id, title, score, P(Yes)`` and a column per part of the prompt: how
+            much lower the score, a logit, is when that part's slots (`ranker.PARTS`) hold zeros and all
+            else stays. The model was never trained on such prompts and the parts interact, so this is a
+            sensitivity: the columns do not add up to the score.
+    """
+
+    history: pd.DataFrame
+    weights: dict[str, np.ndarray]
+    contributions: pd.DataFrame
+
+
+def p_yes(score) -> np.ndarray:
+    """The probability of "Yes" from GenSR's score, which is its logit."""
+    return 0.5 * (1 + np.tanh(np.asarray(score, dtype=np.float64) / 2))
+
+
+# --- several systems side by side ----------------------------------------------------------------
+
+
+def side_by_side(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 10) -> pd.DataFrame:
+    """The titles that several systems rank highest: a row per rank, a column per system.
+
+    A system that does not serve the task or the user has a column of dashes; errors of the question itself
+    (an unknown user, say) are raised.
+
+    Args:
+        rankers: by name; the first of them must serve the question.
+        user, query, k: as for `Ranker.recommend` (empty query) and `Ranker.search`.
+    """
+    lists = {}
+    for name, ranker in rankers.items():
+        try:
+            lists[name] = _ask(ranker, user, query, k)[TITLE].tolist()
+        except ConfigError:
+            if not lists:
+                raise
+            lists[name] = [NOT_SERVED] * k
+    return pd.DataFrame(lists, index=pd.RangeIndex(1, k + 1, name="rank"))
+
+
+def overlap(rankers: Mapping[str, Ranker], users: Sequence, queries: Sequence[str] | None = None, k: int = 10):
+    """Share of items that the lists of two systems have in common, mean over users: a square table.
+
+    Args:
+        queries: one per user; None: recommendation.
+    """
+    asked = list(zip(users, queries or [""] * len(users), strict=True))
+    lists = {name: [set(_ask(ranker, *who, k)[ITEM]) for who in asked] for name, ranker in rankers.items()}
+    shares = {
+        one: {other: np.mean([len(a & b) / k for a, b in zip(mine, theirs, strict=True)])
+              for other, theirs in lists.items()}
+        for one, mine in lists.items()
+    }  # fmt: skip
+    return pd.DataFrame(shares)
+
+
+def contribution_bars(explanation: Explanation, title: str = "") -> Figure:
+    """What each part of GenSR's prompt adds to the score of each item: a group of bars per item, best on top."""
+    table = explanation.contributions
+    parts = [part for part in PART_NAMES if part in table]
+    fig, (ax,) = panels(height=1.6 + 0.5 * len(table))
+    for number, part in enumerate(parts):
+        places = np.arange(len(table)) + (number - (len(parts) - 1) / 2) * 0.26
+        color = COLOURS[2 + number]  # the first two stand for the tasks
+        ax.barh(places, table[part], height=0.24, color=color, label=PART_NAMES[part])
+    ax.axvline(0, color="#555555", linewidth=1)
+    ax.set_yticks(range(len(table)), table[TITLE])
+    ax.set(xlabel="score with the part minus score without it (logit)", title=title, ylim=(len(table) - 0.5, -0.5))
+    ax.grid(axis="y", visible=False)
+    legend_below(fig, [ax])
+    return fig
+
+
+# --- the form ------------------------------------------------------------------------------------
+
+
+def form(rankers: Mapping[str, Ranker], users: Sequence[str], query: str = "", k: int = 5) -> VBox:
+    """A form for JupyterLab: choose a user or type a new one's items, type a query or none, and read the answer.
+
+    Each change asks all systems again; what is wrong with a question is said in place of the answer.
+
+    Args:
+        rankers: by name, GenSR under ``gensr``.
+        users: ids to choose from.
+        query, k: what the form starts with.
+
+    Raises:
+        ConfigError: no user, or no ranker named ``gensr``.
+    """
+    import ipywidgets as widgets
+
+    if "gensr" not in rankers or not len(users):
+        raise ConfigError("the form needs a ranker named 'gensr' and at least one user to choose from.")
+    fields = [
+        widgets.Dropdown(options=list(users), description="user"),
+        widgets.Text(description="or items", placeholder="of a new user, e.g. i00012, i00034", continuous_update=False),
+        widgets.Text(query, description="query", placeholder="empty: recommendation", continuous_update=False),
+        widgets.IntSlider(k, 1, 20, description="k", continuous_update=False),
+    ]
+    page = widgets.HTML()
+
+    def refresh(change: object = None) -> None:
+        user, items, typed, length = (field.value for field in fields)
+        page.value = answer(rankers, _items_typed(items) or user, typed, length)
+
+    for field in fields:
+        field.observe(refresh, names="value")
+    refresh()
+    return widgets.VBox([*fields, page])
+
+
+def answer(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 5) -> str:
+    """What the form shows, as HTML: the history, every system's list, and what GenSR's best items rest on."""
+    gensr = rankers["gensr"]
+    try:
+        lists = side_by_side({"gensr": gensr, **rankers}, user, query.strip(), k)
+        best = _ask(gensr, user, query.strip(), min(k, EXPLAINED))
+        found = gensr.explain(user, query, best[ITEM])
+    except ConfigError as error:
+        return f"<p><b>{escape(str(error))}</b></p>"
+    shares = {f"weight, {PART_NAMES[view]}": alpha[0] for view, alpha in found.weights.items()}
+    history = found.history.assign(**shares).drop(columns=TIME).tail(SHOWN)
+    asked = f"Search: {escape(query.strip())}" if query.strip() else "Recommendation"
+    tables = {
+        asked: lists.reset_index(),
+        "What GenSR's best items rest on (logits)": found.contributions.rename(columns=PART_NAMES).drop(columns=ITEM),
+        "The most recent history, with the soft filter's weights for GenSR's best item": history.drop(columns=ITEM),
+    }
+    return "".join(f"<h4>{name}</h4>{_html(table)}" for name, table in tables.items())
+
+
+def _ask(ranker: Ranker, user, query: str, k: int) -> pd.DataFrame:
+    return ranker.search(user, query, k) if query else ranker.recommend(user, k)
+
+
+def _items_typed(text: str) -> list[str]:
+    return [name for name in text.replace(",", " ").split() if name]
+
+
+def _html(table: pd.DataFrame) -> str:
+    return table.to_html(border=0, float_format="{:.3f}".format, index=False)
