@@ -216,8 +216,8 @@ shown[separations.index.unique("statistic")].sort_index(level=["system", "state"
 # training moves GenSR's clouds further apart; on other data it may do the opposite.
 #
 # UniSAR's encoders are at chance before and after: they read the user and the item, never the task, and the users are
-# the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, whatever overlap
-# the picture shows. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
+# the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, whatever the
+# picture shows. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
 # not name, and on looking at more than two axes.
 
 # %%

@@ -154,8 +154,8 @@ both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns].round(4)
 
 # %% [markdown]
 # In the default run no value differs significantly from the default, in any metric of either task. The largest
-# difference in search is the bad training again: over users alone (`p_users`) it would have been beyond doubt. Where the
-# trainings agree, `detectable` is about 0.012 in NDCG@10: an effect of that size would have been found. Where
+# difference in search is the bad training again: over users alone (`p_users`) it would have been beyond doubt. Where
+# the trainings agree, `detectable` is about 0.012 in NDCG@10: an effect of that size would have been found. Where
 # one went badly, nothing could have been.
 
 # %%
