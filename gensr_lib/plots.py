@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.stats import gaussian_kde
 
 from .data.schema import BEHAVIORS
 from .errors import ConfigError, unknown
@@ -23,7 +23,7 @@ from .plot_style import save_figure as save_figure
 from .plot_style import use_style as use_style
 
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
-ENCLOSED = (0.5, 0.9)  # shares of a cloud's points inside its two contours
+ENCLOSED = (0.5, 0.9)  # shares of a cloud's density inside its two contours
 
 
 def lines(
@@ -178,7 +178,7 @@ def clouds(
 
     Args:
         points: (n, 2) by name; the names ``rec`` and ``src`` get the colours of the tasks.
-        contours: of Gaussian kernel densities of all points, drawn around 50 % and 90 % of them.
+        contours: of Gaussian kernel densities of all points, around 50 % and 90 % of each density.
         max_points: shown of each sample, always the same ones.
 
     Raises:
@@ -326,13 +326,9 @@ def _references(ax: Axes, rows: pd.Index, reference: Mapping[str, float | pd.Ser
 def _contours(ax: Axes, name: str, sample: np.ndarray, look: Mapping[str, object]) -> None:
     if len(sample) < 3 or np.linalg.matrix_rank(sample - sample.mean(axis=0)) < 2:
         raise ConfigError(f"the points of '{name}' lie on a line and have no contours; pass contours=False")
-    density = gaussian_kde(sample.T)
-    margin = 3 * np.sqrt(density.covariance.diagonal())  # (2,)
-    x, y = np.linspace(sample.min(axis=0) - margin, sample.max(axis=0) + margin, 80).T
-    heights = density(np.stack(np.meshgrid(x, y)).reshape(2, -1)).reshape(80, 80)
-    levels = np.quantile(density(sample.T), 1 - np.array(ENCLOSED[::-1]))
-    style = {"colors": look["color"], "linestyles": look["linestyle"], "linewidths": 1.5, "zorder": 2}
-    ax.contour(x, y, heights, levels=levels, **style)
+    style = {"color": look["color"], "linestyles": look["linestyle"], "linewidths": 1.5, "zorder": 2}
+    levels = [1 - share for share in sorted(ENCLOSED, reverse=True)]  # seaborn counts the mass outside
+    sns.kdeplot(x=sample[:, 0], y=sample[:, 1], levels=levels, cut=3, gridsize=80, ax=ax, **style)
 
 
 def _write_numbers(ax: Axes, weights: np.ndarray) -> None:

@@ -312,13 +312,10 @@ def _find(kind: str, name: object, names: pd.Index, first: int) -> int:
 
 
 def _logit(model: GenSR, batch: Batch, views: dict[str, View], zeroed: frozenset[str]) -> Tensor:
-    """`GenSR.score` (1, C) with zeros in some slots."""
-    if not zeroed:
-        log_probs = model.answer(batch, views)
-    else:
-        slots, _ = model.soft_filter(views, batch)
-        slots = {name: torch.zeros_like(x) if name in zeroed else x for name, x in slots.items()}
-        log_probs = log_probs_of(model.lm, model.read(model.prompt(batch, views, slots))[1], model.answers)
+    """`GenSR.score` (1, C) with zeros in the slots of ``zeroed``."""
+    slots, _ = model.soft_filter(views, batch)
+    slots = {name: torch.zeros_like(x) if name in zeroed else x for name, x in slots.items()}
+    log_probs = log_probs_of(model.lm, model.read(model.prompt(batch, views, slots))[1], model.answers)
     return log_probs[..., 0] - log_probs[..., 1]
 
 
