@@ -243,7 +243,13 @@ def _childless(kind: str, key: str, node: dict[str, Any], _: dict) -> str:
     return "" if node.get("children") else f"{kind} {value.get('label') if isinstance(value, dict) else value}"
 
 
+def _loose_row(node: dict[str, Any], _: dict) -> str:
+    text = "".join(child.get("value", "") for child in node.get("children", [])).strip()
+    return f"has a row outside of its table: {text[:40]}" if text.startswith("|") and text.endswith("|") else ""
+
+
 CHECKS = {
+    "paragraph": _loose_row,
     "link": _link_fault,
     "linkBlock": _link_fault,
     "card": lambda node, anchors: _link_fault(node, anchors) if node.get("url") else "",
