@@ -8,23 +8,20 @@ after the other in each repeat, and the ratio is the median of the ratios within
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
-from throughput import conditions
+from command import command
 
 from gensr_lib.data.batches import Batch
 from gensr_lib.models.gensr import GenSR, GenSRConfig
 from gensr_lib.runs import Workspace
 
-RESULT = Path(__file__).parent / "results" / "one_way.json"
 SIDES = {"two-way": False, "one-way": True}
 
 
@@ -100,31 +97,24 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def table(found: dict[str, dict]) -> str:
+def table(result: dict) -> str:
     """The figures for a terminal."""
     lines = [f"{'':16}{'two-way':>12}{'one-way':>12}{'ratio':>8}"]
-    for name, part in found.items():
+    for name, part in result["one_way"].items():
         seconds = [f"{statistics.median(part['seconds'][side]) * 1000:10.1f}ms" for side in SIDES]
         lines.append(f"{name:16}{''.join(seconds)}{part['two_way_over_one_way']:8.2f}")
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few rows: does the benchmark run? no figures")
-    parser.add_argument("--out", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
-    options = parser.parse_args(arguments)
+def run(quick: bool) -> dict:
+    """Both tasks, training and scoring, on one thread."""
     torch.set_num_threads(1)
-    load = Load(3, 3, 6, 2) if options.quick else Load()
-    found = measure(make_bench(Workspace("pocket", "smoke" if options.quick else "pocket"), load), load)
-    result = {"quick": options.quick, "conditions": conditions("cpu"), "load": vars(load), "one_way": found}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["conditions"]))
-    print(table(found))
-    print(f"written to {options.out}")
+    load = Load(3, 3, 6, 2) if quick else Load()
+    bench = make_bench(Workspace("pocket", "smoke" if quick else "pocket"), load)
+    return {"load": vars(load), "one_way": measure(bench, load)}
 
+
+main = partial(command, __doc__, run, table, "one_way")
 
 if __name__ == "__main__":
     main()

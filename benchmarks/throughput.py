@@ -8,20 +8,16 @@ shape. Speed does not depend on what the weights are. `README.md` says what each
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
-import transformers
+from command import command
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
@@ -31,7 +27,6 @@ from gensr_lib.data.schema import BEHAVIORS
 from gensr_lib.models.gensr import GenSR, GenSRConfig
 from gensr_lib.runs import Workspace
 
-RESULT = Path(__file__).parent / "results" / "throughput.json"
 CF_WIDTH = 64  # of the LightGCN table; random here
 FLAN_T5_BASE = dict(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_heads=12, num_layers=12,
                     num_decoder_layers=12)  # fmt: skip
@@ -248,17 +243,6 @@ def measure(bench: Bench, load: Load) -> dict:
     }
 
 
-def conditions(device: str) -> dict:
-    """Where and with what the figures were taken."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    return {
-        "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU ({platform.machine()})",
-        "precision": "bfloat16 autocast" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32",
-        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
-        "transformers": transformers.__version__, "git_commit": None if commit.returncode else commit.stdout.strip(),
-    }  # fmt: skip
-
-
 def loads(quick: bool, device: str) -> dict[str, Load]:
     """How much to time: little on a CPU, where flan-t5-base takes seconds per row."""
     if quick:
@@ -268,8 +252,9 @@ def loads(quick: bool, device: str) -> dict[str, Load]:
     return {"pocket": Load(64, 32, 100, 7), "flan-t5-base": Load(2, 1, 100, 3)}
 
 
-def run(quick: bool, device: str) -> dict:
+def run(quick: bool) -> dict:
     """Both models, one after the other."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     workspace = Workspace("pocket", "smoke" if quick else "pocket")
     pocket = workspace.backbone()
@@ -278,7 +263,7 @@ def run(quick: bool, device: str) -> dict:
     shaped = Backbone(shaped_t5(pocket.tokenizer, TINY if quick else FLAN_T5_BASE), pocket.tokenizer)
     bench = make_bench(workspace, shaped, sizes["flan-t5-base"], device)
     found["flan-t5-base"] = measure(bench, sizes["flan-t5-base"])
-    return {"quick": quick, "conditions": conditions(device), "models": found}
+    return {"models": found}
 
 
 def table(result: dict) -> str:
@@ -296,19 +281,7 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="tiny shapes: does the benchmark run? no figures")
-    parser.add_argument("--out", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    result = run(options.quick, "cuda" if torch.cuda.is_available() else "cpu")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["conditions"]))
-    print(table(result))
-    print(f"written to {options.out}")
-
+main = partial(command, __doc__, run, table, "throughput")
 
 if __name__ == "__main__":
     main()

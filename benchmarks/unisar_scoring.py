@@ -8,24 +8,21 @@ the other in each repeat, and the ratio is the median of the ratios within the r
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
-from throughput import conditions, per_candidate
+from command import command
+from throughput import per_candidate
 from torch import Tensor
 
 from gensr_lib.data.batches import Batch
 from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
 from gensr_lib.runs import Workspace
-
-RESULT = Path(__file__).parent / "results" / "unisar_scoring.json"
 
 
 @dataclass(frozen=True)
@@ -90,23 +87,15 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few users: does the benchmark run? no figures")
-    parser.add_argument("--out", type=Path, default=RESULT, help="JSON file (default: %(default)s)")
-    options = parser.parse_args(arguments)
+def run(quick: bool) -> dict:
+    """One model, one thread."""
     torch.set_num_threads(1)
-    load = Load(users=4, candidates=6, rows_at_once=10, repeats=2) if options.quick else Load()
-    model, batch = make(load, "smoke" if options.quick else "pocket")
-    scoring = measure(model, batch, load)
-    result = {"quick": options.quick, "conditions": conditions("cpu"), "load": vars(load), "scoring": scoring}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["conditions"]))
-    print(table(result))
-    print(f"written to {options.out}")
+    load = Load(users=4, candidates=6, rows_at_once=10, repeats=2) if quick else Load()
+    model, batch = make(load, "smoke" if quick else "pocket")
+    return {"load": vars(load), "scoring": measure(model, batch, load)}
 
+
+main = partial(command, __doc__, run, table, "unisar_scoring")
 
 if __name__ == "__main__":
     main()

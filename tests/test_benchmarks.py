@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 
 import numpy as np
@@ -11,13 +11,16 @@ import torch
 
 
 @pytest.fixture(scope="module")
-def throughput(root):
-    spec = importlib.util.spec_from_file_location("throughput", root / "benchmarks" / "throughput.py")
-    module = importlib.util.module_from_spec(spec)
+def load_benchmark(root):
+    """Function that imports a benchmark by name; they import from each other, as scripts of one folder do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "throughput", module)  # dataclasses look their module up
-        spec.loader.exec_module(module)
-        yield module
+        patch.syspath_prepend(root / "benchmarks")
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def throughput(load_benchmark):
+    return load_benchmark("throughput")
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +87,8 @@ def test_ratios_are_medians_within_repeats(throughput):
 
 
 @pytest.fixture(scope="module")
-def one_way(root, throughput):
-    """`throughput` comes first: the file imports from it."""
-    spec = importlib.util.spec_from_file_location("one_way", root / "benchmarks" / "one_way.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "one_way", module)
-        spec.loader.exec_module(module)
-        yield module
+def one_way(load_benchmark):
+    return load_benchmark("one_way")
 
 
 def test_one_way_quick_run_writes_every_figure(one_way, tmp_path, monkeypatch, capsys):

@@ -1,0 +1,48 @@
+"""What the benchmarks share: their command line, the file they write, and the conditions that stand in it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import transformers
+
+
+def command(
+    about: str, run: Callable[[bool], dict], table: Callable[[dict], str], name: str, arguments: list[str] | None = None
+) -> None:
+    """Measure, print a table, write ``results/<name>.json``.
+
+    Args:
+        run: takes whether to be quick, returns the figures.
+        arguments: of the command line; default: the process's own.
+    """
+    default = Path(__file__).parent / "results" / f"{name}.json"
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="very little: does the benchmark run? no figures")
+    parser.add_argument("--out", type=Path, default=default, help="JSON file (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    found = run(options.quick)  # before the conditions: it may set the number of threads
+    result = {"quick": options.quick, "conditions": conditions(), **found}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["conditions"]))
+    print(table(result))
+    print(f"written to {options.out}")
+
+
+def conditions() -> dict:
+    """Where and with what the figures are taken."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    gpu = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if gpu else f"CPU ({platform.machine()})",
+        "precision": "bfloat16 autocast" if gpu and torch.cuda.is_bf16_supported() else "float32",
+        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
+        "transformers": transformers.__version__, "git_commit": None if commit.returncode else commit.stdout.strip(),
+    }  # fmt: skip
