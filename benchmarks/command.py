@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import transformers
+
+from gensr_lib.files import git_commit
 
 
 def command(
@@ -38,11 +39,10 @@ def command(
 
 def conditions() -> dict:
     """Where and with what the figures are taken."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
     gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if gpu else f"CPU ({platform.machine()})",
         "precision": "bfloat16 autocast" if gpu and torch.cuda.is_bf16_supported() else "float32",
         "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
-        "transformers": transformers.__version__, "git_commit": None if commit.returncode else commit.stdout.strip(),
+        "transformers": transformers.__version__, "git_commit": git_commit(Path(__file__).parent),
     }  # fmt: skip

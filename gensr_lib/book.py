@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .book_status import ChapterRecord, machine, read_status, write_status
+from .book_status import NOTEBOOK_AT, ChapterRecord, machine, read_status, write_status
 from .errors import ConfigError, unknown
 from .files import project_root
 
@@ -255,7 +255,7 @@ def _explain(chapter: str, notebook: Path, error: Exception) -> str:
     number, source = _last_started_cell(notebook)
     lines = [f"    {line}" for line in source.splitlines()[:5]]
     where = f"chapter {chapter} failed at cell {number}:"
-    return "\n".join([where, *lines, what, f"The notebook up to there: {notebook}"])
+    return "\n".join([where, *lines, what, f"{NOTEBOOK_AT}{notebook}"])
 
 
 def _last_started_cell(notebook: Path) -> tuple[int, str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .files import write_atomically
+from .files import git_commit, write_atomically
+
+NOTEBOOK_AT = "The notebook up to there: "  # starts the last line of a failed chapter's message
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ChapterRecord:
 def machine(folder: Path) -> dict[str, str]:
     """Versions and device of this process, and the git commit of ``folder``."""
     packages = {name: _version(name) for name in ("torch", "transformers", "gensr-lib")}
-    return {"device": device(), "python": platform.python_version(), **packages, "commit": commit(folder)}
+    return {"device": device(), "python": platform.python_version(), **packages, "commit": git_commit(folder)}
 
 
 def device() -> str:
@@ -57,16 +58,6 @@ def device() -> str:
     if torch.backends.mps.is_available():
         return "mps"
     return f"cpu ({torch.get_num_threads()} threads)"
-
-
-def commit(folder: Path) -> str:
-    """Short hash of the commit that ``folder`` is at, with ``-dirty`` if files were changed since; else 'unknown'."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
-        return "unknown"
-    return done.stdout.strip()
 
 
 def read_status(out: Path) -> dict[str, ChapterRecord]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import ConfigError, DataError, unknown
@@ -28,8 +29,14 @@ def main(argv: list[str] | None = None) -> int:
     except (DataError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ImportError as error:
+        if (error.name or __package__).partition(".")[0] == __package__:
+            raise  # a fault of the library, not of the installation
+        advice = "make venv installs the packages (make site: those of the site), python -m gensr_lib doctor names them"
+        print(f"error: {error}: {advice}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the chapter it was in", file=sys.stderr)
+        print(f"interrupted{getattr(args, 'resume', '')}", file=sys.stderr)
         return 130
 
 
@@ -48,7 +55,8 @@ def resolve_dataset(name: str) -> str:
     A plain word is a name unless there is a folder of that name; the built-in names are always names.
 
     Raises:
-        DataError: a path is given and there is no such folder.
+        DataError: a path is given and there is no such folder, or the raw files of an Amazon category are missing.
+        ConfigError: a plain word that is neither a name nor a folder.
 
     >>> resolve_dataset("pocket")
     'pocket'
@@ -57,8 +65,20 @@ def resolve_dataset(name: str) -> str:
     is_path = os.sep in name or name.startswith((".", "~"))
     if is_path and not folder.is_dir():
         raise DataError(f"no folder '{name}' (looked for {folder.resolve()}): DATASET is a name or a folder of tables")
-    built_in = name in ("pocket", "kuaisar") or name.startswith("amazon-")
-    return str(folder.resolve()) if is_path or (folder.is_dir() and not built_in) else name
+    if is_path:
+        return str(folder.resolve())
+    if name == "pocket":
+        return name
+    raw = project_root() / "data" / "raw"
+    if name.startswith("amazon-"):
+        from .data.amazon import find_amazon_files
+
+        find_amazon_files(raw / name)
+        return name
+    if not folder.is_dir():
+        known = ["pocket", *(path.name for path in raw.glob("amazon-*"))]
+        raise ConfigError(f"{unknown('data set', name, known)}, or a folder with your tables (data/README.md)")
+    return str(folder.resolve())
 
 
 def output_folder(dataset: str, profile: str) -> Path:
@@ -72,14 +92,25 @@ def _add_book(commands: argparse._SubParsersAction) -> None:
     run = actions.add_parser("run", help="run the chapters whose inputs have changed")
     run.add_argument("--profile", default="pocket", help="how large everything is (default: pocket)")
     run.add_argument("--dataset", default="pocket", help="a data set's name or a folder with your tables")
-    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--seed", type=_whole_number(0), default=0)
     run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
     run.add_argument("--force", action="store_true", help="run also what has not changed")
     run.add_argument("--in-place", action="store_true", help="copy the outputs into the committed notebooks")
-    run.add_argument("--timeout", type=int, metavar="SECONDS", help="longest time for one cell")
-    run.set_defaults(run=_run_book)
+    run.add_argument("--timeout", type=_whole_number(1), metavar="SECONDS", help="longest time for one cell")
+    run.set_defaults(run=_run_book, resume="; the same command goes on from the chapter it was in")
     status = actions.add_parser("status", help="print the status pages of the runs so far")
     status.set_defaults(run=_book_status)
+
+
+def _whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse, whose own refusal of a number would not say which ones there are."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} on")
+        return int(text)
+
+    return parse
 
 
 def _run_book(args: argparse.Namespace) -> int:
@@ -143,9 +174,13 @@ def _build_site(args: argparse.Namespace) -> int:
 
 def _write_pages(args: argparse.Namespace) -> int:
     from .site_pages import write_pages
+    from .site_stage import STATUS
 
-    for path in write_pages(project_root()):
+    written = write_pages(project_root())
+    for path in written:
         print(path)
+    if project_root() / STATUS not in written:
+        print(f"{STATUS} stays as it is: the default book was not run here (make book)")
     return 0
 
 

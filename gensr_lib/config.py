@@ -102,7 +102,7 @@ class SweepConfig(Config):
     """What ablations and sensitivity analyses change in a model's settings, so that many runs fit into the time."""
 
     seeds: int = Field(3, ge=1, description="trainings of each variant")
-    options: dict[str, Any] = Field(default_factory=dict, description="of the model and its training, for every run")
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="by model, for every run of it")
 
 
 class Profile(Config):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pandas as pd
 from .data.schema import ITEM, TIME, TITLE
 from .errors import ConfigError
 from .plot_style import COLOURS, legend_below, panels
+from .questions import A_LIST, listed, positive, typed
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -34,7 +35,7 @@ class Explanation:
     Attributes:
         history: (N rows) as `Ranker.history`.
         weights: (C, N) by view: the soft filter's weights over the history (eq. 5), mean of the heads;
-            a row sums to 1.
+            a row sums to 1. For a new user without a history N is 0, and the shape (C, 0).
         contributions: (C rows) ``item_id, title, score, P(Yes)`` and a column per part of the prompt: how
             much lower the score, a logit, is when that part's slots (`ranker.PARTS`) hold zeros and all
             else stays. The model was never trained on such prompts and the parts interact, so this is a
@@ -54,7 +55,7 @@ def p_yes(score) -> np.ndarray:
 # --- several systems side by side ----------------------------------------------------------------
 
 
-def side_by_side(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 10) -> pd.DataFrame:
+def side_by_side(rankers: Mapping[str, Ranker], user, query: str = "", k: int | None = 10) -> pd.DataFrame:
     """The titles that several systems rank highest: a row per rank, a column per system.
 
     A system that does not serve the task or the user has a column of dashes; errors of the question itself
@@ -62,26 +63,31 @@ def side_by_side(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 
 
     Args:
         rankers: by name; the first of them must serve the question.
-        user, query, k: as for `Ranker.recommend` (empty query) and `Ranker.search`.
+        user, query, k: as for `Ranker.recommend` (empty query) and `Ranker.search`; ``k`` None: all candidates.
     """
-    lists = {}
+    user, query, lists = _kept(user), typed("query", query), {}
     for name, ranker in rankers.items():
         try:
             lists[name] = _ask(ranker, user, query, k)[TITLE].tolist()
         except ConfigError:
             if not lists:
                 raise
-            lists[name] = [NOT_SERVED] * k
-    return pd.DataFrame(lists, index=pd.RangeIndex(1, k + 1, name="rank"))
+            lists[name] = [NOT_SERVED] * len(next(iter(lists.values())))
+    table = pd.DataFrame(lists)
+    return table.set_index(pd.RangeIndex(1, len(table) + 1, name="rank"))
 
 
-def overlap(rankers: Mapping[str, Ranker], users: Sequence, queries: Sequence[str] | None = None, k: int = 10):
+def overlap(rankers: Mapping[str, Ranker], users: Iterable, queries: Iterable[str] | None = None, k: int = 10):
     """Share of items that the lists of two systems have in common, mean over users: a square table.
 
     Args:
+        users: as for `side_by_side`, one or more of them.
         queries: one per user; None: recommendation.
+
+    Raises:
+        ConfigError: no users, not as many queries, or what one of the systems does not serve.
     """
-    asked = list(zip(users, queries or [""] * len(users), strict=True))
+    asked, k = _asked(users, queries), positive("k", k, A_LIST)
     lists = {name: [set(_ask(ranker, *who, k)[ITEM]) for who in asked] for name, ranker in rankers.items()}
     shares = {
         one: {other: np.mean([len(a & b) / k for a, b in zip(mine, theirs, strict=True)])
@@ -89,6 +95,22 @@ def overlap(rankers: Mapping[str, Ranker], users: Sequence, queries: Sequence[st
         for one, mine in lists.items()
     }  # fmt: skip
     return pd.DataFrame(shares)
+
+
+def _asked(users: Iterable, queries: Iterable[str] | None) -> list[tuple[object, str]]:
+    """(user, query) pairs."""
+    users = [_kept(user) for user in listed("users", users, "is no list of users; put a single one in brackets.")]
+    if not users:
+        raise ConfigError("users is empty: a mean over users needs one or more.")
+    queries = [""] * len(users) if queries is None else listed("queries", queries, "is no list of one query per user.")
+    if len(queries) != len(users):
+        raise ConfigError(f"there are {len(queries)} queries for {len(users)} users; give one per user, '' for none.")
+    return [(user, typed("a query", query)) for user, query in zip(users, queries, strict=True)]
+
+
+def _kept(user: object) -> object:
+    """A user to ask several systems about: what an iterator yields would be gone after the first."""
+    return list(user) if isinstance(user, Iterator) else user
 
 
 def contribution_bars(explanation: Explanation, title: str = "") -> Figure:
@@ -147,17 +169,25 @@ def form(rankers: Mapping[str, Ranker], users: Sequence[str], query: str = "", k
 
 
 def answer(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 5) -> str:
-    """What the form shows, as HTML: the history, every system's list, and what GenSR's best items rest on."""
-    gensr = rankers["gensr"]
+    """What the form shows, as HTML: the history, every system's list, and what GenSR's best items rest on.
+
+    What is wrong with the question is said in place of the answer.
+
+    Raises:
+        ConfigError: no ranker is named ``gensr``.
+    """
+    if "gensr" not in rankers:
+        raise ConfigError(f"rankers has no 'gensr', only {', '.join(rankers) or 'nothing'}; give GenSR's that name.")
+    gensr, user = rankers["gensr"], _kept(user)
     try:
-        lists = side_by_side({"gensr": gensr, **rankers}, user, query.strip(), k)
-        best = _ask(gensr, user, query.strip(), min(k, EXPLAINED))
-        found = gensr.explain(user, query, best[ITEM])
+        query = typed("query", query)
+        lists = side_by_side({"gensr": gensr, **rankers}, user, query, k)
+        found = gensr.explain(user, query, _ask(gensr, user, query, k)[ITEM][:EXPLAINED])
     except ConfigError as error:
         return f"<p><b>{escape(str(error))}</b></p>"
     shares = {f"weight, {PART_NAMES[view]}": alpha[0] for view, alpha in found.weights.items()}
     history = found.history.assign(**shares).drop(columns=TIME).tail(SHOWN)
-    asked = f"Search: {escape(query.strip())}" if query.strip() else "Recommendation"
+    asked = f"Search: {escape(query)}" if query else "Recommendation"
     tables = {
         asked: lists.reset_index(),
         "What GenSR's best items rest on (logits)": found.contributions.rename(columns=PART_NAMES).drop(columns=ITEM),
@@ -166,7 +196,7 @@ def answer(rankers: Mapping[str, Ranker], user, query: str = "", k: int = 5) -> 
     return "".join(f"<h4>{name}</h4>{_html(table)}" for name, table in tables.items())
 
 
-def _ask(ranker: Ranker, user, query: str, k: int) -> pd.DataFrame:
+def _ask(ranker: Ranker, user, query: str, k: int | None) -> pd.DataFrame:
     return ranker.search(user, query, k) if query else ranker.recommend(user, k)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,3 +34,16 @@ def write_atomically(path: Path, write: Callable[[Path], object], suffix: str = 
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def git_commit(folder: Path) -> str:
+    """The commit that is checked out in a folder, with ``-dirty`` if files were changed since.
+
+    "unknown" without git, without a repository or before the first commit.
+    """
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from .models.base import RankingModel
 from .plot_style import TASK_LABELS
 
+LICENCE = "apache-2.0"  # of weights that only simulated data went into
 METRIC_NAMES = {"R": "recall", "N": "ndcg"}
 PAPER = "Zhao et al. (2025), *Unifying Search and Recommendation: A Generative Paradigm Inspired by Information Theory*"
 PROTOCOL = (
@@ -30,6 +31,7 @@ SIMULATED = (
     "The data are **simulated**: users, items, queries and clicks come from a written-down click law. The numbers "
     "compare systems within this simulation and say nothing about any real platform or real people."
 )
+NO_LICENCE = "No licence is named: what these weights may be used for depends on the terms of the data."
 LIMITS = """\
 - The candidates are {candidates} a list, not a whole catalogue: the metrics are higher than those of full ranking.
 - It is one run with one seed; another seed gives other numbers.
@@ -41,7 +43,8 @@ def model_card(record: Mapping[str, Any], model: RankingModel) -> str:
     """The card of a finished run.
 
     Args:
-        record: `Run.record`, what ``metrics.json`` holds: ``metrics``, ``training``, ``seconds``, ``provenance``, ….
+        record: `Run.record`, what ``metrics.json`` holds: ``metrics``, ``training``, ``seconds``, ``provenance``, …;
+            ``workspace`` holds the arguments of the `Workspace` that made the run, where one did.
         model: the trained model; its class, options and size are named.
 
     Returns:
@@ -50,9 +53,9 @@ def model_card(record: Mapping[str, Any], model: RankingModel) -> str:
     sections = {
         "Results": _results(record),
         "Training": _training(record, model),
-        "Data": _data(record["provenance"]),
-        "Use": _use(model),
-        "Limits": _limits(record["provenance"]),
+        "Data": _data(record),
+        "Use": _use(record, model),
+        "Limits": _limits(record),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     about = inspect.getdoc(type(model)).splitlines()[0]
@@ -66,7 +69,7 @@ def card_data(record: Mapping[str, Any], model: RankingModel) -> ModelCardData:
     return ModelCardData(
         model_name=model.name,
         library_name="gensr-lib",
-        license="apache-2.0",
+        license=LICENCE if _is_simulated(record) else None,
         tags=[model.name, *tasks],
         metrics=list(METRIC_NAMES.values()),
         base_model=_base_model(model),
@@ -117,30 +120,43 @@ def _training(record: Mapping[str, Any], model: RankingModel) -> str:
     return "\n".join([*(f"- {fact}" for fact in facts), "", "```json", json.dumps(options, indent=2), "```"])
 
 
-def _data(source: Mapping[str, Any]) -> str:
+def _data(record: Mapping[str, Any]) -> str:
+    source, about = record["provenance"], SIMULATED if _is_simulated(record) else NO_LICENCE
     options = json.dumps(source["dataset_config"], indent=2)
     what = f"`{source['dataset']}`, hash `{source['dataset_hash']}` over events, texts, split and stored negatives."
-    return "\n\n".join([what, *[SIMULATED] * _is_simulated(source), f"```json\n{options}\n```"])
+    return "\n\n".join([what, about, f"```json\n{options}\n```"])
 
 
-def _use(model: RankingModel) -> str:
+def _use(record: Mapping[str, Any], model: RankingModel) -> str:
     tasks = " and ".join(TASK_LABELS[task] for task in sorted(model.tasks))
     what = f"For research on {tasks}: reading the book, comparing systems under one protocol, changing the code."
     lines = [
-        "from gensr_lib import Ranker, available_models, load_dataset",
+        "from gensr_lib import Ranker, Workspace, available_models",
         "",
+        *_dataset_lines(record),
         f'model = available_models()["{model.name}"].from_pretrained("path/to/this/folder")',
-        'ranker = Ranker(model, load_dataset("…"))  # the data set named above',
+        f'ranker = Ranker(model, dataset, data_hash="{record["provenance"]["dataset_hash"]}")',
     ]
     return "\n".join([what, "", "```python", *lines, "```"])
 
 
-def _limits(source: Mapping[str, Any]) -> str:
-    config = source["dataset_config"]
+def _dataset_lines(record: Mapping[str, Any]) -> list[str]:
+    """The code that makes the data set; of a folder's path only its name is told."""
+    name, made = record["provenance"]["dataset"], record.get("workspace")
+    if made is None:
+        return [f"# dataset: the data set {name} with the options above, see gensr_lib.load_dataset"]
+    name = name if str(made["dataset_name"]) == name else f"path/to/{name}"
+    return [f'dataset = Workspace("{name}", "{made["profile_name"]}", seed={made["seed"]}).dataset']
+
+
+def _limits(record: Mapping[str, Any]) -> str:
+    config = record["provenance"]["dataset_config"]
     points = [LIMITS.format(candidates=config["eval_negatives"] + 1)]
-    points += [f"- {TWINS}"] * (config["twins"] == "visible") + [f"- {SIMULATED}"] * _is_simulated(source)
+    points += [f"- {TWINS}"] * (config["twins"] == "visible") + [f"- {SIMULATED}"] * _is_simulated(record)
     return "\n".join(points)
 
 
-def _is_simulated(source: Mapping[str, Any]) -> bool:
-    return source["dataset"] == "pocket"
+def _is_simulated(record: Mapping[str, Any]) -> bool:
+    """Whether the data are the pocket data, and not somebody's tables in a folder of that name."""
+    made = record.get("workspace", {"dataset_name": record["provenance"]["dataset"]})
+    return str(made["dataset_name"]) == "pocket"

@@ -3,7 +3,8 @@
 In the two-way model each candidate runs its whole prompt through T5. Here the shared part of a prompt
 attends to itself alone and is encoded once per row (once per batch where no row has a query); a candidate
 costs its four slots, which attend to the shared part and to each other. The weights, the positions and all
-else are T5's own: the result is T5 with the attention from shared tokens to slots cut off.
+else are T5's own: the result is T5 with the attention from shared tokens to slots cut off. Only dropout
+differs in training: what is computed once for all candidates is also dropped for all of them.
 """
 
 from __future__ import annotations

@@ -110,13 +110,16 @@ def system_bars(
         half = errors[(task, metric)].loc[systems].fillna(0) if errors is not None else None
         ax.barh(systems, own.fillna(0), xerr=half, color=TASK_COLOURS[task], height=0.7)
         ends = own.fillna(0) + (half if half is not None else 0)
-        for place, (value, end) in enumerate(zip(own, ends, strict=True)):
-            _beside(ax, "not served" if np.isnan(value) else f"{value:.3f}", end, place)
         title, best = TASK_LABELS[task], values[task].get(reference, np.nan)
+        top = np.nanmax([*ends, best, 1e-9]) * 1.25  # room for the numbers
+        for place, (value, end) in enumerate(zip(own, ends, strict=True)):
+            crossed = end < best < end + 0.2 * top  # the line of the reference would run through the number
+            _beside(
+                ax, "not served" if np.isnan(value) else f"{value:.3f}", end, place, inside=crossed and half is None
+            )
         if not np.isnan(best):
             ax.axvline(best, color="#222222", linestyle="--", linewidth=1.5, label=reference)
             title += f" ({reference}: {best:.3f})"
-        top = np.nanmax([*ends, best, 1e-9]) * 1.25  # room for the numbers
         ax.set(title=title, xlabel=metric, xlim=(0, top), ylim=(len(systems) - 0.5, -0.5))  # first row on top
         ax.grid(axis="y", visible=False)
     legend_below(fig, axes)
@@ -337,10 +340,10 @@ def _write_numbers(ax: Axes, weights: np.ndarray) -> None:
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7.5, color=color)
 
 
-def _beside(ax: Axes, text: str, x: float, y: float) -> None:
-    """Text right of a bar's end, legible where it lies on the line of the reference."""
-    plate = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
-    ax.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9, bbox=plate)
+def _beside(ax: Axes, text: str, x: float, y: float, inside: bool = False) -> None:
+    """Text right of a bar's end, or left of it, in the bar."""
+    look = {"color": "white", "ha": "right"} if inside else {}
+    ax.annotate(text, (x, y), (-4 if inside else 4, 0), textcoords="offset points", va="center", fontsize=9, **look)
 
 
 def _short(text: str, width: int = 30) -> str:

@@ -10,7 +10,6 @@ import ast
 import hashlib
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from .data.dataset import Dataset
+from .files import git_commit
 
 PACKAGE = Path(__file__).resolve().parent
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "scikit-learn", "tokenizers")
@@ -82,18 +82,10 @@ def provenance(dataset: Dataset, seed: int, code: str) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "dataset": dataset.name, "dataset_hash": dataset.hash, "dataset_config": dataset.config.model_dump(mode="json"),
-        "seed": seed, "code_hash": code, "git_commit": _git_commit(),
+        "seed": seed, "code_hash": code, "git_commit": git_commit(PACKAGE),
         "python": platform.python_version(), "versions": {p: metadata.version(p) for p in PACKAGES},
         "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
         "machine": platform.machine(), "peak_memory_mb": round(peak),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
-
-
-def _git_commit() -> str | None:
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PACKAGE, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import numbers
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from reprlib import repr as short
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,14 +21,18 @@ from torch import Tensor
 from .backbone import log_probs_of
 from .data.batches import Batch
 from .data.dataset import Dataset
-from .data.schema import BEHAVIORS, CATEGORIES, ITEM, REC, SRC, TITLE
-from .data.split import TEST
+from .data.schema import CATEGORIES, ITEM, REC, SRC, TITLE
+from .data.split import TEST, TRAIN
 from .errors import ConfigError, unknown
 from .explore import P_YES, Explanation, p_yes
-from .histories import Event, event_batch, history_table
+from .histories import event_batch, history_table
 from .models import available_models
 from .models.base import RankingModel
 from .models.gensr import GenSR, View
+from .questions import A_LIST, Directory, Person, listed, positive, typed
+
+if TYPE_CHECKING:
+    from .runs import Run
 
 # What can be taken out of GenSR's prompt, and the slots that then hold zeros.
 PARTS = {
@@ -41,15 +45,6 @@ NO_STRANGERS = {
     "oracle": "it knows the click law of simulated users only",
 }
 USER_TABLES = {"unisar": "user_id"}  # the mean of this table stands for a new user
-MOST_COMPARED = 20_000  # names that a misspelt one is compared with; more would take seconds
-
-
-@dataclass(frozen=True)
-class _Person:
-    """A user of the data set (``index``), or a new one (``events``)."""
-
-    index: int | None
-    events: tuple[Event, ...] = ()
 
 
 class Ranker:
@@ -67,19 +62,38 @@ class Ranker:
         model: any of `available_models`, trained; it stays on its device and keeps its mode.
         dataset: the data set it was trained on.
         chunk: candidates scored at once; changes speed and memory only.
+        data_hash: `Dataset.hash` of what the model was trained on, as its card has it; None: only the numbers of
+            users and items are compared, which other data may share. `from_run` takes it from the run.
 
     Raises:
-        ConfigError: the model was trained on another catalogue, or ``chunk`` is not positive.
+        ConfigError: the model was trained on other data, or an argument is not what is described here.
     """
 
-    def __init__(self, model: RankingModel, dataset: Dataset, chunk: int = 256):
-        for name, size in model.sizes().items():
-            if (here := getattr(dataset, name, size)) != size:
-                other = f"the data set '{dataset.name}' has {here}: use the one that it was trained on."
-                raise ConfigError(f"the model '{model.name}' has {name} = {size}, {other}")
-        if chunk < 1:
-            raise ConfigError(f"chunk is {chunk}; candidates are scored in chunks of 1 or more.")
-        self.model, self.dataset, self.chunk = model, dataset, chunk
+    def __init__(self, model: RankingModel, dataset: Dataset, chunk: int = 256, *, data_hash: str | None = None):
+        if not isinstance(model, RankingModel):
+            raise ConfigError(
+                f"model is {short(model)}; pass a trained one, or a run to Ranker.from_run(run, dataset)."
+            )
+        if not isinstance(dataset, Dataset):
+            raise ConfigError(
+                f"dataset is {short(dataset)}; pass a Dataset, such as load_dataset(…) or Workspace(…).dataset."
+            )
+        wanted = model.sizes() if data_hash is None else {**model.sizes(), "hash": data_hash}
+        for name, value in wanted.items():
+            if (here := getattr(dataset, name, value)) != value:
+                other = f"the data set '{dataset.name}' has {here}: use the data, profile and seed of its training."
+                raise ConfigError(f"the model '{model.name}' has {name} = {value}, {other}")
+        self.model, self.dataset = model, dataset
+        self.chunk = positive("chunk", chunk, "candidates are scored in chunks of 1 or more.")
+
+    @classmethod
+    def from_run(cls, run: Run, dataset: Dataset, chunk: int = 256) -> Ranker:
+        """The ranker of a run's model; ``dataset`` must be the very data of the run, by their hash.
+
+        Raises:
+            ConfigError: as the class.
+        """
+        return cls(run.model, dataset, chunk, data_hash=run.record["provenance"]["dataset_hash"])
 
     def recommend(self, user=None, k: int | None = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
         """The best items for a user who asks for nothing.
@@ -97,21 +111,22 @@ class Ranker:
             ConfigError: an unknown user or item, a ``k`` that the catalogue cannot serve, or a model that
                 does not serve this task or this user.
         """
-        return self._list(user, "", k, exclude_seen)
+        return self._list(self._directory.person(user), "", k, exclude_seen)
 
     def search(self, user, query: str, k: int | None = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
         """The best items for a user and a query; as `recommend`.
 
-        Words that were never seen in training are allowed; of a long query the first `DataConfig.query_words` count.
+        Words that were never seen in training are allowed. A long query is read as in the test protocol: GenSR
+        reads all of it, UniSAR the first `DataConfig.query_words` words.
 
         Raises:
             ConfigError: as `recommend`, or an empty query.
         """
-        if not (query or "").strip():
+        if not (query := typed("query", query)):
             raise ConfigError("query is empty: type one, or call recommend(user, k), which needs none.")
-        return self._list(user, query, k, exclude_seen)
+        return self._list(self._directory.person(user), query, k, exclude_seen)
 
-    def scores(self, user, query: str = "", items: Iterable | None = None, zeroed: Sequence[str] = ()) -> np.ndarray:
+    def scores(self, user, query: str = "", items: Iterable | None = None, zeroed: Iterable[str] = ()) -> np.ndarray:
         """Scores of items, higher is better; recommendation if the query is empty, else search.
 
         Args:
@@ -123,16 +138,10 @@ class Ranker:
             ConfigError: as `recommend`, an unknown part, or a part of a model that has none.
             ValueError: a score is not finite.
         """
-        if zeroed:
+        if slots := _slots(listed("zeroed", zeroed, f"is no list of parts; they are {', '.join(PARTS)}.")):
             self._require_slots("zeroed")
-        slots, person = _slots(zeroed), self._person(user)
-        places = np.arange(1, self.dataset.n_items + 1) if items is None else self._places(items)
-        batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
-        self._require(batch, person)
-        found = self._score(batch.to(_device(self.model)), slots, stranger=person.index is None)
-        if not np.isfinite(found).all():
-            raise ValueError(f"{self.model.name} gives a score that is not finite; its weights are damaged.")
-        return found
+        places = None if items is None else self._directory.places("items", items)
+        return self._scores(self._directory.person(user), typed("query", query), places, slots)
 
     def history(self, user, query: str = "") -> pd.DataFrame:
         """What the model reads of a user, oldest first; the query matters only where twins are visible.
@@ -141,7 +150,8 @@ class Ranker:
             Columns ``item_id, title, behavior, query, time``: for GenSR its N items, else all of a batch. Queries
             are words as models read them, ``<unknown>`` for a new word; a new user's events have numbers for times.
         """
-        return history_table(self.dataset, self._batch(self._person(user), query), self.model.config)
+        batch = self._batch(self._directory.person(user), typed("query", query))
+        return history_table(self.dataset, batch, self.model.config)
 
     def explain(self, user, query: str, item) -> Explanation:
         """What GenSR looks at for one item or several, and what each part of its prompt adds to the score.
@@ -155,14 +165,15 @@ class Ranker:
             ConfigError: another model than GenSR, a GenSR whose slots hold whole sequences, or bad input.
         """
         self._require_slots("explain")
-        places = self._places([item] if isinstance(item, str | numbers.Integral) else item)
-        batch = self._batch(self._person(user), query).with_candidates(torch.from_numpy(places)[None])
-        table = self._items(places)[[ITEM, TITLE]].assign(score=self.scores(user, query, places))
+        person, query = self._directory.person(user), typed("query", query)
+        places = self._directory.places("item", [item] if isinstance(item, str | numbers.Integral) else item)
+        score = self._scores(person, query, places)
+        batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
         with self._scoring():
             _, weights = self.model.filter_weights(batch.to(_device(self.model)))
-        table[P_YES] = p_yes(table["score"])
+        table = self._items(places)[[ITEM, TITLE]].assign(**{"score": score, P_YES: p_yes(score)})
         for part in [*weights, "history"]:
-            table[part] = table["score"] - self.scores(user, query, places, zeroed=[part])
+            table[part] = score - self._scores(person, query, places, _slots([part]))
         history = history_table(self.dataset, batch, self.model.config)
         shown = {view: alpha[0, :, : len(history)].float().cpu().numpy() for view, alpha in weights.items()}
         return Explanation(history, shown, table)
@@ -170,33 +181,8 @@ class Ranker:
     # --- who asks ------------------------------------------------------------------------------
 
     @cached_property
-    def _user_index(self) -> pd.Index:
-        return pd.Index(self.dataset.user_ids)
-
-    @cached_property
-    def _item_index(self) -> pd.Index:
-        return pd.Index(self.dataset.item_ids)
-
-    def _places(self, items: Iterable) -> np.ndarray:
-        return np.array([_find("item", i, self._item_index, first=1) for i in items], dtype=np.int64)
-
-    def _person(self, user) -> _Person:
-        if isinstance(user, str | numbers.Integral):
-            return _Person(_find("user", user, self._user_index, first=0))
-        if user is not None and not isinstance(user, Iterable):
-            raise ConfigError(f"user {user!r} is neither the id of a known user nor a list of items; None is nobody.")
-        given = [] if user is None else [e if isinstance(e, tuple | list) else (e,) for e in user]
-        if wrong := [event for event in given if not 1 <= len(event) <= 3]:
-            raise ConfigError(f"the event {wrong[0]} is none: give an item, (item, behavior) or (item, 'src', query).")
-        return _Person(None, tuple(self._event(*event) for event in given))
-
-    def _event(self, item, behavior: str = REC, query: str = "") -> Event:
-        if behavior not in BEHAVIORS:
-            raise unknown("behavior", behavior, BEHAVIORS)
-        if (behavior == SRC) != bool((query or "").strip()):
-            lacks = "is a search and has no query" if behavior == SRC else f"is no search and has the query '{query}'"
-            raise ConfigError(f"the event of item '{item}' {lacks}; give (item, 'src', query) or (item, 'rec').")
-        return Event(_find("item", item, self._item_index, first=1), behavior, query.strip())
+    def _directory(self) -> Directory:
+        return Directory(self.dataset)
 
     def _limit(self, user: int, task: str) -> int:
         """Row before which the events of a user may be seen, as in the test protocol."""
@@ -212,16 +198,15 @@ class Ranker:
         own = rows[self.dataset.user[rows] == user]
         return int(own[0]) if len(own) else -1
 
-    def _seen(self, person: _Person, task: str) -> np.ndarray:
+    def _seen(self, person: Person, task: str) -> np.ndarray:
         if person.index is None:
             return np.array([event.item for event in person.events], dtype=np.int64)
         start = np.searchsorted(self.dataset.user, person.index)
         return self.dataset.item[start : self._limit(person.index, task)]
 
-    def _batch(self, person: _Person, query: str | None) -> Batch:
+    def _batch(self, person: Person, query: str) -> Batch:
         """The one-row batch of a user, without candidates."""
-        words = (query or "").split()[: self.dataset.config.query_words]
-        task, query = SRC if words else REC, " ".join(words)
+        task = SRC if query else REC
         if person.index is None:
             return event_batch(self.dataset, task, person.events, query)
         event = self._test_event(person.index, task)
@@ -232,11 +217,16 @@ class Ranker:
             query_words=self.dataset.word_ids(query), query_text=(query,), event=np.array([event]),
         )  # fmt: skip
 
-    def _require(self, batch: Batch, person: _Person) -> None:
+    def _require(self, batch: Batch, person: Person) -> None:
         name, kind = self.model.name, "search" if batch.task == SRC else "recommendation"
         if batch.task not in self.model.tasks:
             others = [other for other, cls in available_models().items() if batch.task in cls.tasks and other != name]
             raise ConfigError(f"the model '{name}' does not serve {kind}; others do: {', '.join(others)}.")
+        if not len(self.dataset.rows[TRAIN][batch.task]):
+            raise ConfigError(
+                f"the data set '{self.dataset.name}' has no {kind} event to train on, so the model '{name}' was never "
+                f"trained for {kind}; use data that have some."
+            )
         if person.index is None and name in NO_STRANGERS:
             raise ConfigError(
                 f"the model '{name}' cannot score a new user: {NO_STRANGERS[name]}. "
@@ -266,6 +256,18 @@ class Ranker:
             if was_training:
                 self.model.train()
 
+    def _scores(
+        self, person: Person, query: str, places: np.ndarray | None = None, zeroed: frozenset[str] = frozenset()
+    ) -> np.ndarray:
+        """Scores (n,) of the items at ``places``, of all if None, with zeros in the slots of ``zeroed``."""
+        places = np.arange(1, self.dataset.n_items + 1) if places is None else places
+        batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
+        self._require(batch, person)
+        found = self._score(batch.to(_device(self.model)), zeroed, stranger=person.index is None)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{self.model.name} gives a score that is not finite; its weights are damaged.")
+        return found
+
     def _score(self, batch: Batch, zeroed: frozenset[str], stranger: bool) -> np.ndarray:
         """Scores of the candidates of a one-row batch, (C,); GenSR encodes the history once for all chunks."""
         with self._scoring(stranger):
@@ -281,12 +283,12 @@ class Ranker:
 
     # --- tables --------------------------------------------------------------------------------
 
-    def _list(self, user, query: str, k: int | None, exclude_seen: bool) -> pd.DataFrame:
+    def _list(self, person: Person, query: str, k: int | None, exclude_seen: bool) -> pd.DataFrame:
         allowed = np.ones(self.dataset.n_items, dtype=bool)
         if exclude_seen:
-            allowed[self._seen(self._person(user), SRC if query else REC) - 1] = False
+            allowed[self._seen(person, SRC if query else REC) - 1] = False
         k = _checked_length(k, allowed)
-        scores = self.scores(user, query)
+        scores = self._scores(person, query)
         order = np.argsort(-scores, kind="stable")
         best = order[allowed[order]][:k]
         table = self._items(best + 1).assign(score=scores[best])
@@ -298,19 +300,6 @@ class Ranker:
         return about[[ITEM, TITLE, CATEGORIES]].assign(**{TITLE: [self.dataset.item_title[i] for i in places]})
 
 
-def _find(kind: str, name: object, names: pd.Index, first: int) -> int:
-    """Position of a user or item, given by its id (str) or by that position (int), which starts at ``first``."""
-    if isinstance(name, numbers.Integral) and not isinstance(name, bool):
-        if first <= name < len(names):
-            return int(name)
-        raise ConfigError(f"{kind} {name} is out of range: {first} to {len(names) - 1}; ids are given as text.")
-    if isinstance(name, str) and name and name in names:
-        return int(names.get_loc(name))
-    close = get_close_matches(str(name), names[first:].astype(str), n=1) if len(names) <= MOST_COMPARED else []
-    hint = f" did you mean '{close[0]}'?" if close else ""
-    raise ConfigError(f"unknown {kind} '{name}';{hint} there are {len(names) - first}, such as '{names[first]}'.")
-
-
 def _logit(model: GenSR, batch: Batch, views: dict[str, View], zeroed: frozenset[str]) -> Tensor:
     """`GenSR.score` (1, C) with zeros in the slots of ``zeroed``."""
     slots, _ = model.soft_filter(views, batch)
@@ -319,9 +308,9 @@ def _logit(model: GenSR, batch: Batch, views: dict[str, View], zeroed: frozenset
     return log_probs[..., 0] - log_probs[..., 1]
 
 
-def _slots(zeroed: Sequence[str]) -> frozenset[str]:
+def _slots(zeroed: list[str]) -> frozenset[str]:
     for part in zeroed:
-        if part not in PARTS:
+        if part not in list(PARTS):
             raise unknown("part of the prompt", part, PARTS)
     return frozenset(slot for part in zeroed for slot in PARTS[part])
 
@@ -330,9 +319,7 @@ def _checked_length(k: int | None, allowed: np.ndarray) -> int:
     most = int(allowed.sum())
     if k is None:
         return most
-    if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
-        raise ConfigError(f"k is {k!r}; a list has 1 item or more.")
-    if k > most:
+    if positive("k", k, A_LIST) > most:
         raise ConfigError(
             f"k is {k}, and {most} of the catalogue's {len(allowed)} items can be ranked; exclude_seen=True leaves out "
             f"those that the user has."

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from .backbone import Backbone, load_backbone
 from .config import ModelSettings, Profile, TrainingConfig, digest, load_profile
 from .data.dataset import Dataset
 from .data.loading import load_dataset
-from .errors import unknown
+from .data.split import TEST
+from .errors import ConfigError, DataError, unknown
 from .evaluation import Evaluation, evaluate
 from .files import project_root, write_atomically
 from .model_card import model_card
@@ -82,6 +84,9 @@ class Workspace:
     seed: int = 0
     _runs: dict[str, Run] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        _checked_seed(self.seed)
+
     @cached_property
     def profile(self) -> Profile:
         """The profile, validated."""
@@ -89,8 +94,18 @@ class Workspace:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set, loaded once."""
-        return load_dataset(self.dataset_name, self.profile, self.seed)
+        """The data set, loaded once.
+
+        Raises:
+            DataError: it cannot be read, or no user did enough to be tested.
+        """
+        found = load_dataset(self.dataset_name, self.profile, self.seed)
+        if not any(len(rows) for rows in found.rows[TEST].values()):
+            raise DataError(
+                f"{found.name}: no user has enough events of one behavior to hold two of them out for validation and "
+                f"test; give more data, or lower data.min_interactions of the profile."
+            )
+        return found
 
     @cached_property
     def folder(self) -> Path:
@@ -153,7 +168,8 @@ class Workspace:
         Raises:
             ConfigError: unknown model or option.
         """
-        settings, name, seed = self.settings(model, **options), variant or model, self.seed if seed is None else seed
+        seed = self.seed if seed is None else _checked_seed(seed)
+        settings, name = self.settings(model, **options), variant or model
         key, place = self.run_hash(model, settings, seed), f"{name}/seed-{seed}"
         if place in self._runs and self._runs[place].record["hash"] == key:
             return self._runs[place]
@@ -206,7 +222,8 @@ class Workspace:
         run = train(model, self.dataset, settings.training, seed=seed, folder=folder / "checkpoint",
                     accelerator=accelerator)  # fmt: skip
         tested = evaluate(model, self.dataset, batch_size=settings.training.eval_batch_size, accelerator=accelerator)
-        record = {**description, "metrics": tested.metrics, "best_epoch": run.best_epoch,
+        own = {"dataset_name": str(self.dataset_name), "profile_name": self.profile_name, "seed": self.seed}
+        record = {**description, "workspace": own, "metrics": tested.metrics, "best_epoch": run.best_epoch,
                   "seconds": {"train": run.seconds, "test": tested.seconds, "all": time.perf_counter() - started},
                   "resumed_at": run.resumed_at, "provenance": provenance(self.dataset, seed, _code(name))}  # fmt: skip
         model.cpu()  # as a run that is loaded
@@ -237,14 +254,23 @@ def load_run(folder: Path, name: str, dataset: Dataset) -> Run:
     """A finished run from disk.
 
     Raises:
-        ConfigError: a file of the run is missing, damaged or of another configuration.
+        ConfigError: a file of the run is missing or damaged.
     """
-    cls = model_class(name)
-    model = cls.from_dataset(dataset, cls.Config()) if name == ORACLE else cls.from_pretrained(folder / "model")
-    record = readable(folder / RESULT, lambda p: json.loads(p.read_text()))
+    cls, record = model_class(name), readable(folder / RESULT, lambda p: json.loads(p.read_text()))
+    if name == ORACLE:
+        model = cls.from_dataset(dataset, cls.Config())
+    else:
+        model = readable(folder / "model", cls.from_pretrained)
     table, history, gradients = (readable(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS))
-    tested = Evaluation(name, "test", table, record["seconds"]["test"])
+    seconds = readable(folder / RESULT, lambda _: record["seconds"]["test"])
+    tested = Evaluation(name, "test", table, seconds)
     return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0 on")
+    return int(seed)
 
 
 @contextlib.contextmanager
@@ -269,8 +295,9 @@ def _code(model: str) -> str:
 
 def _make_way(folder: Path, key: str) -> None:
     """Move a run of another configuration aside, under its own hash; bring an earlier one of this hash back."""
-    config, earlier = folder / "config.json", folder.with_name(f"{folder.name}.{key}")
-    if config.exists() and (other := readable(config, lambda p: json.loads(p.read_text())["hash"])) != key:
+    earlier = folder.with_name(f"{folder.name}.{key}")
+    written = next((path for path in (folder / "config.json", folder / RESULT) if path.exists()), None)
+    if written and (other := readable(written, lambda p: json.loads(p.read_text())["hash"])) != key:
         aside = folder.with_name(f"{folder.name}.{other}")
         if not aside.exists():
             os.replace(folder, aside)

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -30,9 +31,15 @@ MAX_BYTES = 3_000_000  # of one page with its pictures
 MIN_NODE = 20
 BUILD_SECONDS = 600
 PROBLEM = re.compile(r"^\s*(?:- )?(?:⛔|⚠)\ufe0f?\s*(.+)")
-LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
+MARKER = ".gensr-site"  # lies in a folder that `build_site` wrote, and may therefore replace
+LINK = re.compile(
+    r"""\]\(\s*(?:<([^>\n]+)>|([^)\s]+))(?:\s+["'(][^\n]*?)?\s*\)"""  # [text](target), with a title or without
+    r"""|^\[(?!\^)[^\]]+\]:\s*(\S+)"""  # [name]: target, and no footnote
+    r"""|<(?:img|a)\b[^>]*?\s(?:src|href)=["']([^"']+)""",
+    re.MULTILINE,
+)
 CODE = re.compile(r"^(`{3,}|~{3,}).*?^\1|`+[^`\n]*`+", re.MULTILINE | re.DOTALL)  # fences and spans: no links in them
-EXTERNAL = ("http://", "https://", "mailto:")
+EXTERNAL = re.compile(r"(?:https?|ftp|mailto|tel|doi|data|attachment|xref|wiki|rrid|ror):|//", re.IGNORECASE)
 # Enough of a theme for `--site`: pages are parsed and checked, and nothing is fetched or rendered.
 STUB = "jtex: v1\ntitle: Book Theme\nversion: 1.0.0\nbuild: {install: 'true', start: 'false'}\n"
 
@@ -63,10 +70,14 @@ def build_site(root: Path, out: Path) -> None:
     """Write the site as HTML to ``out``; the theme is fetched, and ``BASE_URL`` prefixes links as MyST reads it.
 
     Raises:
-        ConfigError: jupyter-book or Node.js is missing, the build failed, or ``out`` holds other things than a site.
+        ConfigError: jupyter-book or Node.js is missing, the build failed, or ``out`` cannot be written or holds
+            anything else than a site that this function built.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "index.html").exists():
-        raise ConfigError(f"{out} is not empty and holds no site (index.html): name another folder")
+    out = out.resolve()
+    if file := next((place for place in (out, *out.parents) if place.exists() and not place.is_dir()), None):
+        raise ConfigError(f"--out {out}: {file} is a file, name a folder")
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
+        raise ConfigError(f"--out {out} is not empty and no site that this command built: empty it, or name another")
     with TemporaryDirectory(prefix="gensr-site-") as folder:
         stage(root, Path(folder))
         done = _jupyter_book(Path(folder), "--html")
@@ -74,8 +85,26 @@ def build_site(root: Path, out: Path) -> None:
         if done.returncode or not (html / "index.html").exists():
             last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
             raise ConfigError(f"the site was not built (the theme is fetched: is there a network?):\n{last}")
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(html, out)
+        (html / MARKER).write_text("Made by python -m gensr_lib site build, which replaces this folder.\n")
+        try:
+            _replace(out, html)
+        except OSError as error:
+            raise ConfigError(f"the site cannot be written to --out {out}: {error}") from None
+
+
+def _replace(out: Path, html: Path) -> None:
+    """Put a copy of ``html`` in the place of ``out``; until the copy is whole, the old folder stays where it is."""
+    new, old = (out.with_name(f".{out.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
+    try:
+        shutil.copytree(html, new)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 # ---- the builder ---------------------------------------------------------------------------------
@@ -171,9 +200,9 @@ def _option_fault(number: int, cell: dict[str, Any]) -> str:
 
 def _broken_links(root: Path, page: Path, text: str) -> list[str]:
     """Links and pictures of a page that lead to no file of the site; labels (#…) are left to the builder."""
-    targets = {a or b for a, b in LINK.findall(CODE.sub("", text))}
-    inside = [t.partition("#")[0] for t in targets if not t.startswith((*EXTERNAL, "#", "attachment:"))]
-    found = {target: (page.parent / target).resolve() for target in inside}
+    targets = {"".join(groups) for groups in LINK.findall(CODE.sub("", text))}
+    inside = [re.split("[?#]", target)[0] for target in targets if not EXTERNAL.match(target)]
+    found = {target: (page.parent / unquote(target)).resolve() for target in inside if target}
     staged = [(root / name).resolve() for name in INPUTS]
     missing = [t for t, path in found.items() if not path.exists()]
     outside = [t for t, p in found.items() if t not in missing and not any(p.is_relative_to(s) for s in staged)]
@@ -226,7 +255,7 @@ def _fault(node: dict[str, Any], anchors: dict[str, set]) -> str:
 def _link_fault(node: dict[str, Any], anchors: dict[str, set]) -> str:
     """A link that is not of another site must have become one to a page, or a copied file with a new name."""
     url = node.get("url", "")
-    if url.startswith(EXTERNAL):
+    if EXTERNAL.match(url):
         return ""
     if node.get("static"):
         return f"links to the missing file {url}" if url == node.get("urlSource") else ""

@@ -14,24 +14,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .book_status import ChapterRecord, read_status
+from .book_status import NOTEBOOK_AT, ChapterRecord, read_status
+from .errors import ConfigError
 from .files import write_atomically
+from .site_stage import STATUS
 
-DEFAULT_RUN = ("pocket", "pocket")  # data set and profile that the committed notebooks show
-COLUMNS = ("chapter", "outcome", "minutes", "seed", "data hash", "code hash", "commit", "torch", "device",
-           "finished (UTC)")  # fmt: skip
+PARTS = ("myst.yml", "book", "gensr_lib")  # a folder without them is not the book's root
+DEFAULT_RUN = {"DATASET": "pocket", "PROFILE": "pocket", "SEED": 0}  # what the committed notebooks show
+COLUMNS = ("chapter", "outcome", "minutes", "seed", "data hash", "code hash", "commit", "finished (UTC)")
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Class attributes|Files):$")
 TITLES = {"Args": "Arguments"}
 ENTRY = re.compile(r"^(\w[\w, *.]*?)(?: \([^)]*\))?: (.*)", re.DOTALL)
+PATH = re.compile(r"""(?<=['"])~?/[^'"]+|(?<![\w./])~?/[^\s'",;)]+""")  # absolute; in quotes with its spaces
 SPAN = re.compile(r"(``.+?``|`[^`\n]+`)", re.DOTALL)
 
 
 def write_pages(root: Path) -> list[Path]:
-    """Write ``book/status.md`` and ``book/api.md`` anew."""
-    pages = {"status.md": status_page(root), "api.md": api_page(root / "gensr_lib")}
+    """Write ``book/status.md`` and ``book/api.md`` anew; the first only where the default book was run.
+
+    Returns:
+        The pages that were written.
+
+    Raises:
+        ConfigError: ``root`` is not the book's root.
+    """
+    if missing := [name for name in PARTS if not (root / name).exists()]:
+        raise ConfigError(f"no {' and no '.join(missing)} in {root}: run this from the book's root, without GENSR_HOME")
+    pages = {STATUS: status_page(root), "book/api.md": api_page(root / "gensr_lib")}
     return [
-        write_atomically(root / "book" / name, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+        write_atomically(root / name, lambda part, text=text: part.write_text(text, encoding="utf-8"))
         for name, text in pages.items()
+        if text
     ]
 
 
@@ -39,38 +52,40 @@ def write_pages(root: Path) -> list[Path]:
 
 
 def status_page(root: Path) -> str:
-    """How the last run of each chapter went: one table for each data set and profile that the book was run with.
+    """How the last run of each chapter of the default book went; '' if none was run here. Other runs do not count.
 
-    Made from ``runs/book/<data set>/<profile>/status.json`` and, for the hashes of data and code, from the record
-    that each chapter leaves in ``runs/<data set>/<profile>/chapters/``. Chapters that were never run are named.
+    Made from ``runs/book/pocket/pocket/status.json`` and, for the hashes of data and code, from the record that each
+    chapter leaves in ``runs/pocket/pocket/chapters/``. Chapters that were never run are named.
     """
-    folders = {(path.parent.parent.name, path.parent.name) for path in root.glob("runs/book/*/*/status.json")}
+    dataset, profile = DEFAULT_RUN["DATASET"], DEFAULT_RUN["PROFILE"]
+    records = read_status(root / "runs" / "book" / dataset / profile)
+    records = {name: record for name, record in records.items() if record.parameters == DEFAULT_RUN}
+    if not records:
+        return ""
     names = [path.stem for path in sorted(root.glob("notebooks/[0-9][0-9]_*.ipynb"))]
     lines = ["# Status", "", "When each chapter was last run, with what, and how long it took. This page is made by",
              "`python -m gensr_lib site pages` from the records that `make book` leaves in `runs/`."]  # fmt: skip
-    for dataset, profile in sorted({*folders, DEFAULT_RUN}, key=lambda key: (key != DEFAULT_RUN, key)):
-        records = read_status(root / "runs" / "book" / dataset / profile)
-        found = [_row(root / "runs" / dataset / profile, records[name]) for name in sorted(records)]
-        never = [name for name in names if name not in records]
-        lines += ["", f"## Data set {dataset}, profile {profile}", "", *_table(found)]
-        lines += ["", f"Not run here yet: {', '.join(never)}."] if never else []
+    found = [_row(root / "runs" / dataset / profile, records[name]) for name in sorted(records)]
+    never = [name for name in names if name not in records]
+    machines = {f"torch {r.machine.get('torch', '?')} on {r.machine.get('device', '?')}" for r in records.values()}
+    lines += ["", f"## Data set {dataset}, profile {profile}", "", f"With {'; '.join(sorted(machines))}.", ""]
+    lines += _table(found)
+    lines += ["", f"Not run here yet: {', '.join(never)}."] if never else []
     return "\n".join(lines) + "\n"
 
 
 def _row(folder: Path, record: ChapterRecord) -> dict[str, Any]:
     """One line of the table; the error of a failed chapter without its paths."""
     made = _provenance(folder / "chapters" / f"{record.chapter}.json")
-    error = [line.strip() for line in record.error.splitlines() if line.strip() and "/" not in line]
+    error = [line.strip() for line in record.error.splitlines() if line.strip() and not line.startswith(NOTEBOOK_AT)]
     return {
         "chapter": record.chapter,
-        "outcome": f"failed: {error[-1] if error else 'see its notebook'}" if record.error else "ran",
+        "outcome": f"failed: {_inline(PATH.sub('…', error[-1]))}" if error else "ran",
         "minutes": f"{record.seconds / 60:.1f}",
         "seed": record.parameters.get("SEED", ""),
-        "data hash": made.get("dataset_hash", ""),
-        "code hash": made.get("code_hash", ""),
-        "commit": record.machine.get("commit", ""),
-        "torch": record.machine.get("torch", ""),
-        "device": record.machine.get("device", ""),
+        "data hash": made.get("dataset_hash", "")[:8],
+        "code hash": made.get("code_hash", "")[:8],
+        "commit": re.sub(r"^([0-9a-f]{8})[0-9a-f]+", r"\1", record.machine.get("commit", "")),
         "finished (UTC)": record.finished[:16].replace("T", " "),
     }
 
@@ -84,8 +99,6 @@ def _provenance(path: Path) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    if not rows:
-        return ["The book has not been run here with these: `make book` does it."]
     cells = [[str(row[column]).replace("|", "\\|") for column in COLUMNS] for row in rows]
     return ["| " + " | ".join(line) + " |" for line in [COLUMNS, ["---"] * len(COLUMNS), *cells]]
 

@@ -57,16 +57,15 @@ def read_config(root: Path) -> dict[str, Any]:
     """``myst.yml`` as plain values.
 
     Raises:
-        ConfigError: it is not there, not YAML, or has no table of contents.
+        ConfigError: it is not there, not YAML, or has no table of contents that can be used.
     """
     path = root / "myst.yml"
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not config["project"]["toc"]:
-            raise KeyError("toc")
+        toc_files(config["project"]["toc"])
     except OSError:
         raise ConfigError(f"no myst.yml in {root}: run this from the book's root") from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ConfigError) as error:
         raise ConfigError(f"{path}: no table of contents (project, toc) can be read from it: {error}") from None
     return config
 
@@ -76,11 +75,18 @@ def toc_files(entries: list[dict[str, Any]]) -> list[str]:
 
     >>> toc_files([{"file": "a.md"}, {"title": "Part", "children": [{"file": "b.md"}]}])
     ['a.md', 'b.md']
+
+    Raises:
+        ConfigError: no list of entries, or an entry that is not like these.
     """
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError(f"a list of entries is needed where {entries!r} stands, such as [{{file: index.md}}]")
     found = []
     for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("file", ""), str):
+            raise ConfigError(f"the entry {entry!r} must be like {{file: index.md}} or {{title: …, children: […]}}")
         found += [entry["file"]] if "file" in entry else []
-        found += toc_files(entry.get("children", []))
+        found += toc_files(entry["children"]) if "children" in entry else []
     return found
 
 
@@ -90,7 +96,7 @@ def made_with(root: Path, chapter: str) -> str:
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         if match := re.match(r"## Data set (\S+), profile (\S+)", line):
             dataset = f"{match[1]}, profile {match[2]}"
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
         columns = cells if cells[0] == "chapter" else columns
         if cells[0] == chapter and columns:
             row = dict(zip(columns, cells, strict=False))
@@ -113,8 +119,10 @@ def _prepare_notebook(path: Path, made: str) -> None:
 
 
 def _caption(match: re.Match, made: str) -> str:
+    """Say which run made it, and that a table is one: the builder counts all others as figures."""
     try:
         text = yaml.safe_load(match[0].removeprefix("#| "))["caption"]
     except yaml.YAMLError:
         return match[0]  # the audit names it
-    return f"#| caption: {json.dumps(f'{text} [{made}]', ensure_ascii=False)}"
+    kind = "tbl-cap" if "#| label: tbl:" in match.string else "caption"
+    return f"#| {kind}: {json.dumps(f'{text} [{made}]', ensure_ascii=False)}"

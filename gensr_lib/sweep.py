@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -21,8 +22,9 @@ import torch
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from sklearn.model_selection import ParameterGrid
 
-from .config import ModelSettings, digest
+from .config import ModelSettings, Profile, digest
 from .errors import ConfigError
+from .files import project_root
 from .models import model_class
 from .progress import bar
 from .runs import RANKS, RESULT, Workspace
@@ -55,7 +57,13 @@ def grid(**values: Sequence) -> dict[str, dict[str, Any]]:
 
     >>> grid(tau=[0.05, 0.07], beta=[0.1])
     {'beta=0.1, tau=0.05': {'beta': 0.1, 'tau': 0.05}, 'beta=0.1, tau=0.07': {'beta': 0.1, 'tau': 0.07}}
+
+    Raises:
+        ConfigError: values that are no list, or an empty one.
     """
+    for name, listed in values.items():
+        if isinstance(listed, str) or not hasattr(listed, "__len__") or not len(listed):
+            raise ConfigError(f"the values of {name} must be a list with something in it, not {listed!r}")
     return {", ".join(f"{k}={v}" for k, v in point.items()): point for point in ParameterGrid(values)}
 
 
@@ -69,8 +77,9 @@ def sweep(
 ) -> Sweep:
     """Train and test every variant with every seed; what is already there is loaded.
 
-    Each variant's options come on top of the profile's ``sweep.options``, so that all runs of all sweeps
-    of a profile can be compared. The data and what a model is built on (LightGCN) are the workspace's.
+    Each variant's options come on top of those that the profile's ``sweep.options`` hold for the model, so that all
+    runs of all sweeps of a profile can be compared. The data, and what a model is built on (LightGCN), are the
+    workspace's.
 
     Args:
         variants: options by name, as for `Workspace.fit`; `grid` makes them.
@@ -78,22 +87,36 @@ def sweep(
         jobs: processes at once, each on one thread (or one GPU); default: as many as cores, GPUs and memory allow.
 
     Raises:
-        ConfigError: an unknown option, a value out of range, or no variants (before anything is trained);
-            runs that failed (after all others are done).
+        ConfigError: an unknown option, a value out of range, no variants, or seeds or jobs that are none (before
+            anything is trained); runs that failed (after all others are done).
     """
-    seeds = list(range(workspace.seed, workspace.seed + workspace.profile.sweep.seeds) if seeds is None else seeds)
-    if not variants or not seeds:
-        raise ConfigError("a sweep needs at least one variant and one seed")
-    wanted = {name: {**workspace.profile.sweep.options, **options} for name, options in variants.items()}
+    seeds = _seeds(workspace, seeds)
+    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
+        raise ConfigError(f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit")
+    if not isinstance(variants, Mapping) or not variants:
+        raise ConfigError("a sweep needs variants: a mapping with at least one name and its options, {'whole': {}}")
+    shared = workspace.profile.sweep.options.get(model, {})
+    wanted = {name: {**shared, **(options or {})} for name, options in variants.items()}
     settings = {name: _settings(workspace, model, name, options) for name, options in wanted.items()}
     folders = {name: f"{model}-{digest(settings[name])[:8]}" for name in wanted}  # equal settings are one run
-    todo = {}
-    for name in wanted:
-        for seed in seeds:
-            if not _finished(workspace, folders[name], seed, workspace.run_hash(model, settings[name], seed)):
-                todo[folders[name], seed] = wanted[name]
+    runs = [(name, seed, folders[name]) for name in wanted for seed in seeds]
+    keys = {(folder, seed): workspace.run_hash(model, settings[name], seed) for name, seed, folder in runs}
+    todo = {
+        (folder, seed): wanted[name]
+        for name, seed, folder in runs
+        if not _finished(workspace, folder, seed, keys[folder, seed])
+    }
     _run_all(workspace, model, todo, jobs)
-    return _collect(workspace, [(name, seed, folders[name]) for name in wanted for seed in seeds], set(todo))
+    return _collect(workspace, runs, keys, set(todo))
+
+
+def _seeds(workspace: Workspace, seeds: Iterable[int] | None) -> list[int]:
+    if seeds is None:
+        return list(range(workspace.seed, workspace.seed + workspace.profile.sweep.seeds))
+    listed = list(dict.fromkeys(seeds)) if isinstance(seeds, Iterable) else []
+    if not listed or not all(isinstance(seed, Integral) and seed >= 0 for seed in listed):
+        raise ConfigError(f"seeds is {seeds!r}; it must list whole numbers from 0 on, at least one")
+    return [int(seed) for seed in listed]
 
 
 def _settings(workspace: Workspace, model: str, name: str, options: Mapping[str, Any]) -> ModelSettings:
@@ -107,7 +130,7 @@ def _settings(workspace: Workspace, model: str, name: str, options: Mapping[str,
 
 def _finished(workspace: Workspace, folder: str, seed: int, key: str) -> bool:
     path = workspace.folder / folder / f"seed-{seed}" / RESULT
-    return path.exists() and readable(path, lambda p: json.loads(p.read_text()))["hash"] == key
+    return path.exists() and readable(path, lambda p: json.loads(p.read_text())["hash"]) == key
 
 
 def _run_all(workspace: Workspace, model: str, todo: Mapping[tuple[str, int], dict], jobs: int | None) -> None:
@@ -117,7 +140,8 @@ def _run_all(workspace: Workspace, model: str, todo: Mapping[tuple[str, int], di
         ConfigError: naming the runs that failed, or if a process died.
     """
     jobs, gpus = min(jobs or _most_jobs(), max(1, len(todo))), torch.cuda.device_count()
-    where = workspace.dataset_name, workspace.profile_name, workspace.seed
+    where = str(project_root()), workspace.dataset_name, workspace.profile_name, workspace.seed
+    where = *where, workspace.profile.model_dump_json()
     tasks = [(model, folder, seed, options, n % gpus if gpus else None)
              for n, ((folder, seed), options) in enumerate(todo.items())]  # fmt: skip
     if jobs == 1:
@@ -146,16 +170,18 @@ def _most_jobs() -> int:
     return max(1, min(cpu_count(), fitting))
 
 
-def _run_elsewhere(where: tuple[str, str, int], *task) -> str | None:
+def _run_elsewhere(where: tuple[str, str, str, int, str], *task) -> str | None:
     """`_run` in a process of its own, without bars: they would write over each other."""
-    os.environ["GENSR_QUIET"] = "1"
+    os.environ |= {"GENSR_QUIET": "1", "GENSR_HOME": where[0]}  # the process may be left from a sweep elsewhere
     return _run(_workspace(*where), *task)
 
 
 @lru_cache(maxsize=1)
-def _workspace(dataset: str, profile: str, seed: int) -> Workspace:
-    """One data set for all runs of a process."""
-    return Workspace(dataset, profile, seed)
+def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> Workspace:
+    """One data set for all runs of a process; the profile is the one that the sweep began with, as JSON."""
+    workspace = Workspace(dataset, name, seed)
+    workspace.profile = Profile.model_validate_json(profile)
+    return workspace
 
 
 def _run(workspace: Workspace, model: str, folder: str, seed: int, options: dict, gpu: int | None) -> str | None:
@@ -178,11 +204,20 @@ def _run(workspace: Workspace, model: str, folder: str, seed: int, options: dict
         torch.set_num_threads(threads)
 
 
-def _collect(workspace: Workspace, wanted: list[tuple[str, int, str]], made: set[tuple[str, int]]) -> Sweep:
+def _collect(
+    workspace: Workspace,
+    wanted: list[tuple[str, int, str]],
+    keys: Mapping[tuple[str, int], str],
+    made: set[tuple[str, int]],
+) -> Sweep:
     runs, ranks = [], []
     for name, seed, folder in wanted:
         at = workspace.folder / folder / f"seed-{seed}"
         record = readable(at / RESULT, lambda p: json.loads(p.read_text()))
+        if record["hash"] != keys[folder, seed]:
+            raise ConfigError(
+                f"{at}: this run was replaced during the sweep; run it again, and change no code meanwhile"
+            )
         runs.append({"variant": name, "seed": seed, "run": folder, "best_epoch": record["best_epoch"],
                      "seconds": record["seconds"]["all"], "loaded": (folder, seed) not in made})  # fmt: skip
         ranks.append(readable(at / RANKS, pd.read_parquet).assign(variant=name, seed=seed))

@@ -26,6 +26,7 @@ HATCHES = ("", "//", "", "\\\\", "xx", "..")
 DOTS = {"color": "white", "edgecolor": "#222222", "linewidth": 0.7, "s": 10, "zorder": 4}
 LEGEND_WIDTH = 85  # characters that fit the page's width
 LEVEL = 0.05  # differences with a smaller corrected p are drawn filled
+AXES = ("linear", "log", "even")
 
 
 def ablation_bars(
@@ -112,8 +113,7 @@ def sensitivity(
     by_seed: pd.DataFrame | None = None,
     tasks: Sequence[str] = BEHAVIORS,
     reference: float | None = None,
-    logx: bool = False,
-    even: bool = False,
+    axis: str = "linear",
 ) -> Figure:
     """Metrics over the value of one option, mean ± sd over seeds: a panel per task, a line per metric.
 
@@ -125,12 +125,16 @@ def sensitivity(
         by_seed: `significance.seed_means`, for a dot per seed.
         tasks: of the panels, from left to right; those that no variant serves are left out.
         reference: the option's default, marked by a vertical line.
-        logx: logarithmic axis, for values over several orders of magnitude, all above zero.
-        even: equal steps from value to value, for values whose labels would else lie on each other.
+        axis: "linear", "log" (values above zero), or "even": equal steps from value to value, for values whose
+            labels would else lie on each other.
 
     Raises:
-        ConfigError: an unknown variant, metric or task, two variants of one value, or a value that is not on the axis.
+        ConfigError: an unknown variant, metric, task or axis, two variants of one value, or a value that is not on
+            the axis.
     """
+    if axis not in AXES:
+        raise unknown("axis", axis, AXES)
+    logx, even = axis == "log", axis == "even"
     _check_values(summary, values, reference, logx)
     of_variants = summary[summary["variant"].isin(list(values))]
     tasks = _served(of_variants, tasks, metrics)
@@ -177,7 +181,7 @@ def _check_values(summary: pd.DataFrame, values: Mapping[str, float], reference:
         seen[value] = name
     for place, value in [*values.items(), ("reference", reference)]:
         if value is not None and (not np.isfinite(value) or (logx and value <= 0)):
-            axis = "a logarithmic axis; pass logx=False or leave it out" if logx else "an axis"
+            axis = "a logarithmic axis; take axis='linear', or leave it out" if logx else "an axis"
             raise ConfigError(f"the value {value} of '{place}' has no place on {axis}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,8 @@ def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits:
 
     Args:
         name: of the file, and of the table in the page: equal tables give equal outputs.
-        digits: decimal places of floats, in mixed columns too; what is missing is shown as a dash.
+        digits: decimal places of floats, in mixed columns too. A number that would round to zero is shown by its
+            order of magnitude, what is missing as a dash.
     """
     table = table.to_frame() if isinstance(table, pd.Series) else table
     counted = isinstance(table.index, pd.RangeIndex) and table.index.name is None
@@ -33,7 +35,7 @@ def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits:
     save = {"index": not counted, "lineterminator": "\n", "encoding": "utf-8"}
     write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
     styler = Shown(table, uuid=name, cell_ids=False)
-    styler.format(precision=digits, na_rep="–", escape="html")
+    styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
     for axis in (0, 1):
         styler.format_index(_label, axis=axis, escape="html")
     return styler.hide() if counted else styler
@@ -41,6 +43,12 @@ def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits:
 
 def _flat(column: object) -> str:
     return " ".join(str(level) for level in column if str(level)) if isinstance(column, tuple) else str(column)
+
+
+def _value(value: object, digits: int) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0e}" if value != 0 and abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
 
 
 def _label(value: object) -> str:

@@ -7,20 +7,21 @@
 # ---
 
 # %% [markdown]
-# # The data of two tasks
+# # 1. Data: one history, two tasks
 #
-# A platform records two behaviors of the same users: clicks on what it *recommends* (`rec`) and clicks
-# after a *search* (`src`). GenSR serves both tasks from one history $H_u = \{(i_1, b_1), \dots, (i_N, b_N)\}$
-# of items and behaviors (paper §3), so everything begins with how this history is made.
+# **Overview.** A platform records two behaviors of the same users: clicks on what it *recommends* (`rec`) and clicks
+# after a *search* (`src`). GenSR serves both tasks from one history $H_u = \{(i_1, b_1), \dots, (i_N, b_N)\}$ of items
+# $i_n$ and behaviors $b_n$ (the paper's §3). This chapter builds the data and the protocol of §6.1, and asks how much a
+# history may hold before the answer is in it.
 #
-# **What you will see**
+# **What follows**
 #
-# 1. the two tables that every data set is turned into;
-# 2. the leave-one-out split and the history rule, first on twelve events written by hand;
-# 3. how the two behaviors differ, and what they share;
-# 4. one row of the data as a model receives it: a `Batch`;
-# 5. why 99 stored negatives and a fair rule for ties fix the level of chance;
-# 6. how large a leak gets if a history may hold the answer.
+# - the two tables that every data set is turned into,
+# - the leave-one-out split and the rule for histories, first on twelve events written by hand,
+# - how the two behaviors differ, and what they share,
+# - one row of the data as a model receives it: a `Batch`,
+# - why 99 stored negatives and a fair rule for ties fix the level of chance,
+# - how large a leak gets if a history may hold the answer.
 #
 # You need no more than pandas and the idea of ranking.
 
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, evaluate, load_dataset, plots
+from gensr_lib import Workspace, evaluate, load_dataset, plots, tables
 from gensr_lib.config import Config, DataConfig
 from gensr_lib.data.batches import merged_history
 from gensr_lib.data.dataset import Dataset
@@ -42,8 +43,8 @@ from gensr_lib.metrics import metric_columns, ranks
 from gensr_lib.models import RankingModel
 
 # %% tags=["parameters"]
-DATASET = "pocket"  # or "amazon-<category>", or the path of a folder with your own tables
-PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (the paper's settings)
+DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
 SEED = 0  # of the simulation, the made queries and the stored negatives
 
 # %%
@@ -56,9 +57,9 @@ plots.use_style()
 # %% [markdown]
 # ## Two tables
 #
-# A loader returns two tables and nothing else. `interactions` has one row per click: who clicked what
-# and when, under which behavior; for a search also the query as typed and a session, which joins the
-# clicks that one query led to. Events come in a fixed order, by user and then by time: the split relies on it.
+# A loader returns two tables and nothing else. `interactions` has one row per click: who clicked what and when, under
+# which behavior; for a search also the query as typed and a session, which joins the clicks that one query led to. The
+# rows are in a fixed order, by user and then by time: the split relies on it.
 
 # %%
 same_user = dataset.user[1:] == dataset.user[:-1]
@@ -67,45 +68,48 @@ assert set(dataset.events["behavior"]) == set(BEHAVIORS), "both behaviors are ne
 dataset.events.head(8)
 
 # %% [markdown]
-# `items` has one row per item, and `categories` is a path from the general to the particular. The title is a
-# short name for people; `text` says more, in the pocket world also what an item is good for. What the
-# semantic view of a model reads is `dataset.item_text`: title and text, nothing said twice.
+# `items` has one row per item, and `categories` is a path from the general to the particular. The title is a short name
+# for people; `text` says more, in the pocket world also what an item is good for. The semantic view of GenSR reads
+# `dataset.item_text`: title and text, nothing said twice.
 
 # %%
 print(f"item_title: {dataset.item_title[1]}\nitem_text:  {dataset.item_text[1]}")
 dataset.items.head(4)
 
 # %% [markdown]
-# Filters come next. The k-core keeps users and items with at least $k$ interactions (the paper: $k = 5$),
-# again and again until all have them. The table shows what is left after each step; the last three
-# lines are the targets of the split. Where a profile limits the rows of validation or test (`pocket` tests at
-# most 5,000 per task, which only larger data reach), the same users are kept for both tasks.
+# Filters come next. The k-core keeps users and items with at least $k$ interactions (the paper: $k = 5$), again and
+# again until all have them. The table shows what is left after each step; its last three lines are the rows of the
+# split: what is trained on, validated and tested. Where a profile limits the rows of validation or test (`pocket` tests
+# at most 5,000 per task, which only larger data reach), the same users are kept for both tasks.
 
 # %%
 #| label: tbl:01-counts
-dataset.count_table()
+#| caption: Events of each behavior, users, items and distinct queries after each step, and in the rows of the split.
+tables.show(dataset.count_table(), "01_counts", book.figures)
 
 # %% [markdown]
-# The three splits hold fewer rows than the filtered log has events. An event that is newer than the
-# training part without being its user's held-out one is neither trained on nor tested, and a limit on rows leaves out
-# more. That is the price of cutting each log in time.
+# The three parts hold fewer rows than the filtered log has events. An event that is newer than the training part
+# without being its user's held-out one is neither trained on nor tested, and a limit on rows leaves out more. That is
+# the price of cutting each log in time.
 
 # %% [markdown]
 # ## The pocket world
 #
-# The default data set is simulated, so its click law is known. Each item $i$ has a topic $k(i)$, a
-# log-popularity $a_i$ and a latent vector $z_i$; each user a taste $\pi_u$ over topics and a latent vector
-# $z_u$. A recommendation click first picks a topic, then an item of it:
+# The default data set is simulated, so its click law is known. Each item $i$ has a topic $k(i)$, a log-popularity $a_i$
+# and a latent vector $z_i$; each user a taste $\pi_u$ over topics and a latent vector $z_u$. A recommendation click
+# first picks a topic, then an item of it:
 #
-# $$p(i \mid u, t) = \operatorname{softmax}_k(l_{ut})[k(i)] \cdot
-#   \operatorname{softmax}_{j \in k(i)}(A\,a_j + B\,z_u \cdot z_j / \sqrt{d})[i], \qquad
-#   l_{utk} = \log \pi_{uk} + D\,x_{us} \cdot e_k + S\,\frac{h_{utk}}{1 + h_{utk}}$$
+# $$\begin{aligned}
+#   p(i \mid u, t) &= \operatorname{softmax}_k(l_{ut})[k(i)] \cdot
+#     \operatorname{softmax}_{j \in k(i)}(A\,a_j + B\,z_u \cdot z_j / \sqrt{d})[i], \\
+#   l_{utk} &= \log \pi_{uk} + D\,x_{us} \cdot e_k + S\,\frac{h_{utk}}{1 + h_{utk}}
+# \end{aligned}$$
 #
-# where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches of topic
-# $k$. A search begins with a topic that the user has in mind; its click prefers items that have the words of
-# the query, then popular items and items close to $z_u$. So search shifts what is clicked in recommendation,
-# and recommendation clicks shift what is searched. An item that a user clicked before is rarely clicked again.
-# The letters are options of the profile; $C$ is the weight of a word of the query, $R$ of an item clicked before.
+# where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches of topic $k$. A
+# search begins with a topic that the user has in mind; its click prefers items that have the words of the query, then
+# popular items and items close to $z_u$. So search shifts what is clicked in recommendation, and recommendation clicks
+# shift what is searched. An item that a user clicked before is rarely clicked again. The letters are options of the
+# profile; $C$ is the weight of a word of the query, $R$ of an item clicked before.
 
 # %%
 letters = {"A": "popularity", "B": "affinity", "D": "drift", "S": "search_shift", "C": "query_match", "R": "repeat"}
@@ -113,8 +117,8 @@ law = [(letter, name, getattr(book.profile.pocket, name)) for letter, name in le
 pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
 
 # %% [markdown]
-# Since the law is code, we can ask for the probability of every item of the catalogue at one event: here the
-# first search of the test part. (For a real data set nobody knows the law; the cell then does nothing.)
+# Since the law is code, we can ask for the probability of every item of the catalogue at one event: here the first
+# search of the test part. (For a real data set nobody knows the law; the cell then does nothing.)
 
 # %%
 if dataset.truth is not None:
@@ -133,8 +137,8 @@ if dataset.truth is not None:
 # %% [markdown]
 # ## The split, by hand
 #
-# Twelve events are enough to see the rules at work. Ann's log ends with a *twin*: she buys a lamp at
-# time 8, and the log holds the search that led to the purchase at the same time. Bob's log is short.
+# Twelve events are enough to see the rules at work. Ann's log ends with a *twin*: she buys a lamp at time 8, and the
+# log holds the search that led to the purchase at the same time. Bob's log is short.
 
 # %%
 ann = [("tea", ""), ("mug", "green mug"), ("pot", ""), ("cup", ""), ("jug", "glass jug")]  # times 1 to 5
@@ -149,11 +153,12 @@ names = events["item_id"].unique()
 items = pd.DataFrame({"item_id": names, "title": names, "categories": "", "text": names})
 
 # %% [markdown]
-# `Dataset.from_tables` validates, filters and splits; we build it under two rules for twins, compared below. The
-# test event of a behavior is the user's last one, its validation event the last one before the first test event.
+# `Dataset.from_tables` validates, filters and splits; we build it under two rules for twins, compared below. The test
+# event of a behavior is the user's last one, its validation event the last one before the first test event.
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:01-split
+#| caption: The twelve events, and the part of the split that each belongs to.
 config = DataConfig(min_interactions=1, eval_negatives=2)
 tiny = {rule: Dataset.from_tables(Tables(events, items), config.replace(twins=rule)) for rule in ("hidden", "visible")}
 part = pd.Series("", index=range(len(events)))
@@ -161,7 +166,7 @@ for split, tasks in tiny["hidden"].rows.items():
     for rows in tasks.values():
         part[rows.event] = split
 example = tiny["hidden"].events.assign(part=part)
-example[["user_id", "time", "behavior", "item_id", "query", "part"]]
+tables.show(example[["user_id", "time", "behavior", "item_id", "query", "part"]], "01_split", book.figures)
 
 # %% [markdown]
 # Both test events are the lamp. All that Ann did up to time 5 is training, and so is the whole of Bob's log, which is
@@ -173,13 +178,14 @@ assert (example.query("user_id == 'bob'")["part"] == "train").all()
 assert sorted(example.query("part == 'test'")["behavior"]) == ["rec", "src"]
 
 # %% [markdown]
-# Now the histories of Ann's held-out rows. Under the rule of this book (`hidden`) a history ends before the
-# validation events: nothing that is held out for either task is in it. Under the other rule (`visible`), which
-# cuts the log by row number, a history holds all rows above the target. A star marks a click after a search.
+# Now the histories of Ann's held-out rows. Under the rule of this book (`hidden`) a history ends before the validation
+# events: nothing that is held out for either task is in it. Under the other rule (`visible`), which cuts the log by row
+# number, a history holds all rows above the target.
 
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:01-tiny-histories
+#| caption: Histories of Ann's held-out rows under both rules, oldest item first; a star marks a click after a search.
 def history_of(data: Dataset, split: str, task: str) -> str:
     """The history of the first row of a split, oldest first."""
     items, is_search = merged_history(data.batch(split, task, np.array([0])), 20)
@@ -190,12 +196,12 @@ def history_of(data: Dataset, split: str, task: str) -> str:
 held_out = [(split, task) for split in ("valid", "test") for task in BEHAVIORS]
 histories = pd.DataFrame({rule: [history_of(data, *row) for row in held_out] for rule, data in tiny.items()})
 histories.index = pd.MultiIndex.from_tuples(held_out, names=["split", "task"])
-histories
+tables.show(histories, "01_tiny_histories", book.figures)
 
 # %% [markdown]
 # Look at the last line, the search for a lamp. With visible twins the purchase of the same lamp stands in the row
-# above, and the answer is part of the question. The purchase itself is spared only because its twin happens to
-# stand below it.
+# above, and the answer is part of the question. The purchase itself is spared only because its twin happens to stand
+# below it.
 
 # %%
 assert (histories["hidden"] == "tea mug* pot cup jug*").all()
@@ -203,16 +209,17 @@ assert "lamp" in histories.loc[("test", "src"), "visible"]
 assert "lamp" not in histories.loc[("test", "rec"), "visible"]
 
 # %% [markdown]
-# During training the rule is the same in small: the history of a row holds the user's events that are
-# *strictly earlier* than the row's time.
+# During training the rule is the same in small: the history of a row holds the user's events that are *strictly
+# earlier* than the row's time.
 #
 # ## How the two behaviors differ
 #
-# We compare them on the training part, from here on with the real data set. First, how many events of each
+# We compare them on the training part, from here on of the chapter's own data set. First, how many events of each
 # behavior a user has, and how long queries are.
 
 # %%
 #| label: fig:01-behaviors
+#| caption: Training events per user (cumulative share of users) and words per query (share of searches).
 train = dataset.events[dataset.rows_before_cut()]
 by_task = {task: train[train["behavior"] == task] for task in BEHAVIORS}
 per_user = {task: rows["user_id"].value_counts() for task, rows in by_task.items()}
@@ -226,15 +233,16 @@ plots.save_figure(fig, "01_behaviors", book.figures)
 fig
 
 # %% [markdown]
-# The curve further to the left is the rarer behavior. In the default run that is search, and most of its queries have
-# two or three words.
+# In the left panel, the curve further to the left is the rarer behavior. In the default run that is search, and most of
+# its queries have two or three words.
 
 # %% [markdown]
-# Second, popularity: sort the items by their clicks and add up. A curve close to the diagonal means that all
-# items are clicked alike; a curve that rises at once means that few items take most of the clicks.
+# Second, popularity: sort the items by their clicks and add up. A curve close to the diagonal means that all items are
+# clicked alike; a curve that rises at once means that few items take most of the clicks.
 
 # %%
 #| label: fig:01-popularity
+#| caption: Share of the training clicks that the most clicked items take, for each behavior in its own order of items.
 curves = {}
 for task, rows in by_task.items():
     count = rows["item_id"].value_counts().reindex(dataset.items["item_id"], fill_value=0).sort_values(ascending=False)
@@ -248,9 +256,9 @@ plots.save_figure(fig, "01_popularity", book.figures)
 fig
 
 # %% [markdown]
-# Each behavior has its own order of items here, so two curves that agree say nothing about *which* items are popular.
-# How much a ranking by popularity can reach depends on the height of the curve, since negatives are drawn from all
-# items alike. At the top tenth of the catalogue:
+# Two curves that agree say nothing about *which* items are popular, as each behavior has its own order of items. How
+# much a ranking by popularity can reach depends on the height of the curve, since negatives are drawn from all items
+# alike. At the top tenth of the catalogue:
 
 # %%
 top_tenth = popularity.loc[10]
@@ -259,29 +267,31 @@ assert (top_tenth > 0.1).all()
 top_tenth.rename("share of the clicks on the top 10 % of the items").round(3)
 
 # %% [markdown]
-# Third, order in time: which behavior follows which. Compare each row with the last one, the shares whatever came
-# before.
+# Third, order in time: which behavior follows which. Compare each row with the last one, `All`: the shares whatever
+# came before.
 
 # %%
 #| label: tbl:01-order
+#| caption: Share of each behavior among the events that come next, by the behavior of the event before.
 following = train.groupby("user_id")["behavior"].shift(-1)
-pd.crosstab(train["behavior"], following.rename("next"), normalize="index", margins=True).round(3)
+order = pd.crosstab(train["behavior"], following.rename("next"), normalize="index", margins=True)
+tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
 # In the pocket world a search is followed by another search less often than chance has it: the simulation keeps both
-# behaviors recent. In data whose searches are made from purchases, a twin pair gives `rec → src → rec → src`;
-# that is a trait of the recipe, not of people.
+# behaviors recent. In data whose searches are made from purchases, twins give `rec → src → rec → src`; that is a trait
+# of the recipe, not of people.
 
 # %% [markdown]
 # ## What the two behaviors share
 #
-# Joint modelling can pay only if one behavior tells something about the other. Three shares say how much, each
-# beside what chance gives:
+# Joint modelling can pay only if one behavior tells something about the other. Three shares say how much, each beside
+# what chance gives:
 #
-# - **topic of the user**: search clicks whose category occurs among the user's recommendation clicks;
-#   *chance*: among those of another user;
-# - **topic of the moment**: recommendation clicks in the category of the user's latest search click;
-#   *chance*: of any search click of the same user, earlier or later;
+# - **topic of the user**: search clicks whose category occurs among the user's recommendation clicks; *chance*: among
+#   those of another user;
+# - **topic of the moment**: recommendation clicks in the category of the user's latest search click; *chance*: of any
+#   search click of the same user, earlier or later;
 # - **words**: query words that the clicked item's text contains; *chance*: a random item's text.
 
 # %%
@@ -313,73 +323,80 @@ for name, texts in read.items():
 
 # %%
 #| label: tbl:01-shared
+#| caption: What the two behaviors share, as shares of events (words, of query words), beside what chance gives.
 shared = pd.DataFrame(
     {"observed": [own, moment, found["observed"]], "chance": [others, any_search, found["chance"]]},
     index=["topic of the user", "topic of the moment", "words"],
 )
 assert own > others, "a user's searches and recommendation clicks share topics"
 assert found["observed"] > found["chance"], "queries say something about the clicked item"
-shared.round(3)
+tables.show(shared.rename_axis("what is shared"), "01_shared", book.figures)
 
 # %% [markdown]
-# The first line is about taste, and a table of counts could use it. The second is about time and needs the
-# order of events. The third is what search lives on. The line of the moment is not asserted: in made
-# searches, *any search* holds the click's own twin. None of the three shows a cause.
+# The first line is about taste, and a table of counts could use it. The second is about time and needs the order of
+# events. The third is what search lives on. The line of the moment is not asserted: in made searches, *any search*
+# holds the click's own twin. None of the three shows a cause.
 
 # %% [markdown]
 # ## Where queries come from in purchase data
 #
-# Public data of product search often has purchases but no searches. The usual recipe (Ai et al. 2017, HEM)
-# makes a query out of the category path of a purchased item: the words of all levels, without stop
-# words and repetitions. `gensr_lib.data.queries` does this:
+# Public data of product search often has purchases but no searches. The usual recipe (HEM, Ai et al., 2017), which the
+# paper's Amazon data follow too, makes a query out of the category path of a purchased item: the words of all levels,
+# without stop words and repetitions. `gensr_lib.data.queries` does this:
 
 # %% tags=["nbval-check-output"]
 for path in ["Cell Phones & Accessories > Accessories > Chargers > Car Chargers", "Beauty > Makeup > Nails"]:
     print(f"{path}  ->  {query_of(path)!r}")
 
 # %% [markdown]
-# Such a query is given to *each* purchase as a search of the same user, item and time: a twin. The two rows
-# are one fact, and a split that treats them as two lets the answer slip into the question.
+# Such a query is given to *each* purchase as a search of the same user, item and time: a twin. The two rows are one
+# fact, and a split that treats them as two lets the answer slip into the question.
 
 # %% [markdown]
 # ## One row as a model sees it
 #
-# A `Batch` holds rows of one task: the recommendation history, the search sessions, how the two merge in
-# time, the query, and the candidates with the positive in column 0. Zero is padding everywhere.
+# A `Batch` holds rows of one task: the recommendation history, the search sessions, how the two merge in time, the
+# query, and the candidates with the positive in column 0. Zero is padding everywhere.
 
 # %%
 #| label: tbl:01-batch
+#| caption: Shape and first values of each field of the first search of the test part.
 batch = dataset.batch("test", "src", np.array([0]))
 fields = {name: tuple(value.shape) for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-pd.DataFrame({"shape": fields, "first values": {n: getattr(batch, n).flatten()[:6].tolist() for n in fields}})
+values = {name: getattr(batch, name).flatten()[:6].tolist() for name in fields}
+row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis("field")
+tables.show(row_of_data, "01_batch", book.figures)
 
 # %% [markdown]
 # Numbers are for models. The same row with names: the end of the merged history $H_u$, items and behaviors.
 
 # %%
 #| label: tbl:01-history
+#| caption: The last eight clicks of the same row's history, oldest first.
 recent, is_search = (part[0] for part in merged_history(batch, 8))
 behavior = np.where(is_search, "src", "rec")[recent != 0]
 recent = recent[recent != 0].numpy()
 titles = np.array(dataset.item_title, dtype=object)
-pd.DataFrame({"behavior": behavior, "item": titles[recent], "category": category[dataset.item_ids[recent]].to_numpy()})
+read = {"behavior": behavior, "item": titles[recent], "category": category[dataset.item_ids[recent]].to_numpy()}
+tables.show(pd.DataFrame(read), "01_history", book.figures)
 
 # %% [markdown]
-# And the question that follows it: a query, the positive, and the first of its negatives.
+# And the question that follows it: a query, the positive, and the first five of its negatives.
 
 # %%
 #| label: tbl:01-candidates
+#| caption: The first six of the same row's 100 candidates.
 candidates = batch.cand[0, :6].numpy()
 table = pd.DataFrame({"candidate": titles[candidates], "category": category[dataset.item_ids[candidates]].to_numpy()})
 table["label"] = ["positive"] + ["negative"] * (len(table) - 1)
 print(f"query: {batch.query_text[0]!r}")
-table
+tables.show(table, "01_candidates", book.figures)
 
 # %% [markdown]
 # ## Chance
 #
-# A positive is ranked among 99 negatives: items that the user never touched, under either behavior, in any
-# split. They are drawn once and stored, so all systems rank the same lists.
+# A positive is ranked among 99 negatives (§6.1.3): items that the user never touched, under either behavior, in any
+# part of the split. They are drawn once and stored, so all systems rank the same lists.
 
 # %%
 for split in ("valid", "test"):
@@ -390,8 +407,8 @@ for split in ("valid", "test"):
 
 # %% [markdown]
 # The rank of the positive is one, plus the candidates that score better, plus half of those that tie. A scorer that
-# gives all candidates the same score knows nothing, and gets the mean of a random rank, $1 + 99/2 = 50.5$. A
-# rule that counts only the *better* candidates would give it rank 1: a perfect result for no knowledge at all.
+# gives all candidates the same score knows nothing, and gets the mean of a random rank, $1 + 99/2 = 50.5$. A rule that
+# counts only the *better* candidates would give it rank 1: a perfect result for no knowledge at all.
 
 # %%
 tied = torch.tensor([[0.5, 0.9, 0.7, 0.5, 0.1]])  # the positive is in column 0
@@ -400,10 +417,9 @@ constant = ranks(torch.zeros(1, 100)).item()
 assert constant == np.arange(1, 101).mean() == 50.5
 
 # %% [markdown]
-# What chance gives follows from the uniform rank: $R@K = K / 100$ and
-# $N@K = \frac{1}{100} \sum_{r=1}^{K} 1 / \log_2(r + 1)$. Does a random scorer agree, within its
-# standard error? A single seed can be off by two or three of them, and the seed 0 is such a one; hence
-# twenty seeds in a row, 10,000 lists each.
+# The metrics are the paper's Recall@K and NDCG@K for $K = 5$ and $10$, written R@K and N@K in tables. What chance gives
+# follows from the uniform rank: $R@K = K / 100$ and $N@K = \frac{1}{100} \sum_{r=1}^{K} 1 / \log_2(r + 1)$. Does a
+# random scorer agree, within its standard error? We take twenty seeds in a row, 10,000 lists each.
 
 # %%
 chance = {name: values.mean() for name, values in metric_columns(np.arange(1, 101)).items()}
@@ -415,22 +431,22 @@ by_seed = pd.DataFrame([{name: values.mean() for name, values in columns.items()
 
 # %%
 #| label: tbl:01-chance
+#| caption: Chance by the closed form and by a random scorer, mean and standard error over twenty seeds.
 random = pd.DataFrame({"closed form": chance, "random scorer": by_seed.mean(), "standard error": by_seed.sem()})
 random["lowest seed"], random["highest seed"] = by_seed.min(), by_seed.max()
 assert (abs(random["closed form"] - random["random scorer"]) < 5 * random["standard error"]).all()
-random.round(4)
+tables.show(random.rename_axis("metric"), "01_chance", book.figures, digits=4)
 
 # %% [markdown]
-# The last two columns are a warning for small test sets: even with 10,000 lists, luck moves each metric by some
-# percent of its value.
+# The last two columns are a warning for small test sets: even with 10,000 lists, luck moves each metric by several per
+# cent of its value.
 
 # %% [markdown]
 # ## The leak, measured
 #
-# A system of this book is a class with a `score`. The *repeat scorer* gives 1 to a candidate that stands in the
-# history and 0 to any other; it learns nothing and reads no query. Given the positives alone, it says how often
-# the positive stands in the row's own history. Some repeats are real: people click an item again. What exceeds
-# them is a leak.
+# A model of this book is a class with a `score`. The *repeat scorer* gives 1 to a candidate that stands in the history
+# and 0 to any other; it learns nothing and reads no query. Given the positives alone, it says how often the positive
+# stands in the row's own history. Some repeats are real: people click an item again. What exceeds them is a leak.
 
 
 # %%
@@ -453,9 +469,9 @@ def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) 
 
 
 # %% [markdown]
-# We measure two data sets. The first is the book's, as loaded above. The second is a *twin world*, so that
-# the effect can be seen without any download: the recommendation clicks of the pocket world, each given a
-# search by the recipe above, as if they were purchases.
+# We measure two data sets. The first is the book's, as loaded above. The second is a *twin world*, so that the effect
+# can be seen without any download: the recommendation clicks of the pocket world, each given a search by the recipe
+# above, as if they were purchases.
 
 # %%
 world = simulate(book.profile.pocket, SEED)
@@ -467,14 +483,15 @@ worlds |= {("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins"
 
 # %%
 #| label: tbl:01-leak
+#| caption: Share of rows whose positive stands in the row's own history, under both rules for twins.
 places = [(task, split) for task in BEHAVIORS for split in ("train", "valid", "test")]
 leak = pd.DataFrame({key: [positive_in_history(data, s, t) for t, s in places] for key, data in worlds.items()})
 leak.index = pd.MultiIndex.from_tuples(places, names=["task", "split"])
 leak.columns.names = ["data", "twins"]
-leak.round(3)
+tables.show(leak, "01_leak", book.figures)
 
 # %% [markdown]
-# In the twin world with visible twins, every search has its answer in its history, in all three splits. With hidden
+# In the twin world with visible twins, every search has its answer in its history, in all three parts. With hidden
 # twins only real repeats remain, and they are the same for the two rows of a twin.
 
 # %%
@@ -483,19 +500,21 @@ assert (leak["twin world"]["hidden"] < 0.5).all()
 assert np.isclose(*leak["twin world"]["hidden"].xs("test", level="split"))
 
 # %% [markdown]
-# The repeat scorer turns the leak into a result. Negatives are never in a history, so the scorer ranks a
-# positive first where it is in the history and in the middle elsewhere: each metric equals the share of rows
-# whose positive is in the history. Where nothing is, it is even below chance.
+# The repeat scorer turns the leak into a result. Negatives are never in a history, so the scorer ranks a positive first
+# where it is in the history and in the middle elsewhere: each metric equals the share of rows whose positive is in the
+# history. Where no positive is, it is even below chance.
 
 # %%
 #| label: tbl:01-repeat
+#| caption: Test metrics of the repeat scorer, both tasks.
 repeat = {key: evaluate(Repeat(Config()), data, batch_size=512) for key, data in worlds.items()}
 scored = pd.concat({key: result.frame()[["R@5", "N@10"]] for key, result in repeat.items()}, names=["data", "twins"])
 assert np.allclose(scored["R@5"], scored["N@10"])
-scored.unstack("task").swaplevel(axis=1).sort_index(axis=1).round(3)
+tables.show(scored.unstack("task").swaplevel(axis=1).sort_index(axis=1), "01_repeat", book.figures)
 
 # %%
 #| label: fig:01-leak
+#| caption: NDCG@10 of the repeat scorer on the test part, under both rules for twins.
 fig, axes = plots.panels(2, sharey=True)
 for ax, name in zip(axes, ["this data set", "twin world"], strict=True):
     scored["N@10"].loc[name].unstack("task")[list(BEHAVIORS)].plot.bar(
@@ -511,12 +530,12 @@ plots.save_figure(fig, "01_leak", book.figures)
 fig
 
 # %% [markdown]
-# A number from data with visible twins says little about a system: whatever can compare two item ids solves it. This
-# book therefore hides twins everywhere, keeps `twins="visible"` as a switch, and names the rule
-# wherever a table depends on it. For the default data set the rule hardly matters, as its searches are events
-# of their own.
+# One bar stands out: in the twin world with visible twins the repeat scorer is perfect at search. So a number from data
+# with visible twins says little about a system: whatever can compare two item ids solves it. This book therefore hides
+# twins everywhere, keeps `twins="visible"` as a switch, and names the rule wherever a table depends on it. For the
+# default data set the rule hardly matters, as its searches are events of their own.
 #
-# ## What this chapter found
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -529,16 +548,14 @@ results = {
 book.record("01_data", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
 # - Every data set becomes the same two tables; filters, split, negatives and batches are then the same code.
-# - A history ends before anything that is held out, for both tasks. Twins make this rule matter: where they
-#   are visible, a scorer without any knowledge is perfect at search.
-# - The behaviors differ: a search states its topic in words, a recommendation click does not. They share topics, of
-#   the user and (in the pocket world) of the moment: that is what joint modelling can use.
-# - With 99 stored negatives and half of the ties, chance is $R@5 = 0.05$ and $N@10 = 0.0454$, for everyone.
+# - A history ends before anything that is held out, for both tasks. Twins make this rule matter: where they are
+#   visible, a scorer without any knowledge is perfect at search.
+# - The behaviors differ: a search states its topic in words, a recommendation click does not. They share topics, of the
+#   user and (in the pocket world) of the moment: that is what joint modelling can use.
+# - With 99 stored negatives and half of the ties, chance is $R@5 = 0.05$ and $N@10 = 0.0454$, for every system.
 #
-# ## What next
-#
-# Chapter 2 turns the recommendation clicks of the training part into a graph and learns the
-# *collaborative view* of items from it: LightGCN, the frozen table that GenSR takes as $\mathcal{E}$.
+# **Next:** [chapter 2](02_lightgcn.ipynb) turns the recommendation clicks of the training part into a graph and learns
+# the *CF view* of items from it: LightGCN, the frozen table that GenSR takes as $\mathcal{E}$.

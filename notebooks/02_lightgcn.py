@@ -7,19 +7,20 @@
 # ---
 
 # %% [markdown]
-# # LightGCN: the collaborative view
+# # 2. LightGCN: the CF view
 #
-# GenSR looks at an item from two views. The semantic one reads its text; the *collaborative* one (CF) knows only who
-# clicked it. For the latter the paper takes a frozen table $\mathcal{E} \in \mathbb{R}^{|\mathcal{I}| \times d}$ from
-# LightGCN (He et al., SIGIR 2020), trained on recommendation behavior alone (§4.1.1, footnote 1).
+# **Overview.** GenSR looks at an item from two views. The semantic view reads its text; the collaborative-filtering
+# (CF) view knows only who clicked it. For the latter the paper takes a frozen table
+# $\mathcal{E} \in \mathbb{R}^{|\mathcal{I}| \times d}$ from LightGCN (He et al., 2020), trained on recommendation
+# behavior alone (§4.1.1, footnote 1). This chapter trains that table and asks what is in it, and what cannot be.
 #
-# **What you will see**
+# **What follows**
 #
-# 1. one round of propagation by hand, on three users and three items;
-# 2. the BPR loss at its start, $\ln 2$, and why;
-# 3. the training on the data set, and its result beside popularity and the oracle;
-# 4. what the item vectors know: neighbours, categories, dimensions;
-# 5. what they cannot know, and how GenSR uses them.
+# - one round of propagation by hand, on three users and three items,
+# - the BPR loss at its start, $\ln 2$, and why,
+# - the training on the data set, and its result beside popularity and the oracle,
+# - what the item vectors know: neighbours, categories, dimensions,
+# - what they cannot know, and how GenSR uses them.
 #
 # You need [chapter 1](01_data.ipynb) and matrix products.
 
@@ -32,14 +33,14 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
-from gensr_lib import Workspace, build_model, plots
+from gensr_lib import Workspace, build_model, plots, tables
 from gensr_lib.metrics import ndcg_at_k, ranks
 from gensr_lib.models.lightgcn import LightGCN, LightGCNConfig
 from gensr_lib.runs import result_table
 
 # %% tags=["parameters"]
-DATASET = "pocket"  # or "amazon-<category>", or the path of a folder with your own tables
-PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (the paper's settings)
+DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
 SEED = 0  # of the data, the initial weights and the training
 
 # %%
@@ -52,13 +53,13 @@ plots.use_style()
 # %% [markdown]
 # ## Propagation by hand
 #
-# Users and items are the nodes of one graph, clicks its edges. LightGCN has one learned vector per node and
-# no other weight. A round of propagation replaces a node's vector by a weighted sum of its neighbours':
+# Users and items are the nodes of one graph, clicks its edges. LightGCN has one learned vector per node and no other
+# weight. A round of propagation replaces a node's vector by a weighted sum of its neighbours':
 #
 # $$E^{(l+1)} = D^{-1/2} A D^{-1/2} E^{(l)}, \qquad E = \frac{1}{L + 1} \sum_{l=0}^{L} E^{(l)}$$
 #
-# Let user 0 click items 1 and 2, user 1 items 2 and 3, user 2 item 3. In the library users count from 0 and
-# items from 1; item 0 is padding.
+# Let user 0 click items 1 and 2, user 1 items 2 and 3, user 2 item 3. In the library users count from 0 and items from
+# 1; item 0 is padding.
 
 # %% tags=["nbval-check-output"]
 edges = np.array([[0, 0, 1, 1, 2], [1, 2, 2, 3, 3]])  # users above, items below
@@ -68,8 +69,7 @@ adjacency = np.block([[np.zeros((3, 3)), clicks], [clicks.T, np.zeros((3, 3))]])
 adjacency.astype(int)
 
 # %% [markdown]
-# Each edge is divided by the root of the degrees at its two ends, so a popular item does not shout down the
-# others.
+# Each edge is divided by the roots of the degrees at its two ends, so a popular item does not drown out the others.
 
 # %% tags=["nbval-check-output"]
 degree = adjacency.sum(axis=1)
@@ -78,8 +78,8 @@ nodes = ["u0", "u1", "u2", "i1", "i2", "i3"]
 pd.DataFrame(normalised, nodes, nodes).round(2)
 
 # %% [markdown]
-# Two rounds, averaged with the start, in dense numpy and in the library (sparse, with a row for the padding,
-# which stays zero):
+# Two rounds, averaged with the start, in dense numpy and in the library (sparse, with a row for the padding, which
+# stays zero):
 
 # %%
 torch.manual_seed(SEED)
@@ -93,8 +93,8 @@ assert np.allclose(items[1:], by_hand[3:], atol=1e-6)
 assert (items[0] == 0).all()
 
 # %% [markdown]
-# The second power of the matrix shows what a second round adds. Item 1 and item 2 share user 0, so they now
-# exchange vectors; items 1 and 3 have no user in common and meet only in round four.
+# The second power of the matrix shows what a second round adds. Item 1 and item 2 share user 0, so they now exchange
+# vectors; items 1 and 3 have no user in common and meet only in round four.
 
 # %% tags=["nbval-check-output"]
 second = pd.DataFrame(normalised @ normalised, nodes, nodes)
@@ -105,9 +105,9 @@ second.loc["i1":, "i1":].round(2)
 # %% [markdown]
 # ## The loss at its start
 #
-# The score of an item is the dot product $\hat y_{ui} = e_u \cdot e_i$, and training pushes the score of a click
-# above that of a random item (BPR): $-\ln \sigma(\hat y_{ui} - \hat y_{uj})$. At the start all vectors are small, so
-# the difference is about 0 and the loss about $-\ln \sigma(0) = \ln 2$.
+# The score of an item is the dot product $\hat y_{ui} = e_u \cdot e_i$, and training pushes the score of a click above
+# that of a random item (Bayesian personalised ranking, BPR): $-\ln \sigma(\hat y_{ui} - \hat y_{uj})$. At the start all
+# vectors are small, so the difference is about 0 and the loss about $-\ln \sigma(0) = \ln 2$.
 
 # %%
 torch.manual_seed(SEED)
@@ -123,8 +123,8 @@ print(f"BPR loss of the fresh model {first_loss:.4f}, ln 2 = {math.log(2):.4f}")
 # %% [markdown]
 # ## Training
 #
-# The graph holds the recommendation clicks of the training part and nothing else; no held-out event and no search
-# makes an edge.
+# The graph holds the recommendation clicks of the training part and nothing else; no held-out event and no search makes
+# an edge.
 
 # %%
 user, item = dataset.training_edges()
@@ -139,38 +139,42 @@ print(f"{distinct:,} distinct edges between {dataset.n_users:,} users and {datas
 
 # %%
 #| label: fig:02-training
+#| caption: Training of LightGCN. Losses are means over an epoch; the validation metric is NDCG@5 among 100 candidates.
 run = book.fit("lightgcn")
 fig = plots.training_curves(run.history, best_epoch=run.record["best_epoch"])
 plots.save_figure(fig, "02_training", book.figures)
 fig
 
 # %% [markdown]
-# The BPR loss falls from $\ln 2$. The squared norm of the vectors (`l2`) grows meanwhile, as larger vectors
-# separate clicks from non-clicks more sharply; a small weight holds it back. The epoch with the best validation
-# NDCG@5 is kept: the loss may go on falling where ranking no longer gains.
+# The BPR loss falls from $\ln 2$. The squared norm of the vectors (`l2`) grows meanwhile, as larger vectors separate
+# clicks from non-clicks more sharply; a small weight holds it back. The epoch with the best validation NDCG@5 is kept:
+# the loss may go on falling where ranking no longer gains.
 
 # %% [markdown]
 # ## Results
 #
-# The test ranks of recommendation, beside popularity and, where the click law is known, the oracle, which scores
-# by the true probability of a click. No system can be better than the oracle on average.
+# The test ranks of recommendation, beside popularity and, where the click law is known, the oracle, which scores by the
+# true probability of a click. No system can be better than the oracle on average.
 
 # %%
 #| label: tbl:02-results
+#| caption: Test metrics of recommendation in this run.
 systems = ["popularity", "lightgcn"] + ["oracle"] * (dataset.truth is not None)
 table = result_table({name: book.fit(name) for name in systems})[["rec"]]
-table.round(4)
+tables.show(table, "02_results", book.figures, digits=4)
 
 # %%
 #| label: fig:02-results
+#| caption: NDCG@10 of recommendation; the dashed line is the oracle where the click law is known.
 fig = plots.system_bars(table, "N@10")
 plots.save_figure(fig, "02_results", book.figures)
 fig
 
 # %% [markdown]
-# Popularity ranks alike for everyone, so what LightGCN adds comes mostly from what it knows of the single user. How
-# certain is the gain? With one test row per user, the answer is in the paired differences. In profile `smoke` a short
-# training on a tiny world need not beat popularity; the gain is therefore computed here, and asserted nowhere.
+# Popularity ranks alike for everyone, so what LightGCN adds comes mostly from what it knows of the single user. In the
+# default run it triples popularity's NDCG@10 and reaches 0.71 of the oracle's. How certain is the gain? With one test
+# row per user, the answer is in the paired differences. (In profile `smoke` a short training on a tiny world need not
+# beat popularity, so the gain is computed here and asserted nowhere.)
 
 # %%
 own, base = (book.fit(name).evaluation.table.query("task == 'rec'") for name in ["lightgcn", "popularity"])
@@ -182,13 +186,11 @@ print(f"N@10 over popularity: {gain.mean():+.4f} (standard error {gain.std(ddof=
 # %% [markdown]
 # The standard error speaks of the sample of test rows. It says nothing of another seed, another world or other
 # settings.
-
-# %% [markdown]
+#
 # ## What the vectors know: neighbours
 #
-# Training saw no title and no category. If items of one category end up close to each other, the clicks alone
-# have told. We take the cosine between item vectors, first for three much-clicked items of different
-# categories.
+# Training saw no title and no category. If items of one category end up close to each other, the clicks alone have
+# told. We take the cosine between item vectors, first for three much-clicked items of different categories.
 
 # %%
 vectors = run.model.item_vectors()[1:]  # (I, d) without the padding
@@ -200,20 +202,22 @@ examples = by_clicks.drop_duplicates().index[:3].to_numpy()
 
 # %%
 #| label: tbl:02-neighbours
+#| caption: The four nearest items of three much-clicked ones, by the cosine of their vectors.
 cosine = unit[examples] @ unit.T
 cosine[np.arange(3), examples] = -np.inf  # an item is not its own neighbour
 near = np.argsort(-cosine, axis=1)[:, :4]
 titles = np.array(dataset.item_title[1:], dtype=object)
 of = np.repeat(examples, 4)
 neighbours = pd.DataFrame({"item": titles[of], "neighbour": titles[near.ravel()], "category": category[near.ravel()]})
-neighbours["cosine"] = np.take_along_axis(cosine, near, axis=1).ravel().round(2)
+neighbours["cosine"] = np.take_along_axis(cosine, near, axis=1).ravel()
 neighbours["same"] = neighbours["category"] == category[of]
-neighbours.set_index(["item", "neighbour"])
+tables.show(neighbours.set_index(["item", "neighbour"]), "02_neighbours", book.figures, digits=2)
 
 # %% [markdown]
-# Three items are an anecdote. The same for all items with a training click (at most 2,000 of them): the share of the
-# ten nearest neighbours in the same category, beside the share among all items (chance), and beside the same graph
-# with the vectors of the fresh model. The last shows how much is the graph's, before anything is learned.
+# In the default run all twelve neighbours have the category of their item. But three items are an anecdote. The same
+# for all items with a training click (at most 2,000 of them): the share of the ten nearest neighbours in the same
+# category, beside the share among all items (chance), and beside the same graph with the vectors of the fresh model.
+# The last shows how much is the graph's, before anything is learned.
 
 
 # %%
@@ -232,11 +236,13 @@ chance = (same.sum() - len(some)) / (same.size - len(some))
 
 # %%
 #| label: tbl:02-category
+#| caption: Share of an item's ten nearest neighbours that are of its category.
 before = torch.nn.functional.normalize(fresh.item_vectors()[1:], dim=1).numpy()
 shares = {"chance": chance, "propagation only": share_in_category(before, some)}
 shares["trained"] = share_in_category(unit, some)
 assert shares["trained"] > chance
-pd.Series(shares, name="neighbours in the same category").round(3)
+same_category = pd.Series(shares, name="neighbours in the same category").rename_axis("vectors")
+tables.show(same_category, "02_category", book.figures)
 
 # %% [markdown]
 # In the default run propagation alone stays near chance, and nearly all is learned. A category is the easy part: a user
@@ -250,10 +256,11 @@ pd.Series(shares, name="neighbours in the same category").round(3)
 
 # %%
 #| label: fig:02-spectrum
-tables = {"initial vectors": fresh.embedding.detach()[-dataset.n_items :]}
-tables |= {"propagation only": fresh.item_vectors()[1:], "trained": vectors}
+#| caption: Share of the item table's variance that its first k directions carry.
+stages = {"initial vectors": fresh.embedding.detach()[-dataset.n_items :]}
+stages |= {"propagation only": fresh.item_vectors()[1:], "trained": vectors}
 spectrum = pd.DataFrame(index=range(1, vectors.shape[1] + 1))
-for name, part in tables.items():
+for name, part in stages.items():
     values = torch.linalg.svdvals(part - part.mean(dim=0)).square()
     spectrum[name] = (values.cumsum(0) / values.sum()).numpy()
 assert np.allclose(spectrum.iloc[-1], 1)
@@ -262,8 +269,8 @@ plots.save_figure(fig, "02_spectrum", book.figures)
 fig
 
 # %% [markdown]
-# The more a curve bends towards the upper left, the fewer directions carry the table. How far training concentrates
-# it depends on how long it lasts: compare the profiles. In one number:
+# The more a curve bends towards the upper left, the fewer directions carry the table. How far training concentrates it
+# depends on how long it lasts: compare the profiles. In one number:
 
 # %%
 half = (spectrum >= 0.5).idxmax()
@@ -272,12 +279,13 @@ half.rename("directions for half of the variance")
 # %% [markdown]
 # ## What the vectors know: the truth
 #
-# In the pocket world every item has a true topic and a true latent vector $z_i$, so two questions have an answer.
-# Are two items of one topic close? And within a topic, does the cosine of the learned vectors follow that of the
-# latent vectors? (The cells of this section do nothing for a real data set.)
+# In the pocket world every item has a true topic and a true latent vector $z_i$, so two questions have an answer. Are
+# two items of one topic close? And within a topic, does the cosine of the learned vectors follow that of the latent
+# vectors? (The cells of this section do nothing for a real data set.)
 
 # %%
 #| label: fig:02-truth
+#| caption: Cosines of the learned vectors for pairs of items of one topic and of different topics, pocket world only.
 truth = {}
 if dataset.truth is not None:
     number = dataset.truth.item_index(dataset.item_ids[1:])[clicked]
@@ -293,11 +301,12 @@ fig if truth else None
 
 # %% [markdown]
 # The less the two histograms overlap, the better the topic can be read off a pair of vectors.
-#
-# The second question needs care: a topic gives all its items a common direction, which may hide what sets them
-# apart. So we ask it twice, of the vectors as they are and after taking out the mean of the topic. A rank
-# correlation over thousands of pairs that share items has no simple standard error; what *no* relation would give
-# is seen by shuffling the items within their topics.
+
+# %% [markdown]
+# The second question needs care: a topic gives all its items a common direction, which may hide what sets them apart.
+# So we ask it twice, of the vectors as they are and after taking out the mean of the topic. A rank correlation over
+# thousands of pairs that share items has no simple standard error; what *no* relation would give is seen by shuffling
+# the items within their topics.
 
 
 # %%
@@ -317,22 +326,24 @@ if dataset.truth is not None:
 
 # %%
 #| label: tbl:02-truth
+#| caption: Rank correlation of learned and latent cosines over pairs of one topic, beside items shuffled in a topic.
 rows = {}
 if dataset.truth is not None:
     for name, part in {"as they are": raw, "without the topic's mean": centred}.items():
         shuffled = [latent_correlation(part[order][np.argsort(within)]) for order in orders]
         truth[f"correlation, {name}"] = latent_correlation(part)
         rows[name] = [truth[f"correlation, {name}"], np.mean(shuffled), np.std(shuffled)]
-pd.DataFrame(rows, index=["correlation", "shuffled: mean", "shuffled: sd"]).T.round(3)
+correlations = pd.DataFrame(rows, index=["correlation", "shuffled: mean", "shuffled: sd"]).T.rename_axis("vectors")
+tables.show(correlations, "02_truth", book.figures)
 
 # %% [markdown]
-# In the default run the answers differ. The topic is learned well: the two histograms overlap little. The place
-# within the topic is learned *faintly*: the correlation stands clear of the shuffled ones, and it is small, with the
-# topic's mean taken out as well.
+# In the default run the answers differ. The topic is learned well: the two histograms overlap little. The place within
+# the topic is learned *faintly*: the correlation stands clear of the shuffled ones, and it is small, with the topic's
+# mean taken out as well.
 
 # %% [markdown]
-# How much of the gap to the oracle could a system close that, like LightGCN, knows a user but not the moment? The
-# click law answers: we score recommendations by it with the long-term taste in place of the state, so without drift and
+# How much of the gap to the oracle could a system close that, like LightGCN, knows a user but not the moment? The click
+# law answers: we score recommendations by it with the long-term taste in place of the state, so without drift and
 # without recent searches.
 
 # %%
@@ -346,29 +357,31 @@ if dataset.truth is not None:
 pd.Series(truth, name="pocket world", dtype=float).round(3)
 
 # %% [markdown]
-# In the default run the moment is the smaller part of the gap: the exact taste without the moment scores closer to the
-# oracle than to LightGCN. The larger part lies in what LightGCN has to infer from some twenty clicks per user.
+# In the default run the moment is the smaller part of the gap: the exact taste without the moment has an NDCG@10 of
+# 0.52, closer to the oracle's 0.59 than to LightGCN's 0.42. The larger part lies in what LightGCN has to infer from
+# some twenty clicks per user.
 #
 # ## What it cannot do
 #
-# An item without a training click has no edge. Nothing reaches it in propagation, and BPR meets it only as a
-# negative: its vector carries no taste. The table counts such items and shows how often test rows ask for them.
+# An item without a training click has no edge. Nothing reaches it in propagation, and BPR meets it only as a negative:
+# its vector carries no taste. The table counts such items and shows how often test rows ask for them.
 
 # %%
 #| label: tbl:02-cold
+#| caption: Items by their training clicks, the test rows that ask for them, and LightGCN's NDCG@10 on those rows.
 bins = pd.cut(train_clicks, [-1, 0, 4, 9, 19, np.inf], labels=["0", "1-4", "5-9", "10-19", "20 or more"])
 asked = pd.Series(bins[dataset.item[dataset.rows["test"]["rec"].event] - 1]).value_counts()
 cold = pd.DataFrame({"items": pd.Series(bins).value_counts(), "test rows": asked})
 cold["N@10"] = pd.Series(n10[0]).groupby(np.asarray(bins[own["item"].to_numpy() - 1]), observed=False).mean()
-cold.loc[bins.categories].rename_axis("training clicks").round(3)
+tables.show(cold.loc[bins.categories].rename_axis("training clicks"), "02_cold", book.figures)
 
 # %% [markdown]
-# Rows with few test rows are noisy, and the column mixes two causes: an item with many clicks has a better
-# vector, and it is popular besides. After the 5-core hardly an item of the default data set is cold; a shop that
-# adds items every day has more of them.
+# In the default run items with 20 training clicks or more are ranked about twice as well as those with fewer than ten.
+# Lines with few test rows are noisy, and the last column mixes two causes: an item with many clicks has a better
+# vector, and it is popular besides. No item of the default data set is cold; a shop that adds items every day has some.
 
 # %% [markdown]
-# And it cannot search: a query has no place in the graph. The model says so itself.
+# And LightGCN cannot search: a query has no place in the graph. The model says so itself.
 
 # %%
 assert run.model.tasks == {"rec"}
@@ -377,9 +390,9 @@ assert "src" not in run.evaluation.metrics
 # %% [markdown]
 # ## How GenSR uses it
 #
-# GenSR takes the item table, frozen, for the items of the *whole* history, clicked after a search or not, and for
-# the candidate. It scales the table to a root mean square of one, so that the size of the vectors does not depend
-# on how long LightGCN was trained; a learned projection then brings them to the width of the language model.
+# GenSR takes the item table, frozen, for the items of the *whole* history, clicked after a search or not, and for the
+# candidate. It scales the table to a root mean square of one, so that the size of the vectors does not depend on how
+# long LightGCN was trained; a learned projection then brings them to the width of the language model.
 
 # %%
 table_cf = run.model.item_vectors()
@@ -389,7 +402,7 @@ assert math.isclose(scaled[1:].square().mean().item(), 1, rel_tol=1e-4)
 assert not table_cf.requires_grad
 
 # %% [markdown]
-# ## What this chapter found
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -403,13 +416,14 @@ results = {
 book.record("02_lightgcn", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
-# - LightGCN averages a node's vector with those of its neighbours; there is nothing else to learn than the start.
-# - Trained on clicks alone, the item vectors gather items of one category.
-# - The vectors know nothing of words: items nobody clicked and queries are beyond them.
+# - LightGCN averages a node's vector with those of its neighbours; there is nothing to learn but the vectors it starts
+#   from.
+# - Trained on clicks alone, the item vectors gather items of one category. In the default run 0.97 of an item's ten
+#   neighbours share its category, where chance gives 0.04.
+# - In the pocket world they know an item's topic well, and its place within the topic faintly.
+# - The vectors know nothing of words: items that nobody clicked, and queries, are beyond them.
 #
-# ## What next
-#
-# Chapter 3 puts the frozen table beside the semantic view, filters the history for each candidate, and
-# lets a generative model answer "Yes" or "No": GenSR.
+# **Next:** [chapter 3](03_gensr.ipynb) puts the frozen table beside the semantic view, filters the history for each
+# candidate, and lets a generative model answer "Yes" or "No": GenSR.

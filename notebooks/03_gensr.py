@@ -7,18 +7,21 @@
 # ---
 
 # %% [markdown]
-# # GenSR: one generative model for two tasks
+# # 3. GenSR: one generative model for two tasks
 #
-# **Overview.** This chapter builds GenSR from the parts of the paper's section 4, one equation at a time, each on
-# numbers small enough to check by hand. Then the model is trained on the data of chapter 1, with the frozen LightGCN
-# table of chapter 2, and ranked against popularity, LightGCN and, where the click law is known, the oracle.
+# **Overview.** This chapter builds GenSR from the parts of the paper's §4, one equation at a time, each on numbers
+# small enough to check by hand. Then the model is trained on the data of chapter 1, with the frozen LightGCN table of
+# chapter 2. The question is that of Tables 2 and 3 (§6.2): how well does one model rank in both tasks? It is compared
+# with popularity, LightGCN and, where the click law is known, the oracle.
 #
-# You will see
+# **What follows**
 #
-# - how the candidate decides what of a user's history counts (eq. 5–6),
-# - what the language model really reads: a prompt with four soft slots (eq. 7),
+# - how the candidate decides what of a user's history counts (eq. 5 and 6),
 # - what the contrastive loss asks for (eq. 10),
+# - what the language model really reads: a prompt with four soft tokens (eq. 7),
 # - how far one model gets in both tasks, and where it looks while doing so.
+#
+# You need [chapter 1](01_data.ipynb) and [chapter 2](02_lightgcn.ipynb).
 
 # %%
 import os
@@ -28,7 +31,7 @@ import pandas as pd
 import torch
 from scipy.stats import ttest_rel
 
-from gensr_lib import Workspace, build_model, plots
+from gensr_lib import Workspace, build_model, plots, tables
 from gensr_lib.data.batches import merged_history
 from gensr_lib.losses import contrastive
 from gensr_lib.metrics import metric_columns
@@ -41,7 +44,7 @@ plots.use_style()
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
-SEED = 0
+SEED = 0  # of the data, the initial weights and the training
 
 # %%
 DATASET = os.environ.get("GENSR_DATASET", DATASET)
@@ -53,10 +56,11 @@ is_default = (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
 # %% [markdown]
 # ## Soft filtering on three items (eq. 5 and 6)
 #
-# A user has clicked three items, here plain vectors $h_1, h_2, h_3$ in the plane. For a candidate $i_c$ the importance
-# of item $j$ is $\alpha_j = \mathrm{softmax}_j(\mathrm{MCA}(e_{i_c}, h_j))$, and the history is summed up as
-# $C_u^{\text{filter}} = \sum_j \alpha_j W_V h_j$. With one head and all projections set to the identity, the attention
-# score is a scaled dot product and everything can be done by hand.
+# The encoded history $C_u = \{h_1, \dots, h_N\}$ has a vector for each clicked item (eq. 3); let there be three, in the
+# plane. For a candidate $i_c$ the importance score of item $j$ is
+# $\alpha_j = \mathrm{softmax}_j(\mathrm{MCA}(e_{i_c}, h_j))$, and the history is summed up as
+# $C_u^{\text{filter}} = \sum_j \alpha_j W_V h_j$. With one head and all projections set to the identity, the multi-head
+# cross-attention (MCA) is a scaled dot product and everything can be done by hand.
 
 # %%
 history = torch.tensor([[[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]]])  # (1, 3, 2)
@@ -67,8 +71,8 @@ for projection in (soft_filter.query, soft_filter.key, soft_filter.value):
 filtered, alpha = soft_filter(candidates, history, torch.ones(1, 3, dtype=torch.bool))
 
 # %% [markdown]
-# The first candidate's score for $h_1$ is $2 \cdot 1.5 / \sqrt{2}$; the other two follow, and the softmax of the
-# three is the first row of the table.
+# The attention of the first candidate to $h_1$ is $2 \cdot 1.5 / \sqrt{2}$; the other two follow, and the softmax of
+# the three, $\alpha_j$, is the first row of the table.
 
 # %% tags=["nbval-check-output"]
 scores = np.array([2 * 1.5, 0, -2 * 1.5]) / np.sqrt(2)  # of the first candidate
@@ -87,8 +91,8 @@ pd.DataFrame(filtered[0].detach().numpy().round(3), index=["like h1", "like h2"]
 # ## The contrastive loss on three users (eq. 10)
 #
 # Each user has two views, $C_u$ and $S_u$. The loss is low when a user's two views point the same way and views of
-# different users do not. The paper prints $S_{u'}$ in the numerator, which cannot be meant: the positive pair is of
-# one user. We implement the symmetric form that its text describes, with negatives in both directions.
+# different users do not. The paper prints $S_{u'}$ in the numerator, which cannot be meant: the positive pair is of one
+# user. We implement the symmetric form that its text describes, with negatives in both directions.
 
 # %% tags=["nbval-check-output"]
 views = torch.eye(3)
@@ -104,22 +108,23 @@ assert np.isclose(losses["all users alike"], np.log(2 * 3 - 1))  # every pair lo
 pd.Series(losses, name="loss").round(3).to_frame()
 
 # %% [markdown]
-# The middle row is the worst case: each user's CF view agrees with somebody else's text. The last row is a collapse,
-# where all users look alike; it costs $\ln(2B - 1)$ for a batch of $B$ users, and this is what keeps users apart.
+# The middle row is the worst case: each user's CF view agrees with the semantic view of somebody else. The last row is
+# a collapse, where all users look alike; it costs $\ln(2B - 1)$ for a batch of $B$ users, and this is what keeps users
+# apart.
 
 # %% [markdown]
 # ## What the language model reads (eq. 7)
 #
-# The history and the candidate enter a prompt as four *soft tokens*, marked here by `<extra_id_k>`: the filtered CF
-# and semantic history, and the candidate's CF and semantic vector. The rest is text, and the text names the task. The
-# query comes last, so that its length moves nothing else.
+# The history and the candidate enter a prompt as four *soft tokens*, marked here by `<extra_id_k>`: the filtered CF and
+# semantic history, and the candidate's CF and semantic vector. The rest is text, and the text names the task. The query
+# comes last, so that its length moves nothing else.
 
 # %% tags=["nbval-check-output"]
 for task, text in PROMPTS.items():
     print(f"{task}: {text}")
 
 # %% [markdown]
-# Now with real rows: four searches of the test set and an untrained model. Its CF table is chapter 2's LightGCN, its
+# Now with real rows: four searches of the test part and an untrained model. Its CF table is chapter 2's LightGCN, its
 # language model and tokenizer are the profile's.
 
 # %%
@@ -160,13 +165,15 @@ print(f"loss before training: generation {start['generation']:.3f}, contrastive 
 # %% [markdown]
 # ## Training
 #
-# Each step takes a batch of recommendation rows and one of search rows, so both tasks end an epoch together. A row has
-# one positive, answered "Yes", and negatives redrawn each epoch, answered "No". The epoch with the best mean
-# validation NDCG@5 over both tasks is kept.
+# The loss is $\mathcal{L} = \mathcal{L}_{S\&R} + \beta \mathcal{L}_c$ (eq. 8): the negative log-likelihood of the
+# answer (eq. 9), here called `generation`, and the contrastive loss with its weight $\beta$. Each step takes a batch of
+# recommendation rows and one of search rows, so both tasks end an epoch together. A row has one positive, answered
+# "Yes", and negatives redrawn each epoch, answered "No". The epoch with the best mean validation NDCG@5 over both tasks
+# is kept.
 
 # %% tags=["nbval-ignore-output"]
 settings = book.settings("gensr")
-pd.Series({**settings.training.model_dump(), **settings.model}, name="value").to_frame()
+pd.Series({**settings.training.model_dump(), **settings.model}, name="value", dtype=object).to_frame()
 
 # %% [markdown]
 # A run that is already on disk with the same data, configuration and code is loaded; one that was killed goes on.
@@ -177,16 +184,17 @@ model = run.model.cpu()
 assert run.history.filter(like="generation").iloc[-1].max() < 0.693, "the loss ends below that of a coin"
 
 # %%
-#| label: fig:gensr-training
+#| label: fig:03-training
 #| caption: Training of GenSR. Losses are means over an epoch; the validation metric is NDCG@5 among 100 candidates.
 curves = plots.training_curves(run.history, best_epoch=run.record["best_epoch"])
 plots.save_figure(curves, "03_training", book.figures)
 curves
 
 # %% [markdown]
-# Read the left panel for what is learned first: search falls faster and further, because a query says much more about
-# the click than a history does. The validation curves say when more epochs stop paying, for each task.
-#
+# Read the left panel for what is learned first: the loss of search falls faster and further, because a query says much
+# more about the click than a history does. The validation curves say when more epochs stop paying, for each task.
+
+# %% [markdown]
 # The generation loss can be compared with a constant guess: with $n$ negatives per positive, always answering with the
 # base rate costs $H(1/(1+n))$ nats. What lies below that line is information about the click.
 
@@ -207,13 +215,13 @@ systems = ["popularity", "lightgcn", "gensr"] + ["oracle"] * (dataset.truth is n
 runs = {name: book.fit(name) for name in systems}
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:gensr-results
-#| caption: Test metrics of this run, both tasks.
+#| label: tbl:03-results
+#| caption: "Test metrics of this run, both tasks. A dash: the system does not serve the task."
 table = result_table(runs)
-table.style.format("{:.4f}", na_rep="–")
+tables.show(table, "03_results", book.figures, digits=4)
 
 # %%
-#| label: fig:gensr-ranking
+#| label: fig:03-ranking
 #| caption: NDCG@10 of each system; the dashed line is the oracle where the click law is known.
 bars = plots.system_bars(table, "N@10")
 plots.save_figure(bars, "03_ranking", book.figures)
@@ -238,24 +246,25 @@ if is_default:
 # t-test; here is the paired one, for recommendation, against LightGCN.
 
 # %% tags=["nbval-ignore-output"]
-tables = {name: runs[name].evaluation.table.query("task == 'rec'") for name in ("gensr", "lightgcn")}
-assert (tables["gensr"]["row"].to_numpy() == tables["lightgcn"]["row"].to_numpy()).all(), "the same users, in order"
-ours, theirs = (metric_columns(t["rank"].to_numpy())["N@10"] for t in tables.values())
+ranked = {name: runs[name].evaluation.table.query("task == 'rec'") for name in ("gensr", "lightgcn")}
+assert (ranked["gensr"]["row"].to_numpy() == ranked["lightgcn"]["row"].to_numpy()).all(), "the same users, in order"
+ours, theirs = (metric_columns(t["rank"].to_numpy())["N@10"] for t in ranked.values())
 gain, test = ours - theirs, ttest_rel(ours, theirs)
 interval = test.confidence_interval(0.95)
 print(f"mean gain in NDCG@10 {gain.mean():+.4f}, 95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]")
 print(f"p = {test.pvalue:.2g} over {len(gain)} users")
 
 # %% [markdown]
-# The interval is over users, for one seed: it says nothing about how much another training would differ. Chapter 8 has
-# several trainings of a variant, and a test that counts them.
+# In the default run the interval contains zero: the lead over LightGCN in recommendation is not certain. And the
+# interval is over users, for one seed: it says nothing about how much another training would differ.
+# [Chapter 8](08_ablations.ipynb) has several trainings of a variant, and a test that counts them.
 
 # %% [markdown]
 # ## Where the model looks
 #
-# The soft filter's weights show which clicks of a user speak for a candidate. Below: one user of the test set, the
-# positive and four negatives, and the most recent items of the mixed history. Blue labels are recommendation clicks,
-# orange ones search clicks.
+# The importance scores $\alpha_j$ show which clicks of a user speak for a candidate. Below: one user of the test part,
+# the positive and four negatives, and the most recent items of the mixed history. Blue labels are recommendation
+# clicks, orange ones search clicks.
 
 # %%
 row = dataset.batch("test", "rec", np.array([0]))
@@ -267,18 +276,19 @@ behaviors = ["src" if s else "rec" for s in merged_history(shown, model.config.h
 titles = [("positive: " if c == 0 else "") + dataset.item_title[i] for c, i in enumerate(shown.cand[0])]
 
 # %%
-#| label: fig:gensr-filter-semantic
-#| caption: Soft-filter weights of the semantic view (eq. 5), one row per candidate.
+#| label: fig:03-filter-semantic
+#| caption: Importance scores of the soft filter in the semantic view (eq. 5), one row per candidate.
 semantic_map = plots.weights_heatmap(by_view["semantic"][0][:, real].numpy(), titles, names, behaviors, "semantic view")
 plots.save_figure(semantic_map, "03_filter_semantic", book.figures)
 semantic_map
 
 # %% [markdown]
-# In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind.
+# In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind. In the
+# default run the positive, a baking whisk, looks at a rolling pin, a spatula and another rolling pin.
 
 # %%
-#| label: fig:gensr-filter-cf
-#| caption: Soft-filter weights of the CF view (eq. 5), same user and candidates.
+#| label: fig:03-filter-cf
+#| caption: Importance scores of the soft filter in the CF view (eq. 5), same user and candidates.
 cf_map = plots.weights_heatmap(by_view["cf"][0][:, real].numpy(), titles, names, behaviors, "CF view")
 plots.save_figure(cf_map, "03_filter_cf", book.figures)
 cf_map
@@ -286,11 +296,12 @@ cf_map
 # %% [markdown]
 # The CF view cannot be read from the titles: its vectors know who clicked, not what the item is. Rows that look alike
 # mean that this view tells these candidates little apart.
-#
-# One user proves nothing, so here is the whole test set: how far the weights are from equal. Under equal weights a
-# history of $n$ items has entropy $\ln n$; the ratio of the entropy of $\alpha$ to $\ln n$ is 1 for a filter that
-# ignores the candidate, and falls towards 0 as it picks single items. Beside it stands how much of the weight goes to
-# items of the candidate's own category, against the share of such items in the history.
+
+# %% [markdown]
+# One user proves nothing, so here are 200 test rows of each task (fewer where there are fewer): how far the weights are
+# from equal. Under equal weights a history of $n$ items has entropy $\ln n$; the ratio of the entropy of $\alpha$ to
+# $\ln n$ is 1 for a filter that ignores the candidate, and falls towards 0 as it picks single items. Beside it stands
+# how much of the weight goes to items of the candidate's own category, against the share of such items in the history.
 
 # %%
 category = np.r_[[""], dataset.items["categories"].to_numpy(dtype=object)]
@@ -304,11 +315,11 @@ for task in ("rec", "src"):
     found += [(task, view, alpha[:, 0].numpy(), valid, same) for view, alpha in by_view.items()]
 
 # %% [markdown]
-# If the filter did nothing, the first column would be 1 and the last two would be equal.
+# If the filter did nothing, the first column of numbers would be 1 and the last two would be equal.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:gensr-filter
-#| caption: What the soft filter does on the test set, for the positive candidates.
+#| label: tbl:03-filter
+#| caption: What the soft filter does with the histories of test rows, for the positive candidates; means.
 rows = []
 for task, view, alpha, valid, same in found:
     several = valid.sum(1) > 1
@@ -317,13 +328,17 @@ for task, view, alpha, valid, same in found:
     rows.append((task, view, entropy.mean(), share, (alpha * same)[several].sum(1).mean()))
 columns = ["task", "view", "entropy / ln n", "same category: share of items", "same category: share of weight"]
 filter_table = pd.DataFrame(rows, columns=columns).set_index(["task", "view"])
-filter_table.style.format("{:.3f}")
+tables.show(filter_table, "03_filter", book.figures)
+
+# %% [markdown]
+# In the default run the filter is soft indeed: 0.94 of the entropy of equal weights and more. It leans towards the
+# candidate's own category, which in recommendation is 0.30 of the items and gets 0.38 to 0.39 of the weight.
 
 # %% [markdown]
 # ## Two ranked lists
 #
-# The first user of each task's test set: the ten candidates that GenSR ranks highest, with P(Yes). The list is as it
-# comes, good or bad; a star marks the item that was clicked.
+# The first test row of each task: the ten candidates that GenSR ranks highest, with P(Yes). The list is as it comes,
+# good or bad; a star marks the item that was clicked.
 
 
 # %%
@@ -335,30 +350,32 @@ def top_ten(task: str) -> pd.DataFrame:
     best = p_yes.argsort(descending=True)[:10]
     items = row.cand[0, best].numpy()
     clicked = np.where(best == 0, "*", "")
-    return pd.DataFrame({"item": np.array(dataset.item_title, dtype=object)[items], "category": category[items],
-                         "P(Yes)": p_yes[best].numpy().round(3), "clicked": clicked}, index=range(1, 11))  # fmt: skip
+    columns = {"item": np.array(dataset.item_title, dtype=object)[items], "category": category[items]}
+    columns |= {"P(Yes)": p_yes[best].numpy(), "clicked": clicked}
+    return pd.DataFrame(columns, index=pd.RangeIndex(1, 11, name="rank"))
 
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:gensr-rec-list
-#| caption: Recommendation, no query.
-recommendations = top_ten("rec")
-recommendations
+#| label: tbl:03-recommendation
+#| caption: The ten candidates that GenSR ranks highest in the first recommendation row of the test part.
+tables.show(top_ten("rec"), "03_recommendation", book.figures)
 
 # %% [markdown]
 # And a search, with the query as the user typed it:
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:gensr-src-list
-#| caption: Search.
+#| label: tbl:03-search
+#| caption: The ten candidates that GenSR ranks highest in the first search row of the test part.
 query = dataset.batch("test", "src", np.array([0])).query_text[0]
-results = top_ten("src")
 print(f"query: {query}")
-results
+tables.show(top_ten("src"), "03_search", book.figures)
 
 # %% [markdown]
-# In search the categories of the list agree with the query; in recommendation they follow the user's taste. The two
-# lists come from the same weights: only the prompt, and the query in it, differ.
+# In the default run the best of the search agree with the query, and P(Yes) falls to almost nothing behind them; in
+# recommendation the list follows the user's taste. The two lists come from the same weights: only the prompt, and the
+# query in it, differ.
+#
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 metrics = {name: r.evaluation.metrics for name, r in runs.items()}
@@ -366,15 +383,15 @@ book.record("03_gensr", {"metrics": metrics, "share_of_oracle": shares})
 print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
-# - A candidate sees its own summary of the user's history, made by attention over both behaviors (eq. 5–6).
+# - A candidate sees its own summary of the user's history, made by attention over both behaviors (eq. 5 and 6).
 # - The language model reads four soft tokens and a few words; the words name the task (eq. 7).
 # - One decoder step and two logits give P(Yes), which ranks the candidates. The history is encoded once per user.
-# - The numbers above are of this run. On the pocket world they can be held against the oracle; they cannot be compared
-#   with the paper's tables, which are for other data and a language model a thousand times larger.
+# - In the default run one model reaches 0.73 of the oracle's NDCG@10 in recommendation and 0.91 in search. It is far
+#   ahead of popularity; that it is ahead of LightGCN in recommendation is not certain.
+# - These numbers cannot be compared with the paper's tables, which are for other data and a language model a thousand
+#   times larger.
 #
-# **What next.** Chapter 6 trains UniSAR, the discriminative counterpart, and asks what the inputs of both tell about
-# their answers.
-# Or change `PROFILE` or `DATASET` in the parameters cell, or run the whole book on your own tables:
-# `make book DATASET=path/to/my-tables`.
+# **Next:** [chapter 6](06_mutual_information.ipynb) trains UniSAR, the discriminative counterpart, and asks what the
+# inputs of both models tell about their answers.

@@ -7,19 +7,21 @@
 # ---
 
 # %% [markdown]
-# # Mutual information: what do inputs tell about outputs?
+# # 6. Mutual information: what do inputs tell about outputs?
 #
-# **Overview.** The paper's title claim is a statement about information: a generative model with a prompt per task
-# has a higher mutual information $I(X; Y_t)$ between its input $X$ and the output $Y_t$ of task $t$ than a
-# discriminative model with shared encoders (section 5). The evidence is Table 1, eight numbers estimated by MINE.
-# This chapter
+# **Overview.** The claim of the paper's title is one about information: a generative model with a prompt per task has a
+# higher mutual information $I(X; Y_t)$ between its input $X$ and the output $Y_t$ of task $t$ than a discriminative
+# model with shared encoders (§5). The evidence is Table 1 (§5.3), eight numbers estimated by MINE. This chapter asks
+# what such numbers say, first where the truth is known and then for GenSR and UniSAR.
 #
-# - holds three estimators against cases in which the information is known,
-# - holds MINE against the pocket world, whose click law is known,
-# - trains UniSAR, the discriminative counterpart, under the protocol of the chapters before,
-# - estimates Table 1 for both models under five readings of "X" and "Y", and asks which conclusions survive.
+# **What follows**
 #
-# Read chapter 3 first: it trains the GenSR that is examined here.
+# - three estimators against cases in which the information is known,
+# - MINE against the pocket world, whose click law is known,
+# - UniSAR, the discriminative counterpart, trained under the protocol of the chapters before,
+# - Table 1 for both models under five readings of "X" and "Y", and which conclusions survive.
+#
+# You need [chapter 3](03_gensr.ipynb), which trains the GenSR that is examined here.
 
 # %%
 import os
@@ -28,7 +30,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, build_model, plots
+from gensr_lib import Workspace, build_model, plots, tables
 from gensr_lib.mutual_information import answer_information, entropy, estimate, gaussian_information
 from gensr_lib.paper import table_1
 from gensr_lib.representations import collect
@@ -39,7 +41,7 @@ plots.use_style()
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
-SEED = 0
+SEED = 0  # of the data, the trainings, the samples and the estimates
 
 # %%
 DATASET = os.environ.get("GENSR_DATASET", DATASET)
@@ -55,9 +57,9 @@ rng = np.random.default_rng(SEED)
 # %% [markdown]
 # ## What the number means
 #
-# $I(X; Y)$ is how much knowing $X$ lowers the uncertainty about $Y$: $H(Y) - H(Y \mid X)$, in nats (natural
-# logarithm) or bits (base 2; one nat is 1.443 bits). Take a fair coin $X$ that is sent through a channel which flips
-# one answer in ten. The receiver's uncertainty falls from $\ln 2$ to the entropy of a coin with $p = 0.1$.
+# $I(X; Y)$ is how much knowing $X$ lowers the uncertainty about $Y$: $H(Y) - H(Y \mid X)$, in nats (natural logarithm)
+# or bits (base 2; one nat is 1.443 bits). Take a fair coin $X$ that is sent through a channel which flips one answer in
+# ten. The receiver's uncertainty falls from $\ln 2$ to the entropy of a coin with $p = 0.1$.
 
 # %% tags=["nbval-check-output"]
 by_hand = entropy([0.5, 0.5]) - entropy([0.9, 0.1])
@@ -65,8 +67,8 @@ assert np.isclose(by_hand, np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9))
 print(f"I = {by_hand:.4f} nats = {by_hand / np.log(2):.4f} bits; the ceiling H(Y) is {np.log(2):.4f} nats = 1 bit")
 
 # %% [markdown]
-# **The ceiling matters.** $I(X; Y) \le H(Y)$, whatever $X$ is. An answer of yes or no has at most
-# $\ln 2 = 0.693$ nats, which is one bit.
+# **The ceiling matters.** $I(X; Y) \le H(Y)$, whatever $X$ is. An answer of yes or no has at most $\ln 2 = 0.693$ nats,
+# which is one bit.
 
 # %% [markdown]
 # ## Three estimators
@@ -79,9 +81,10 @@ print(f"I = {by_hand:.4f} nats = {by_hand / np.log(2):.4f} bits; the ceiling H(Y
 #   logarithm of the batch size.
 # - **kNN** (Kraskov; Ross for a discrete $Y$) counts neighbours and trains nothing.
 #
-# A bound holds for data that $f$ was not trained on. We train on one part, stop by a second, and report a third.
-# Where the mean lies a little below zero, nothing was found; we print it as it is.
-#
+# A bound holds for data that $f$ was not trained on. We train on one part, stop by a second, and report a third. Where
+# the mean lies a little below zero, nothing was found; we print it as it is.
+
+# %% [markdown]
 # The test case: $d$ pairs of correlated Gaussians, for which $I = -\frac{d}{2} \ln(1 - \rho^2)$.
 
 
@@ -107,26 +110,27 @@ for d, truth in cases:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-gaussians
-#| caption: Estimates for correlated Gaussians in nats, 10,000 samples (default profile).
+#| caption: Estimates for correlated Gaussians in nats, by dimensions and true information; 10,000 samples by default.
 gaussians = pd.DataFrame(found, columns=["dimensions", "truth", "method", "nats"])
 gaussians = gaussians.pivot(index=["dimensions", "truth"], columns="method", values="nats")[["mine", "infonce", "knn"]]
 if not is_smoke:
     informative = gaussians.query("truth > 0")
     assert (abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1).all()
     assert abs(gaussians.loc[(20, 0.0), "mine"]) < 0.02
-gaussians.style.format("{:.3f}")
+tables.show(gaussians, "06_gaussians", book.figures)
 
 # %% [markdown]
 # MINE stays within ten per cent of the truth in up to twenty dimensions, and finds nothing where there is nothing. The
-# neighbours are as good in one and two dimensions, fall short in five, and far short in twenty: most points there
-# are about equally far apart. This is why a *neural* estimator is used for hidden states at all.
-#
-# Why hold out data? The next figure shows one of the fits. The bound on the training part goes on rising, above the
-# truth, because the network learns single pairs by heart. The bound on the held-out part does not follow.
+# neighbours are as good in one and two dimensions, fall short in five, and far short in twenty: most points there are
+# about equally far apart. This is why a *neural* estimator is used for hidden states at all.
+
+# %% [markdown]
+# Why hold out data? The next figure shows one case. The bound on the training part goes on rising, above the truth,
+# because the network learns single pairs by heart. The bound on the held-out part does not follow.
 
 # %%
 #| label: fig:06-holding-out
-#| caption: The Donsker-Varadhan bound during one MINE fit (d = 20, truth 1 nat), mean over the repeats.
+#| caption: The Donsker-Varadhan bound (nats) during MINE's training, mean over the repeats (d = 20, truth 1 nat).
 curve = curves[20, 1.0, "mine"].groupby("step")[["train", "valid"]].mean()
 figure = plots.lines(curve.rename(columns={"valid": "held out"}).assign(truth=1.0), "training step", "bound (nats)")
 plots.save_figure(figure, "06_holding_out", book.figures)
@@ -139,9 +143,9 @@ figure
 # %% [markdown]
 # ## A yes or no
 #
-# The outputs of Table 1 are answers, so here are two channels with a discrete $Y$: the coin from above, and
-# a logistic law $P(Y = 1 \mid x) = \sigma(2x)$ of a Gaussian $x$, whose information is one integral. The coin is hidden
-# among ten columns of noise.
+# The outputs of Table 1 are answers, so here are two channels with a discrete $Y$: the coin from above, and a logistic
+# law $P(Y = 1 \mid x) = \sigma(2x)$ of a Gaussian $x$, whose information is one integral. The coin is hidden among ten
+# columns of noise.
 
 # %%
 x = rng.standard_normal((n_gauss, 11))
@@ -159,21 +163,23 @@ channels = {
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-discrete
-#| caption: Two channels with a yes or no, in nats.
+#| caption: MINE for two channels with a yes or no, in nats.
 rows = {}
 for name, (columns, answer, truth) in channels.items():
     result = estimate(columns, answer, seed=SEED, repeats=few, **bound)
     rows[name] = {"truth": truth, "mine": result.nats, "ceiling H(Y)": result.ceiling}
     assert is_smoke or abs(result.nats / truth - 1) < 0.1
-pd.DataFrame(rows).T.round(3)
+tables.show(pd.DataFrame(rows).T.rename_axis("channel"), "06_discrete", book.figures)
 
 # %% [markdown]
+# MINE finds both within ten per cent, the coin in spite of the noise around it.
+#
 # ## A world whose law is known
 #
-# In the pocket world the probability of each click is written down. Show a user one clicked item and one random item
-# of the catalogue, and let $Y$ say which of the two a given item is: then $I(X; Y)$ is known exactly, where $X$ is
-# all there is to know (user, state, query, item). The log-probability of the click is a sufficient statistic of $X$:
-# it keeps all the information about $Y$ in one number. MINE should find it.
+# In the pocket world the probability of each click is written down. Show a user one clicked item and one random item of
+# the catalogue, and let $Y$ say which of the two a given item is: then $I(X; Y)$ is known exactly, where $X$ is all
+# there is to know (user, state, query, item). The log-probability of the click is a sufficient statistic of $X$: it
+# keeps all the information about $Y$ in one number. MINE should find it.
 
 # %%
 known = {}
@@ -189,7 +195,7 @@ if dataset.truth is not None:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-known
-#| caption: The pocket world in bits, one click against one random item; the ceiling is 1 bit.
+#| caption: "Information about one click against one random item in the pocket world, in bits; the ceiling is 1 bit."
 rows = {}
 for task, (log_prob, events) in known.items():
     label, group = np.tile([1, 0], len(events)), np.repeat(events, 2)
@@ -200,18 +206,19 @@ for task, (log_prob, events) in known.items():
 known_table = pd.DataFrame(rows).T.rename_axis("task")
 if rows and not is_smoke:
     assert (abs(known_table["mine"] - known_table["truth"]) < 0.05).all()
-known_table.round(3)
+tables.show(known_table, "06_known", book.figures)
 
 # %% [markdown]
-# Search is nearly settled by the query: more than nine tenths of a bit. Recommendation is not, even for somebody who
-# knows everything about the user: the click itself is random. No model can get past these numbers on a true label.
+# In the default run search is nearly settled by the query: more than nine tenths of a bit. Recommendation is not, even
+# for somebody who knows everything about the user: the click itself is random. No model can get past these numbers on a
+# true label.
 
 # %% [markdown]
 # ## UniSAR, the counterpart
 #
-# UniSAR (Shi et al. 2024) is the discriminative model that the paper compares with: shared transformers over the
-# history, alignment losses, and for each task a head of its own behind a mixture of experts. It is trained on the
-# same rows, negatives and candidates.
+# UniSAR (Shi et al., 2024) is the discriminative model that the paper compares with: shared transformers over the
+# history, alignment losses, and for each task a head of its own behind a mixture of experts. It is trained on the same
+# rows and negatives as GenSR, and tested on the same candidates.
 
 # %%
 run = book.fit("unisar")
@@ -219,17 +226,20 @@ runs = {"unisar": run, "gensr": book.fit("gensr")}
 
 # %%
 #| label: fig:06-unisar
-#| caption: Training of UniSAR.
+#| caption: Training of UniSAR. Losses are means over an epoch; the validation metric is NDCG@5 among 100 candidates.
 training = plots.training_curves(run.history, best_epoch=run.record["best_epoch"])
 plots.save_figure(training, "06_unisar", book.figures)
 training
 
+# %% [markdown]
+# Its ranking metrics, beside those of GenSR and between two anchors, popularity and the oracle:
+
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-systems
-#| caption: Test metrics of the two systems, and of the anchors, in this run.
+#| caption: Test metrics of the two systems, of popularity and of the oracle in this run.
 anchors = ["popularity"] + ["oracle"] * (dataset.truth is not None)
 systems = result_table({name: book.fit(name) for name in [*runs, *anchors]})
-systems.style.format("{:.4f}", na_rep="–")
+tables.show(systems, "06_systems", book.figures, digits=4)
 
 # %% [markdown]
 # In the default run GenSR ranks a little better in both tasks. Keep this in mind below: if information measures what
@@ -238,13 +248,13 @@ systems.style.format("{:.4f}", na_rep="–")
 # %% [markdown]
 # ## What exactly are X and Y?
 #
-# The paper says "the input $X$ and the task-specific outputs $Y_t$", and gives no unit. We ask each model about
-# *questions*: a user of the test set, the item that was clicked or one that was not, equally often. For each question
-# we keep
+# The paper says "the input $X$ and the task-specific outputs" $Y_t$, and gives no unit. We ask each model
+# about *questions*: a user of the test part, the item that was clicked or one that was not, equally often. For each
+# question we keep
 #
 # - the **input** representation: what enters the part that answers. For GenSR the four vectors that fill the prompt's
-#   slots and the mean embedding of the query; for UniSAR the five vectors before the experts. Five vectors of one
-#   width in both;
+#   slots and the mean embedding of the query; for UniSAR the five vectors before the experts. Five vectors of one width
+#   in both;
 # - the **hidden** state that the answer is read from: the decoder's state, or the mixture of experts;
 # - the answer: P(Yes), a number, or a yes or no drawn by it;
 # - the **label**: whether the item was clicked.
@@ -261,9 +271,9 @@ pd.Series({key: str(sample.input.shape) for key, sample in samples.items()}, nam
 
 # %% [markdown]
 # A **reading** is a choice of X and Y. The first is the most literal one of "input and output"; its Y is a *function*
-# of its X. Then $H(Y \mid X)$ has no noise left, and the true mutual information of two continuous variables so tied
-# is infinite: what MINE gives is how much of it its network can find. The last three readings have a ceiling of one
-# bit, and the last two are about being *right*.
+# of its X. Then $H(Y \mid X)$ has no noise left, and the true mutual information of two continuous variables so tied is
+# infinite: what MINE gives is how much of it its network can find. The last three readings have a ceiling of one bit,
+# and the last two are about being *right*.
 
 # %%
 readings = {
@@ -286,24 +296,28 @@ table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "s
 # %% [markdown]
 # ## Table 1
 #
-# The paper's numbers first, as printed; then ours, in bits, mean ± standard deviation over the repeats (splits,
-# networks and shuffles; *one* trained model each).
+# The paper's numbers first, as printed.
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:06-paper
-#| caption: Table 1 of the paper, as printed. No unit is given.
-table_1()
+#| caption: Table 1 of the paper, as printed (not our numbers). No unit is given.
+tables.show(table_1(), "06_paper", book.figures, digits=4)
+
+# %% [markdown]
+# In print GenSR is above UniSAR in every column. Now ours, in bits: mean ± standard deviation over the repeats (splits,
+# networks and shuffles; *one* trained model each). The figure has the same numbers.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-readings
 #| caption: Table 1 under five readings, in bits, on the data of this run.
 shown = table.assign(value=[f"{b:.3f} ± {s:.3f}" for b, s in zip(table["bits"], table["sd"], strict=True)])
 order = ["unisar", "gensr"]
-shown.pivot(index="reading", columns=["task", "system"], values="value").loc[list(readings)]
+shown = shown.pivot(index="reading", columns=["task", "system"], values="value").loc[list(readings)]
+tables.show(shown, "06_readings", book.figures)
 
 # %%
 #| label: fig:06-readings
-#| caption: The same numbers. Bars are one standard deviation over the repeats.
+#| caption: Information under five readings, in bits. Bars are one standard deviation over the repeats.
 figure, axes = plots.panels(2, height=4.4, sharex=True, sharey=True)
 ceiling = {"ceiling of a yes or no": 1.0}
 for ax, task in zip(axes, ("rec", "src"), strict=True):
@@ -315,9 +329,10 @@ plots.save_figure(figure, "06_readings", book.figures)
 figure
 
 # %% [markdown]
-# **Can the paper's values be nats?** They lie between 0.85 and 0.94. If $Y$ is the answer yes or no, they cannot:
-# the ceiling is 0.693 nats. They can be bits. If $Y$ is the probability, there is no ceiling, and any value is
-# possible.
+# The readings differ by more than the systems do, and so does the order: the two systems change places.
+#
+# **Can the paper's values be nats?** They lie between 0.85 and 0.94. If $Y$ is the answer yes or no, they cannot: the
+# ceiling is 0.693 nats. They can be bits. If $Y$ is the probability, there is no ceiling, and any value is possible.
 
 # %%
 assert table_1().to_numpy().min() > np.log(2)
@@ -326,10 +341,10 @@ assert table_1().to_numpy().max() < 1
 # %% [markdown]
 # ## Three checks on the estimates
 #
-# **Drawn answers have an exact value.** If the answer is drawn by $p = $ P(Yes), then $I(X; \hat Y) = h(\bar p) -
-# \overline{h(p)}$, where $h$ is the entropy of a coin: no estimator is needed. It is large for a model that is
-# *sure*, right or wrong. **A label has a truth** in the pocket world, and no representation can tell more of it. The
-# table holds MINE against both.
+# **First: drawn answers have an exact value.** If the answer is drawn by $p = $ P(Yes), then
+# $I(X; \hat Y) = h(\bar p) - \overline{h(p)}$, where $h$ is the entropy of a coin: no estimator is needed. It is large
+# for a model that is *sure*, right or wrong. And a label has a truth in the pocket world: no representation can tell
+# more of it. The table holds MINE against both.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-checks
@@ -343,12 +358,14 @@ for (name, task), sample in samples.items():
     checks.append((task, name, exact, drawn, known_bits, label))
     assert not is_default or (drawn < exact + 0.05 and label < known_bits + 0.05)
 columns = ["task", "system", "drawn: exact", "drawn: mine", "label: truth (ceiling)", "label: mine (hidden)"]
-pd.DataFrame(checks, columns=columns).set_index(["task", "system"]).round(3)
+tables.show(pd.DataFrame(checks, columns=columns).set_index(["task", "system"]), "06_checks", book.figures)
 
 # %% [markdown]
-# MINE stays below what is known, as a lower bound should, and for inputs *far* below. There is a second sign of it in
-# the table of readings. UniSAR's hidden state is computed from its input and nothing else, so it cannot know more of
-# the label than the input does (the data-processing inequality). Yet MINE finds more in it:
+# MINE stays below what is known, as a lower bound should, and for inputs *far* below.
+#
+# **Second: a hidden state cannot know more than its input.** UniSAR's hidden state is computed from its input and
+# nothing else, so it cannot know more of the label than the input does (the data-processing inequality). Yet MINE finds
+# more in it:
 
 # %%
 found_in = found.xs("unisar", level="system").unstack("task").loc[["input → label", "hidden → label"]]
@@ -358,10 +375,10 @@ found_in.round(3)
 
 # %% [markdown]
 # The information is in the input; a small network that sees a few thousand rows does not get it out. The model, with
-# its long training, did. So a MINE estimate on representations says how *accessible* the information is, at this
-# number of rows, with this network. It is no property of the model alone.
+# its long training, did. So a MINE estimate on representations says how *accessible* the information is, at this number
+# of rows, with this network. It is no property of the model alone.
 #
-# **What would a model say that has learned nothing?** We take both models with their random start, and read
+# **Third: what would a model say that has learned nothing?** We take both models with their random start, and read
 # "input → P(Yes)" again.
 
 # %%
@@ -379,15 +396,15 @@ for name in order:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-untrained
-#| caption: Input and P(Yes) of trained and untrained models, in bits; and the N@10 of the trained ones.
+#| caption: Information of input and P(Yes) in untrained and trained models, in bits, and NDCG@10 of the trained ones.
 control = pd.DataFrame({"untrained": fresh, "trained": found["input → P(Yes)"]}).rename_axis(["task", "system"])
 control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.index]
-control.round(3)
+tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
-# On average the untrained models have *more* of this information than the trained ones: a random network is a smooth
-# function, easily found. Under the most literal reading of "input and output", training is a loss of information.
-# This reading does not measure what a model knows.
+# In the default run the untrained models have, on average, *more* of this information than the trained ones: a random
+# network is a smooth function, easily found. Under the most literal reading of "input and output", training is a loss
+# of information. This reading does not measure what a model knows.
 
 # %%
 assert not is_default or control["untrained"].mean() > control["trained"].mean()
@@ -395,9 +412,9 @@ assert not is_default or control["untrained"].mean() > control["trained"].mean()
 # %% [markdown]
 # ## Does the order survive?
 #
-# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. Here is the difference under each reading.
-# The last column divides it by the standard deviation of a repeat; below about two the order is not safe even against
-# the choice of split and network.
+# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. Here is the difference under each reading. The
+# last column divides it by the standard deviation of a repeat; below about two the order is not safe even against the
+# choice of split and network.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-order
@@ -406,19 +423,18 @@ by_system = table.pivot(index=["reading", "task"], columns="system", values=["bi
 gap = pd.DataFrame({"GenSR - UniSAR": by_system["bits"]["gensr"] - by_system["bits"]["unisar"]})
 gap["sd of a repeat"] = np.sqrt((by_system["sd"] ** 2).sum(axis=1))
 gap["difference / sd"] = gap["GenSR - UniSAR"] / gap["sd of a repeat"]
-gap.round(3)
+tables.show(gap, "06_order", book.figures)
 
 # %% [markdown]
 # In the default run it does not survive as a whole. The models change places between readings, and within one reading
-# between the tasks: for "input → P(Yes)" GenSR is above in recommendation and below in search. GenSR is above in both
-# tasks when X is the hidden state. About the *label*, which is what ranking needs, this lead is small and within the
-# noise of the estimate.
+# between the tasks: whenever X is the input, GenSR is above in recommendation and below in search. GenSR is above in
+# both tasks when X is the hidden state. About the *label*, which is what ranking needs, this lead is small: 0.06 bit in
+# recommendation, 2.6 standard deviations of a repeat, and 0.03 bit in search, 1.1 of them and so within the noise.
 #
 # So Table 1 can be neither confirmed nor refuted: its order holds under some readings of its own words and is reversed
 # under others, and its values cannot be placed without a unit, a network and a number of rows.
-
-# %% [markdown]
-# ## What this chapter found
+#
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -431,17 +447,14 @@ results = {
 book.record("06_mutual_information", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
 # - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world).
 # - Values of 0.85 to 0.94 for a yes or no can be bits, not nats.
-# - On a model's own representations the estimate depends on what X and Y are, and so does the order of the models. An
-#   untrained model scores as high as a trained one under the most literal reading.
+# - On a model's own representations the estimate depends on what X and Y are, and so does the order of the models. In
+#   the default run untrained models score higher than trained ones under the most literal reading.
 # - The reading that has a truth, hidden state against label, puts the two models close together with GenSR a little
-#   ahead, as their ranking does. The difference is within the noise of the estimate.
-
-# %% [markdown]
-# ## What next
+#   ahead, as their ranking does. In search the difference is within the noise of the estimate.
 #
-# Chapter 7 looks at the same hidden states as clouds of points: are the tasks apart, and since when? Chapter 10 asks
-# what the lemma behind the claim needs.
+# **Next:** [chapter 7](07_parameter_space.ipynb) looks at the same hidden states as clouds of points: are the tasks
+# apart, and since when?

@@ -7,18 +7,21 @@
 # ---
 
 # %% [markdown]
-# # Parameter space: two tasks, one model
+# # 7. Parameter space: two tasks, one model
 #
-# **Overview.** The paper explains GenSR's gain by a picture: a discriminative model squeezes search and
-# recommendation into one space, where their gradients conflict; prompts split the space into two (section 6.3.1,
-# Figure 3). This chapter draws the three pictures and puts numbers beside them, each against what chance gives:
+# **Overview.** The paper explains GenSR's gain by a picture: a discriminative model squeezes search and recommendation
+# into one space, where their gradients conflict; prompts split the space into two (§6.3.1, Figure 3). This chapter
+# draws the three pictures, puts numbers beside them, each against what chance gives, and asks since when and why the
+# tasks are apart.
 #
-# - Figure 3a: are the two tasks' data different at all? t-SNE of inputs and outputs, with density contours.
-# - Figures 3b and 3c: hidden states of UniSAR and of GenSR on common principal axes.
-# - How much of the separation stands there *before training*, and how much does the prompt alone make?
-# - Gradient conflict, measured during the training of both models: layer by layer, on the same batches.
+# **What follows**
 #
-# Both models come from the chapters before (3 and 6); runs on disk are loaded.
+# - Figure 3a: are the two tasks' data different at all? t-SNE of inputs and outputs, with density contours,
+# - Figures 3b and 3c: hidden states of UniSAR and of GenSR on common principal axes,
+# - how much of the separation is there *before training*, and how much the prompt alone makes,
+# - gradient conflict, measured during the training of both models: layer by layer, on the same batches.
+#
+# You need [chapter 3](03_gensr.ipynb) and [chapter 6](06_mutual_information.ipynb), which train the two models.
 
 # %%
 import os
@@ -28,7 +31,7 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 
-from gensr_lib import Workspace, build_model, plots
+from gensr_lib import Workspace, build_model, plots, tables
 from gensr_lib.gradient_conflict import ALL, summary
 from gensr_lib.parameter_space import kde_overlap, pca, separation, tsne
 from gensr_lib.representations import collect
@@ -38,7 +41,7 @@ plots.use_style()
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
-SEED = 0
+SEED = 0  # of the data, the trainings and the shuffles
 
 # %%
 DATASET = os.environ.get("GENSR_DATASET", DATASET)
@@ -52,10 +55,11 @@ n_rows, permutations = (50, 20) if is_smoke else (500, 200)
 # %% [markdown]
 # ## A tiny example first
 #
-# What does "separate" mean? Two clouds of points, and three distances between them. The *silhouette* compares the
-# distance to the own cloud with that to the other one; the *probe* is a linear classifier's accuracy at telling the
-# two apart on points that it has not seen; *MMD* compares the distributions as a whole; the *overlap* is the area
-# that the two densities have in common. Beside each stands its value when the labels are shuffled: what chance gives.
+# What does "separate" mean? Here are two clouds of points, and five statistics of them. The *silhouette* compares the
+# distance to the own cloud with that to the other one; the *probe* is a linear classifier's accuracy at telling the two
+# apart on points that it has not seen; *MMD* compares the distributions as a whole; the *overlap* is the area that the
+# two densities have in common; the *principal angle* compares the directions in which the clouds spread. Beside each
+# stands its value when the labels are shuffled: what chance gives.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-tiny
@@ -64,21 +68,21 @@ rng = np.random.default_rng(0)
 near, other = rng.standard_normal((2, 200, 10))
 other[:, 0] += 0.5
 tiny = separation(near, other, permutations=200, seed=0)
-tiny.round(3)
+tables.show(tiny, "07_tiny", book.figures)
 
 # %% [markdown]
 # Half a standard deviation in one of ten directions can hardly be seen in a picture, and yet it is there: `p` is the
 # share of shuffles that look at least as far apart. With a thousand points nearly *any* difference is certain. So read
-# the value for how far, and `p` only for whether. The last row compares the directions in which the clouds spread,
-# wherever they lie; shifting a cloud does not change them.
+# the value for how far, and `p` only for whether. The angle in the last row is at chance, since shifting a cloud does
+# not change the directions in which it spreads.
 #
 # Points of one user are not independent, so below whole users swap their labels in a shuffle.
 
 # %% [markdown]
 # ## Questions
 #
-# We ask both models about clicks of the test set, one question per row. We also keep both models as they were *before*
-# training: the same architecture, with its random start.
+# We ask both models about clicks of the test part: a user and an item, the clicked one or another. We also keep both
+# models as they were *before* training: the same architecture, with its random start.
 
 # %%
 trained = {name: book.fit(name).model for name in systems}
@@ -101,9 +105,9 @@ asked = {
 # ## Figure 3a: the data of the two tasks
 #
 # The paper concatenates $X$ and $Y$, maps them to the plane by t-SNE and draws density contours. Our $X$ is the input
-# of the trained GenSR (four vectors of user and item, and the query), $Y$ the label. A recommendation has *no* query,
-# so the query part alone tells the tasks apart, by construction. The second panel leaves it out: the same users and
-# items, without the words.
+# of the trained GenSR as in chapter 6 (four vectors of user and item, and the query), $Y$ the label. A recommendation
+# has *no* query, so the query part alone tells the tasks apart, by construction. The second panel leaves it out: the
+# same users and items, without the words.
 
 # %%
 width = asked["trained", "gensr", "rec"].input.shape[1] // 5
@@ -126,23 +130,25 @@ plots.save_figure(figure, "07_tsne", book.figures)
 figure
 
 # %% [markdown]
-# What do the numbers say of it? They are taken in the full space, not in the plane of the picture.
+# In the default run the contours of the two tasks differ in the first panel and nearly coincide in the second. What do
+# the numbers say of it? They are taken in the full space, not in the plane of the picture.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-data
-#| caption: How far the data of the two tasks lie apart, in the full space.
+#| caption: How far the data of the two tasks lie apart in the full space, beside shuffled tasks.
 users = tuple(asked["trained", "gensr", task].user for task in tasks)
 data = {
     "X and Y": separation(joint["rec"], joint["src"], permutations=permutations, groups=users, seed=SEED),
     "without the query": separation(wordless["rec"], wordless["src"], permutations=permutations, groups=users),
 }
-pd.concat(data).round(3)
+tables.show(pd.concat(data, names=["data", "statistic"]), "07_data", book.figures)
 
 # %% [markdown]
-# In the full space the query separates the tasks completely: a recommendation has none. Without it, what is left is
-# close to nothing: users and items of the two tasks differ beyond chance, and hardly. The paper's first insight, "the
-# tasks have distinct distributions", is here the statement that searches have queries. The picture shows less of it
-# than there is, since t-SNE keeps neighbourhoods and not distances: the overlap of the two densities in its plane.
+# In the default run the query separates the tasks all but completely: a recommendation has none. Without it, what is
+# left is close to nothing: users and items of the two tasks differ beyond chance, and hardly. The paper's first
+# insight, that the tasks "exhibit distinct data distributions", is here the statement that searches have queries. The
+# picture shows less of it than there is, since t-SNE keeps neighbourhoods and not distances. Here is the overlap of the
+# two densities in its plane:
 
 # %% tags=["nbval-ignore-output"]
 overlap = {title: kde_overlap(points["rec"], points["src"]) for title, points in coordinates.items()}
@@ -151,9 +157,9 @@ pd.Series(overlap, name="overlap in the t-SNE plane").round(3).to_frame()
 # %% [markdown]
 # ## Figures 3b and 3c: hidden states
 #
-# `encoder` is what the shared layers give: UniSAR's pooled histories, or the mean of GenSR's encoder states. `head`
-# is the state that the answer is read from: UniSAR's mixture of experts, with a gate per task, or GenSR's decoder
-# state. One PCA over both tasks gives the axes of a panel.
+# `encoder` is what the shared layers give: UniSAR's pooled histories, or the mean of GenSR's encoder states. `head` is
+# the state that the answer is read from: UniSAR's mixture of experts, with a gate per task, or GenSR's decoder state.
+# One PCA over both tasks gives the axes of a panel.
 
 
 # %%
@@ -165,24 +171,30 @@ def hidden_states(name: str) -> plots.Figure:
         xlabel, ylabel = (f"PC {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(both.explained))
         points, look = {"rec": both.rec, "src": both.src}, {"xlabel": xlabel, "ylabel": ylabel}
         plots.clouds(points, ax=ax, title=f"{name}, {state}", legend=ax is axes[1], **look)
-    plots.save_figure(figure, f"07_pca_{name}", book.figures)
     return figure
 
 
 # %%
 #| label: fig:07-pca-unisar
 #| caption: Hidden states of the trained UniSAR on common principal axes (the paper's Figure 3b).
-hidden_states("unisar")
+figure = hidden_states("unisar")
+plots.save_figure(figure, "07_pca_unisar", book.figures)
+figure
+
+# %% [markdown]
+# In the default run UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds
+# of its head touch. But look at the axes: two components hold less than half of the variance. What happens in the other
+# directions cannot be seen.
 
 # %%
 #| label: fig:07-pca-gensr
 #| caption: Hidden states of the trained GenSR on common principal axes (the paper's Figure 3c).
-hidden_states("gensr")
+figure = hidden_states("gensr")
+plots.save_figure(figure, "07_pca_gensr", book.figures)
+figure
 
 # %% [markdown]
-# UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds of its head touch.
-# GenSR's states are apart in both panels, as in Figure 3c. But look at the axes: two components hold less than half of
-# UniSAR's variance. What happens in the other directions cannot be seen.
+# In the default run GenSR's states are apart in both panels, as in Figure 3c.
 
 # %% [markdown]
 # ## The numbers beside the pictures
@@ -207,18 +219,19 @@ separations = pd.concat(rows, names=["stage", "system", "state", "statistic"])
 #| caption: Separation of the two tasks' hidden states; in brackets the mean of the shuffled tasks.
 shown = [f"{v:.3f} ({c:.3f})" for v, c in zip(separations["value"], separations["permuted mean"], strict=True)]
 shown = pd.Series(shown, separations.index).unstack("statistic")
-shown[separations.index.unique("statistic")].sort_index(level=["system", "state", "stage"])
+shown = shown[separations.index.unique("statistic")].sort_index(level=["system", "state", "stage"])
+tables.show(shown, "07_separation", book.figures)
 
 # %% [markdown]
-# Compare `before training` with `trained`. GenSR's states are separate *before it has seen a single click*: a linear
-# probe tells the tasks apart in every case. The two prompts are different texts, and a random transformer already maps
-# different texts to different places. Figure 3c is therefore not by itself a result of training. In the default run
-# training moves GenSR's clouds further apart; on other data it may do the opposite.
+# Compare `before training` with `trained`. In the default run GenSR's states are separate *before it has seen a single
+# click*: a linear probe tells the tasks apart in every case. The two prompts are different texts, and a random
+# transformer already maps different texts to different places. Figure 3c is therefore not by itself a result of
+# training. Training moves GenSR's clouds further apart here; on other data it may do the opposite.
 #
 # UniSAR's encoders are at chance before and after: they read the user and the item, never the task, and the users are
 # the same. Its head, with a gate and experts per task, is told apart by the probe as surely as GenSR's, whatever the
-# picture shows. So "shared space or partitioned space" depends on the layer one looks at, which the paper does
-# not name, and on looking at more than two axes.
+# picture shows. So "shared space or partitioned space" depends on the layer one looks at, which the paper does not
+# name, and on looking at more than two axes.
 
 # %%
 probe = separations["value"].xs("probe accuracy", level="statistic").unstack("stage")
@@ -229,9 +242,8 @@ if is_default:
 # %% [markdown]
 # ## The prompt alone
 #
-# A cleaner question: the *same* users and items, once under the recommendation prompt and once under the search
-# prompt with an empty query. Whatever differs now is the prompt's work (in UniSAR: the head's and the missing
-# query's).
+# A cleaner question: the *same* users and items, once under the recommendation prompt and once under the search prompt
+# with an empty query. Whatever differs now is the prompt's work (in UniSAR: the head's and the missing query's).
 
 # %%
 swapped = {
@@ -259,14 +271,16 @@ for (stage, name), sample in swapped.items():
 columns = ["shift common to all", "shift that depends on the question"]
 prompt_alone = pd.DataFrame(alone, index=columns).T.rename_axis(["system", "state", "stage"]).sort_index()
 assert (prompt_alone.loc[("unisar", "encoder")] == 0).all(axis=None), "UniSAR's encoders do not know the task"
-prompt_alone.round(3)
+tables.show(prompt_alone, "07_prompt", book.figures)
 
 # %% [markdown]
 # The first column is a pure translation: all questions move by the same vector. A translation separates two clouds in
 # any picture, and does nothing by itself: a linear layer behind it sees the same differences. The second column is what
-# could make the tasks *behave* differently; in GenSR, training doubles it and more. UniSAR's encoders have exactly zero
-# in both: they do not know the task. Its heads have weights of their own, so both columns are large from the start.
-#
+# could make the tasks *behave* differently; in the default run training nearly doubles it in GenSR's encoder and raises
+# it more than twofold in its head. UniSAR's encoders have exactly zero in both: they do not know the task. Its heads
+# have weights of their own, so both columns are large from the start.
+
+# %% [markdown]
 # Does the prompt matter for the answer? If we ask recommendation questions with the wrong prompt, how well do the
 # scores still tell clicks from negatives? The area under the ROC curve says: 0.5 is chance.
 
@@ -279,20 +293,20 @@ for name, model in trained.items():
         sample = collect(model, dataset, "rec", negatives=9, max_rows=n_rows, as_task=told)
         auc[name, told] = roc_auc_score(sample.label, sample.score)
 wrong = pd.Series(auc).unstack().rename(columns={"rec": "asked as recommendation", "src": "asked as search"})
-wrong.round(3)
+tables.show(wrong.rename_axis("system"), "07_wrong_task", book.figures)
 
 # %% [markdown]
-# GenSR loses some of its ranking under the wrong prompt and keeps most of it: much of what it knows of recommendation
-# is reached from either prompt. UniSAR's other head is near chance: it has learned to answer by the query, and here is
-# none. On this reading UniSAR is the model with the more separate tasks.
+# In the default run GenSR loses some of its ranking under the wrong prompt and keeps most of it: much of what it knows
+# of recommendation is reached from either prompt. UniSAR's other head is near chance: it has learned to answer by the
+# query, and here is none. On this reading UniSAR is the model with the more separate tasks.
 
 # %% [markdown]
 # ## Gradient conflict
 #
 # The mechanism behind the pictures is said to be gradient conflict: for a parameter that both tasks share, the step
-# that helps one task hurts the other. While both models were trained, the gradient of each task was measured every
-# few steps, for each layer that both tasks reach, on the same batches (same seed, rows and negatives). The cosine
-# between the two is below zero where they conflict.
+# that helps one task hurts the other. While both models were trained, the gradient of each task was measured every few
+# steps, for each layer that both tasks reach, on the same batches (same seed, rows and negatives). The cosine between
+# the two is below zero where they conflict.
 
 # %%
 gradients = {name: book.fit(name).gradients for name in systems}
@@ -314,6 +328,10 @@ plots.save_figure(figure, "07_conflict", book.figures)
 figure
 
 # %% [markdown]
+# In the default run the tasks agree at the very start: both push the share of "Yes" down to one in five, the share of
+# positives. That is mostly over after a few hundred steps. From then on GenSR's curve lies near zero, and UniSAR's too
+# but for two humps.
+#
 # One vector of all shared parameters can hide a conflict in one layer. The next figure has every layer at every
 # measured step.
 
@@ -327,11 +345,11 @@ plots.save_figure(figure, "07_layers", book.figures)
 figure
 
 # %% [markdown]
-# In numbers:
+# In the default run the two curves nearly coincide, also to the left of zero, where the tasks conflict. In numbers:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-conflict
-#| caption: Means over the measurements. The last three columns are cosines of half batches.
+#| caption: "Cosines of gradients, means over the measurements, and the share below zero; the last three: half batches."
 late = max(shared_steps) / 3
 
 
@@ -346,34 +364,34 @@ conflict = pd.concat({
     for name in systems
     for kind, part in kinds(name).items()
 }).unstack()  # fmt: skip
-conflict[["cosine", "below zero", "between", "rec", "src"]].astype(float).round(3)
+shown = conflict[["cosine", "below zero", "between", "rec", "src"]].astype(float).rename_axis(["system", "over"])
+tables.show(shown, "07_conflict", book.figures)
 
 # %% [markdown]
-# At the very start the tasks agree: both push the share of "Yes" from one half to one in five. That is over after a
-# few hundred steps, and so the mean over all steps flatters both models; the rows `last two thirds` leave it out.
-#
-# The last three columns are the scale to read the others by. A gradient of a few dozen rows is mostly noise, and even
-# two halves of *one* task's batch are far from parallel (`rec`, `src`). `between` is the same for halves of different
-# tasks. In the default run it is near zero for both models: after the start, search and recommendation hardly help and
-# hardly hurt each other, and a third to a half of the measured cosines are below zero, in GenSR as in UniSAR. We do not
-# find the paper's contrast.
-#
+# The agreement at the start flatters the mean over all steps; the rows `last two thirds` leave it out. The last three
+# columns are the scale to read the others by. A gradient of a few dozen rows is mostly noise, and even two halves
+# of *one* task's batch are far from parallel (`rec`, `src`). `between` is the same for halves of different tasks. In
+# the default run it is near zero for both models: after the start, search and recommendation hardly help and hardly
+# hurt each other. In the last two thirds 0.48 of GenSR's cosines and 0.31 of UniSAR's are below zero. We do not find
+# the paper's contrast.
+
+# %% [markdown]
 # Which layers? The five with the lowest and the highest mean for each model:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
-#| caption: Layers with the lowest and the highest mean cosine.
+#| caption: Layers with the lowest and the highest mean cosine; columns as before, and the number of parameters.
 by_layer = pd.concat({name: summary(table).sort_values("cosine") for name, table in layers.items()}, names=["system"])
 ends = by_layer.groupby("system", group_keys=False).apply(lambda t: pd.concat([t.head(5), t.tail(5)]))
-ends[["cosine", "below zero", "between", "rec", "src", "size"]].round(3)
+ends = ends.rename(lambda layer: layer.removeprefix("lm.").replace("layer.", "").replace("block.", ""), level="layer")
+tables.show(ends[["cosine", "below zero", "between", "rec", "src", "size"]], "07_by_layer", book.figures)
 
 # %% [markdown]
 # The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
 # layers in view the reader can check how typical one layer is. In the default run both models have layers with many
 # negative cosines.
-
-# %% [markdown]
-# ## What this chapter found
+#
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -387,16 +405,15 @@ results = {
 book.record("07_parameter_space", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
+#
+# In the default run:
 #
 # - The tasks' data are distinct because searches have queries; users and items differ little.
 # - Prompts separate GenSR's states, and they do so before training. Heads separate UniSAR's.
 # - Which layer is looked at decides whether UniSAR is "shared" or "partitioned".
-# - In the gradients of all shared layers neither model shows systematic conflict in this world, and GenSR has no lead.
-#   The measurements are of one seed, small models and a simulated platform; the cells above run on any data set.
-
-# %% [markdown]
-# ## What next
+# - In the gradients of all shared layers neither model shows systematic conflict, and GenSR has no lead.
 #
-# Chapter 8 takes GenSR apart, the task-specific prompt included. Chapter 10 takes the argument to where everything can
-# be computed: two tasks, shared or partitioned weights, and what the proof of Lemma 5.1 needs.
+# These measurements are of one seed, small models and a simulated platform; the cells above run on any data set.
+#
+# **Next:** [chapter 8](08_ablations.ipynb) takes GenSR apart, the task-specific prompt included.

@@ -7,17 +7,20 @@
 # ---
 
 # %% [markdown]
-# # Sensitivity: the two knobs of the contrastive loss
+# # 9. Sensitivity: the two knobs of the contrastive loss
 #
 # **Overview.** The contrastive loss (eq. 10) has a temperature $\tau$, and a weight $\beta$ in the whole loss (eq. 8).
-# The paper varies both on its Amazon data and finds a best value between extremes for each (section 6.3.3, Figure 5).
-# This chapter
+# The paper varies both on its Amazon data and finds a best value between extremes for each (§6.3.3, Figure 5). This
+# chapter asks whether the differences between values are larger than those between seeds. The default values,
+# $\tau = 0.07$ and $\beta = 0.01$, are the whole model of chapter 8: those runs are not made again.
 #
-# - shows on a tiny example what the two do,
-# - repeats Figure 5 with several trainings per value,
-# - asks whether the differences between values are larger than those between seeds.
+# **What follows**
 #
-# The default values, $\tau = 0.07$ and $\beta = 0.01$, are the whole model of chapter 8: those runs are not made again.
+# - a tiny example of what the two do,
+# - Figure 5 with several trainings per value,
+# - paired tests, and the range over a knob's values beside the spread between seeds.
+#
+# You need [chapter 3](03_gensr.ipynb) for the loss, and [chapter 8](08_ablations.ipynb) for sweeps and tests.
 
 # %%
 import os
@@ -25,7 +28,7 @@ import os
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, plots
+from gensr_lib import Workspace, plots, tables
 from gensr_lib.losses import contrastive
 from gensr_lib.models.gensr import GenSRConfig
 from gensr_lib.significance import compare, detectable, summary
@@ -37,7 +40,7 @@ plots.use_style()
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
-SEED = 0
+SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
 DATASET = os.environ.get("GENSR_DATASET", DATASET)
@@ -49,9 +52,9 @@ jobs = 1 if is_smoke else None  # None: as many processes as cores (or GPUs) and
 # %% [markdown]
 # ## A tiny example first
 #
-# One user's CF vector should be closest to the same user's semantic vector. Let the other users in the batch lie at
-# cosines 0.8, 0.5 and 0, and the user's own at 0.9. How hard does eq. 10 push each of the others away? The derivative
-# of the loss with respect to a similarity says it, and $\tau$ decides.
+# One user's CF representation $C_u$ should be closest to the same user's semantic one, $S_u$. Let the other users in
+# the batch lie at cosines 0.8, 0.5 and 0, and the user's own at 0.9. How hard does eq. 10 push each of the others away?
+# The derivative of the loss with respect to a similarity says it, and $\tau$ decides.
 
 # %%
 taus, betas = [0.01, 0.03, 0.05, 0.07, 0.09], [0.001, 0.01, 0.1, 0.15, 0.2, 0.25, 0.3]
@@ -60,27 +63,28 @@ push = pd.DataFrame({tau: (cosines / tau).softmax(dim=0) for tau in taus}, index
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:09-tiny
-#| caption: How the push against the others is spread, one direction of eq. 10; columns are temperatures.
+#| caption: How the push of eq. 10 (one direction) is spread over other users, by their cosine (rows) and τ (columns).
 others = push.drop("own") / push.drop("own").sum()
 assert others.loc["0.8"].is_monotonic_decreasing, "the smaller tau, the more of it falls on the nearest"
-others.round(4)
+tables.show(others.rename_axis("cosine").rename_axis("τ", axis=1), "09_tiny", book.figures, digits=4)
 
 # %% [markdown]
 # At $\tau = 0.01$ only the nearest user counts, at $0.09$ the second nearest has a say. That is the paper's reading:
-# small temperatures look at the hardest cases alone, large ones at all of them.
-#
+# small temperatures look at the hardest cases alone, large ones at more of them.
+
+# %% [markdown]
 # The temperature also sets the *size* of the loss, and so does $\beta$. Random vectors of 64 users:
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:09-size
-#| caption: Gradient of the contrastive loss with respect to the CF vectors of 64 users (norm), by temperature.
+#| caption: Norm of the gradient of the contrastive loss with respect to the CF vectors of 64 users, by τ.
 cf, semantic = torch.randn(2, 64, 16, generator=torch.Generator().manual_seed(0))
 cf.requires_grad_()
 size = {}
 for tau in taus:
     (gradient,) = torch.autograd.grad(contrastive(cf, semantic, torch.arange(64), tau), cf)
     size[tau] = gradient.norm().item()
-pd.Series(size, name="gradient").rename_axis("tau").round(3).to_frame().T
+tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09_size", book.figures)
 
 # %% [markdown]
 # From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: a small
@@ -115,30 +119,32 @@ assert len(folders[0]) == len(taus) and len(folders[1]) == len(betas) and len(fo
 
 # %%
 #| label: fig:09-tau
-#| caption: Sensitivity to the temperature (the paper's Figure 5, left). Bands are one standard deviation over seeds.
+#| caption: NDCG over the temperature τ (the paper's Figure 5, left). Bands are one standard deviation over seeds.
 figure = sensitivity(means["tau"], names["tau"], "τ", by_seed=sweeps["tau"].table, reference=default["tau"])
 plots.save_figure(figure, "09_tau", book.figures)
 figure
 
 # %%
 #| label: fig:09-beta
-#| caption: Sensitivity to the weight of the contrastive loss (the paper's Figure 5, right). Equal steps between values.
-options = {"by_seed": sweeps["beta"].table, "reference": default["beta"], "even": True}
+#| caption: NDCG over the weight β of the contrastive loss (the paper's Figure 5, right). Bands as before; equal steps.
+options = {"by_seed": sweeps["beta"].table, "reference": default["beta"], "axis": "even"}
 figure = sensitivity(means["beta"], names["beta"], "β", **options)
 plots.save_figure(figure, "09_beta", book.figures)
 figure
 
 # %% [markdown]
 # The paper reads its figure as a trade-off: a small $\tau$ overfits, a large one discriminates less; a large $\beta$
-# pushes the tasks aside, a small one leaves the views unaligned. In the default run there is nothing to trade off. The
-# lines are flat within their bands, over a factor of nine in $\tau$ and of three hundred in $\beta$. Where a mean in
-# search drops (at $\beta$ = 0.1 and 0.15), the dots show what it is: one training of three that went badly, with its
-# neighbours on both sides as good as the default.
+# pushes the tasks aside, a small one leaves the views unaligned. In the default run recommendation is flat within its
+# bands, over a factor of nine in $\tau$ and of three hundred in $\beta$. Search is best at the default of both knobs
+# and falls with larger $\beta$, from 0.78 to 0.68, as the paper's reading has it. But look at the dots: at the lowest
+# means ($\tau$ = 0.09, $\beta$ = 0.25 and 0.3) single trainings lie far apart, and the best of them is as good as the
+# default.
 
 # %% [markdown]
 # ## What is significant
 #
-# Each value against the default, with the test of chapter 8: users and trainings both count as samples.
+# Each value against the default, with the test of chapter 8: users and trainings both count as samples. `detectable` is
+# again the difference that would be found with a power of 80 %.
 
 # %%
 tested = {knob: compare(found.ranks, f"{knob}={default[knob]}") for knob, found in sweeps.items()}
@@ -147,21 +153,21 @@ for table in tested.values():
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:09-tests
-#| caption: Values minus the default, NDCG@10. detectable is the difference that would be found with 80 % power.
+#| caption: Values minus the default in NDCG@10, with 95 % intervals and p-values.
 columns = ["difference", "low", "high", "p_users", "p", "p_holm", "detectable"]
 both = pd.concat(tested.values(), ignore_index=True)
-both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns].round(4)
+tables.show(both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns], "09_tests", book.figures)
 
 # %% [markdown]
-# In the default run no value differs significantly from the default, in any metric of either task. The largest
-# difference in search is the bad training again: over users alone (`p_users`) it would have been beyond doubt. Where
-# the trainings agree, `detectable` is about 0.012 in NDCG@10: an effect of that size would have been found. Where
-# one went badly, nothing could have been.
+# In the default run no value differs significantly from the default, in any metric of either task. The nearest to it
+# is search at $\beta$ = 0.15 and 0.2, with p below .03 each, and .14 after the correction for six values: a hint that a
+# large $\beta$ costs search something, and no more. Over users alone (`p_users`) all six would have been beyond doubt.
+# `detectable` says what could have been found: differences of 0.03 to 0.09 in recommendation, and hardly any in search
+# where the trainings disagree.
 
 # %%
 if is_default:
-    assert (both["p_holm"] > 0.05).all()
-    assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.01).all()
+    assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.03).all()
 
 # %% [markdown]
 # ## How much a knob matters
@@ -182,15 +188,14 @@ for knob, table in means.items():
         rows[knob, task, metric] = {"best": mean.idxmax(), "range": mean.max() - mean.min(), "sd of seeds": spread}
 ranges = pd.DataFrame(rows).T.astype({"range": float, "sd of seeds": float})
 ranges["range / sd"] = ranges["range"] / ranges["sd of seeds"]
-ranges.round(4)
+tables.show(ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.figures, digits=4)
 
 # %% [markdown]
-# Read the last column against 1.3 and 1.6. In the default run the ranges of recommendation are about what luck gives,
-# some a little more; those of search are what luck gives or less. Somebody with one training per value would still have
-# drawn a curve with a best value in it.
-
-# %% [markdown]
-# ## What this chapter found
+# Read the last column against 1.3 and 1.6. In the default run most ranges are what luck gives or less; only that of
+# $\beta$ in recommendation is larger, about two standard deviations, with a best value (0.25) that is not the
+# default. Somebody with one training per value would have drawn a curve with a best value in it in every case.
+#
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -198,20 +203,17 @@ results = {
     "means": pd.concat(means.values()).to_dict("records"),
     "tests": both.to_dict("records"),
     "ranges": {" / ".join(key): row.to_dict() for key, row in ranges.iterrows()},
-    "options of every run": book.profile.sweep.options,
+    "options of every run": book.profile.sweep.options["gensr"],
 }
 book.record("09_sensitivity", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
 # - In eq. 10 the temperature decides which other users count, and how much the loss weighs; the knobs overlap.
-# - In the default run neither knob matters: no value is significantly better or worse than the default. That agrees
-#   with chapter 8, where the contrastive loss as a whole can be taken out.
+# - In the default run no value is significantly better or worse than the default. There is a hint that a large $\beta$
+#   costs search something. Of $\tau$ nothing shows.
 # - The paper's curves are for another data set and a far larger model, with one training per value as far as one can
-#   see. We did not reproduce a best value in the middle; we did reproduce how large a difference luck alone makes.
-
-# %% [markdown]
-# ## What next
+#   see. In search our default values come out best, too, by a distance that luck alone often makes.
 #
-# Chapter 10 leaves the training aside and asks what of the paper's argument can be proved.
+# **Next:** [chapter 10](10_theory.ipynb) leaves the training aside and asks what of the paper's argument can be proved.

@@ -7,14 +7,14 @@
 # ---
 
 # %% [markdown]
-# # Theory: what Lemma 5.1 says, and what holds
+# # 10. Theory: what Lemma 5.1 says, and what holds
 #
 # **Overview.** The paper argues by theory that the generative paradigm has more mutual information than the
-# discriminative one (section 5, Lemma 5.1, proof in the appendix). This chapter takes the proof step by step. Each
-# step is first stated in the paper's terms. Then it is put into a model so small that the right answer is known, and
-# simulated.
+# discriminative one (§5.2, Lemma 5.1, proof in the appendix). Does the proof hold, and what does it need? This chapter
+# takes it step by step. Each step is first stated in the paper's terms. Then it is put into a model so small that the
+# right answer is known, and simulated.
 #
-# You will see
+# **What follows**
 #
 # - eq. 14 with the weight squared, as a Gaussian channel needs it,
 # - three meanings of "the information of an estimate", and which of them follows the error,
@@ -22,8 +22,8 @@
 # - when two tasks should share their weights and when not, with the boundary,
 # - which term of the appendix' Taylor expansion carries the error.
 #
-# Nothing here needs the data of chapter 1, and nothing here judges GenSR's results: a model can be good for reasons
-# other than those its proof gives.
+# You need no other chapter. Nothing here judges GenSR's results: a model can be good for reasons other than those its
+# proof gives.
 
 # %%
 import os
@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from sklearn.feature_selection import mutual_info_regression
 
-from gensr_lib import Workspace, plots, theory
+from gensr_lib import Workspace, plots, tables, theory
 from gensr_lib.progress import bar
 
 plots.use_style()
@@ -53,8 +53,8 @@ sizes = [20 * 2**k for k in range(5 if smoke else 9)]  # 20 ... 5120
 # %% [markdown]
 # ## The claim
 #
-# Let $X \sim \mathcal N(\mu, \Sigma)$ and let the noise be Gaussian and independent. Lemma 5.1 says, for the
-# generative parameters $\phi$ and the discriminative ones $\theta$, and for search $S$ and recommendation $R$,
+# Let $X \sim \mathcal N(\mu, \Sigma)$ and let the noise be Gaussian and independent. Lemma 5.1 says, for the generative
+# parameters $\phi$ and the discriminative ones $\theta$, and for search $S$ and recommendation $R$,
 #
 # $$I_\theta(X; Y_S) + I_\theta(X; Y_R) \le I_\phi(X; Y_S) + I_\phi(X; Y_R). \tag{11}$$
 #
@@ -73,8 +73,8 @@ sizes = [20 * 2**k for k in range(5 if smoke else 9)]  # 20 ... 5120
 # %% [markdown]
 # ## Eq. 14 by hand and by simulation
 #
-# For $Y = wX + b + \epsilon$ we have $\mathrm{Var}(Y) = w^2\sigma_X^2 + \sigma_\epsilon^2$, and the information is
-# half the log of the ratio of $\mathrm{Var}(Y)$ to the variance of the noise. So the weight enters squared:
+# For $Y = wX + b + \epsilon$ we have $\mathrm{Var}(Y) = w^2\sigma_X^2 + \sigma_\epsilon^2$, and the information is half
+# the log of the ratio of $\mathrm{Var}(Y)$ to the variance of the noise. So the weight enters squared:
 # $I(X; Y) = \frac12 \ln(1 + w^2 \sigma_X^2 / \sigma_\epsilon^2)$. With $w = 2$ and both deviations 1 this is
 # $\frac12 \ln 5$; as printed it would be $\frac12 \ln 3$.
 
@@ -85,9 +85,9 @@ assert np.isclose(formulas["squared"][-1], np.log(5) / 2)
 pd.DataFrame(formulas, index=pd.Index(weights, name="w")).round(3)
 
 # %% [markdown]
-# The two agree at $w = 0$ and $w = 1$ and nowhere else. As printed, a negative weight gives negative information,
-# and from $w = -1$ down the logarithm does not exist. Now samples decide. Two estimators know nothing of either
-# formula: the sample correlation, as $-\frac12 \ln(1 - r^2)$, and scikit-learn's nearest-neighbour estimator.
+# The two agree at $w = 0$ and $w = 1$ and nowhere else. As printed, a negative weight gives negative information, and
+# from $w = -1$ down the logarithm does not exist. Now samples decide. Two estimators know nothing of either formula:
+# the sample correlation, as $-\frac12 \ln(1 - r^2)$, and scikit-learn's nearest-neighbour estimator.
 
 # %%
 grid = np.linspace(-3, 3, 13)
@@ -100,8 +100,8 @@ for w in grid:
     found["nearest neighbours"].append(mutual_info_regression(x[:, None], y, random_state=SEED)[0])
 
 # %%
-#| label: fig:theory-channel
-#| caption: Information of the channel Y = wX + noise over w. Lines are the two formulas, marks are estimates.
+#| label: fig:10-channel
+#| caption: Information of the channel Y = wX + noise over w, in nats. Lines are the two formulas, marks are estimates.
 fine = np.linspace(-3, 3, 241)
 formulas = {"squared": theory.channel_information(fine), "as printed": theory.printed_information(fine)}
 channel, (ax,) = plots.panels()
@@ -114,8 +114,8 @@ plots.save_figure(channel, "10_channel", book.figures)
 channel
 
 # %% [markdown]
-# The marks lie on the curve with $w^2$. The printed curve meets them at $w = 0$ and $w = 1$ and ends on the left,
-# at $w = -\sigma_\epsilon^2 / \sigma_X^2$. We take this for a slip of the pen; the rest of this chapter uses $w^2$.
+# The marks lie on the curve with $w^2$. The printed curve meets them at $w = 0$ and $w = 1$ and ends on the left, at
+# $w = -\sigma_\epsilon^2 / \sigma_X^2$. We take this for a slip of the pen; the rest of this chapter uses $w^2$.
 
 # %% tags=["nbval-ignore-output"]
 gap = {
@@ -129,10 +129,11 @@ pd.Series(gap, name="largest distance").unstack().round(3)
 # %% [markdown]
 # ## What is the information of an estimate?
 #
-# Read literally, $I(X; Y_S)$ is a property of the world: no parameter occurs in it, and (11) would be an equality.
-# The proof speaks of $\hat Y$, so the lemma must mean something that depends on the estimate $\hat w$. Three readings:
+# Read literally, $I(X; Y_S)$ is a property of the world: no parameter occurs in it, and (11) would be an equality. The
+# proof speaks of $\hat Y$, so the lemma must mean something that depends on the estimate $\hat w$. Three readings:
 #
-# - **(a)** eq. 14 at $\hat w$: what $\hat w' X + \epsilon$ tells about $X$. It grows with the *size* of $\hat w$.
+# - **(a)** eq. 14, squared, at $\hat w$: what $\hat w' X + \epsilon$ tells about $X$. It grows with the *size* of
+#   $\hat w$.
 # - **(b)** what the score $\hat w' X$ tells about the true $Y$: at most $I(X; Y)$, reached at $\hat w = w^*$. For
 #   Gaussians it is $-\frac12 \ln(1 - r^2)$, where $r$ is the correlation of score and $Y$.
 # - **(c)** the same for a $Y$ of two classes, as "Yes" and "No" are: $I(\hat w' X; Y) \le \ln 2$. With Gaussian classes
@@ -155,11 +156,12 @@ readings.round(3)
 # %% [markdown]
 # - (a) is no measure of success. $3 w^*$ has the largest error and the largest (a); turning $w^*$ costs nothing.
 # - (b) and (c) see the direction only. With one feature, every $\hat w \ne 0$ is as good as the truth.
-# - So "$\hat w \to w^*$ raises the information" holds from below for (a), and holds for (b) and (c) where the error
-#   is an error of direction.
-#
-# How often does a smaller error go with more information? Draw pairs of estimates around a $w^*$ in ten dimensions
-# and count the pairs where the closer one has more.
+# - So "$\hat w \to w^*$ raises the information" holds from below for (a), and holds for (b) and (c) where the error is
+#   an error of direction.
+
+# %% [markdown]
+# How often does a smaller error go with more information? Draw pairs of estimates around a $w^*$ in ten dimensions and
+# count the pairs where the closer one has more.
 
 # %% tags=["nbval-ignore-output"]
 classes = theory.world("gaussian")
@@ -176,18 +178,18 @@ assert agree["(a) eq. 14"] < 0.4 and min(agree["(b) score, Gaussian Y"], agree["
 pd.Series(agree, name="pairs where the smaller error has more information").round(3).to_frame()
 
 # %% [markdown]
-# For (a) the order is mostly the wrong way round: noise makes an estimate longer, and (a) rewards length. For (b)
-# and (c) the step from (13) to (11) is a good rule, not a law. From here on, "information" is (c) for classes and (b)
-# for the linear tasks.
+# For (a) the order is mostly the wrong way round: noise makes an estimate longer, and (a) rewards length. For (b) and
+# (c) the step from (13) to (11) is a good rule, not a law. From here on, "information" is (c) for classes and (b) for
+# the linear tasks.
 
 # %% [markdown]
 # ## Two estimates of one separator
 #
-# Inequality (13) compares a generative and a discriminative estimate of the same thing. The classical pair is exact:
-# if $X \mid Y{=}k \sim \mathcal N(\mu_k, \Sigma)$, then $\ln \frac{P(1 \mid x)}{P(0 \mid x)} = w^{*\prime} x + c$ with
+# Inequality (13) compares a generative and a discriminative estimate of the same thing. The classical pair is exact: if
+# $X \mid Y{=}k \sim \mathcal N(\mu_k, \Sigma)$, then $\ln \frac{P(1 \mid x)}{P(0 \mid x)} = w^{*\prime} x + c$ with
 # $w^* = \Sigma^{-1}(\mu_1 - \mu_0)$. The generative estimate models $P(x \mid y)$ and plugs in moments (LDA; naive
-# Bayes if $\Sigma$ is taken to be diagonal). The discriminative one models $P(y \mid x)$ and minimises the
-# log-loss (logistic regression). First a single sample of 60 rows:
+# Bayes if $\Sigma$ is taken to be diagonal). The discriminative one models $P(y \mid x)$ and minimises the log-loss
+# (logistic regression). First a single sample of 60 rows:
 
 # %% tags=["nbval-ignore-output"]
 small = theory.world("gaussian", d=4)
@@ -208,8 +210,8 @@ quantiles = by_size.quantile([0.1, 0.5, 0.9], interpolation="nearest")
 low, middle, high = (quantiles.xs(q, level=2).unstack().replace(np.inf, np.nan) for q in (0.1, 0.5, 0.9))
 
 # %%
-#| label: fig:theory-estimates
-#| caption: Estimates of one separator over n, Gaussian classes. Medians, and the middle 80 % of the samples.
+#| label: fig:10-estimates
+#| caption: Error and information of estimates of one separator over n; medians, and the middle 80 % of the samples.
 labels = {"error": r"$\Vert\hat w - w^*\Vert$", "information": "information (nats)"}
 estimation, axes = plots.panels(2)
 for ax, (column, label) in zip(axes, labels.items(), strict=True):
@@ -223,15 +225,15 @@ estimation
 # Left: LDA lies below logistic regression for every $n$ where the latter exists, as (13) says, and both fall like
 # $n^{-1/2}$. Logistic regression has no line at first, because most small samples are separable. Right: both approach
 # the information of $w^*$ (dotted). But look at the L2 line: a *discriminative* estimate with a penalty beats LDA in
-# small samples, even in LDA's own world. So (13) depends on the estimates that are compared, not on the paradigm
-# alone. The table gives the medians.
+# small samples, even in LDA's own world. So (13) depends on the estimates that are compared, not on the paradigm alone.
+# The table gives the medians.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-estimates
-#| caption: Medians over samples; the last column is the share of separable samples.
-medians = middle.round(3)
+#| label: tbl:10-estimates
+#| caption: Error and information (nats), medians over samples; the last column is the share of separable samples.
+medians = middle.copy()
 medians["separable", "logistic"] = curves["gaussian"].query("estimator == 'logistic'").groupby("n")["separable"].mean()
-medians
+tables.show(medians, "10_estimates", book.figures)
 
 # %% [markdown]
 # For large $n$ the ratio is known. Efron (1975): the efficiency of logistic regression relative to LDA is
@@ -239,7 +241,7 @@ medians
 # squared sine of the angle to $w^*$.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-efficiency
+#| label: tbl:10-efficiency
 #| caption: Efficiency of logistic regression relative to LDA, by Efron's formula and in simulation.
 n, rows = (600, []) if smoke else (4000, [])
 for distance in bar((1.0, 2.0, 3.0, 4.0)):
@@ -250,7 +252,7 @@ for distance in bar((1.0, 2.0, 3.0, 4.0)):
 efficiency = pd.DataFrame(rows, columns=["distance", "formula", "simulation"]).set_index("distance")
 assert np.isclose(efficiency["formula"][2.0], 0.899, atol=6e-4)  # Efron's table
 assert (efficiency["simulation"] / efficiency["formula"] - 1).abs().max() < 0.3
-efficiency.round(3)
+tables.show(efficiency, "10_efficiency", book.figures)
 
 # %% [markdown]
 # So where the generative model is right, the paper's direction of (13) is right, and known since 1975. The gain is
@@ -274,8 +276,8 @@ everything = pd.concat(curves, names=["world", "row"]).reset_index("world")
 wide = everything.pivot(index=["world", "n", "repetition"], columns="estimator", values=["error", "information"])
 
 # %% [markdown]
-# A generative estimate converges to the separator of its own model, whatever the truth. That limit needs no
-# simulation: put the true moments into $\Sigma^{-1}(\mu_1 - \mu_0)$.
+# A generative estimate converges to the separator of its own model, whatever the truth. That limit needs no simulation:
+# put the true moments into $\Sigma^{-1}(\mu_1 - \mu_0)$.
 
 # %% tags=["nbval-check-output"]
 limits = {}
@@ -289,19 +291,21 @@ limits = pd.DataFrame(limits).T.unstack()
 limits.loc[list(theory.WORLDS)].round(3)
 
 # %% [markdown]
-# LDA keeps an error with heavy tails and with clusters, naive Bayes with correlated features too. With heavy tails
-# the error is one of length alone: the information is unharmed in the limit.
-#
+# LDA keeps an error with heavy tails and with clusters, naive Bayes with correlated features too. With heavy tails the
+# error is one of length alone: the information is unharmed in the limit.
+
+# %% [markdown]
 # Where does (13) hold? Here is the share of samples in which the generative error is at most the discriminative one.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-inequality-13
+#| label: tbl:10-inequality-13
 #| caption: Share of samples where the generative error is at most that of unpenalised logistic regression.
 exact = wide.drop("unequal spread")["error"]
 holds = {name: (exact[name] <= exact["logistic"]).groupby(["world", "n"]).mean() for name in ("LDA", "naive Bayes")}
 holds = pd.DataFrame(holds).unstack("n").stack(0)
 assert holds.loc["gaussian"].mean(axis=1).min() > 0.6 and holds.loc[("heavy tails", "LDA"), sizes[-1]] < 0.4
-holds.swaplevel().sort_index().round(2)
+by_estimate = holds.swaplevel().sort_index().rename_axis(["estimate", "world"])
+tables.show(by_estimate, "10_inequality_13", book.figures, digits=2)
 
 # %% [markdown]
 # Read along a row. In the first columns nearly all shares are near 1, because logistic regression does not exist in
@@ -309,12 +313,13 @@ holds.swaplevel().sort_index().round(2)
 # and `correlated` for LDA) the share stays above one half. Where its error stays, the share falls to 0: for LDA with
 # heavy tails, and for naive Bayes in all worlds but the first. For LDA with clusters the error that stays is so small
 # that the last $n$ shown is only on the way. So the sample size decides which side of (13) is larger.
-#
+
+# %% [markdown]
 # And the information, as a gain over logistic regression:
 
 # %%
-#| label: fig:theory-gain
-#| caption: Mean information of the generative estimates minus that of unpenalised logistic regression, over n.
+#| label: fig:10-gain
+#| caption: Mean information of the generative estimates minus that of unpenalised logistic regression, in nats, over n.
 means = wide["information"].groupby(["world", "n"]).mean()
 gain_figure, axes = plots.panels(2, height=3.4, sharey=True)
 for ax, name in zip(axes, ("LDA", "naive Bayes"), strict=True):
@@ -327,18 +332,19 @@ plots.save_figure(gain_figure, "10_gain", book.figures)
 gain_figure
 
 # %% [markdown]
-# Above the black line the generative estimate carries more information. Naive Bayes leads at small $n$ in every
-# world: it has few parameters, and being wrong costs little there. With correlated features, clusters and unequal
-# spread its lines cross zero: there, more data help the discriminative estimate only. LDA with heavy tails is behind
-# throughout, since its moments are at the mercy of few rows. And at $n = 20$ LDA does not lead even where its model is
-# right: 18 degrees of freedom are few for the covariance of ten features. Yet (13) "held" in all of these samples,
-# against an estimate without a length, whose direction was as good. (The vertical axis is linear within ±0.003.)
-#
+# Above the black line the generative estimate carries more information. Naive Bayes leads at small $n$ in every world:
+# it has few parameters, and being wrong costs little there. With correlated features, clusters and unequal spread its
+# lines cross zero: there, more data help the discriminative estimate only. LDA with heavy tails is behind throughout,
+# since its moments are at the mercy of few rows. And at $n = 20$ LDA does not lead even where its model is right: 18
+# degrees of freedom are few for the covariance of ten features. Yet (13) "held" in all of these samples, against an
+# estimate without a length, whose direction was as good. (The vertical axis is linear within ±0.003.)
+
+# %% [markdown]
 # The last table asks for differences beyond chance. The gains are paired, sample by sample. **G** marks a mean gain of
 # the generative estimate of more than two standard errors, **D** one of the discriminative estimate.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-crossing
+#| label: tbl:10-crossing
 #| caption: "Who carries more information at each n: G generative, D discriminative, a dot where neither does clearly."
 leads = {}
 for generative in ("LDA", "naive Bayes"):
@@ -348,7 +354,7 @@ for generative in ("LDA", "naive Bayes"):
         sign = np.sign(clear).where(clear.abs() > 2, 0)
         leads[f"{generative} against {discriminative}"] = sign.replace({1: "G", -1: "D", 0: "·"})
 leads = pd.concat(leads, names=["estimates", "world"])
-leads
+tables.show(leads, "10_crossing", book.figures)
 
 # %% [markdown]
 # Where a row goes from G to D, more data turn the order over. Against the penalised estimate LDA starts with D: the
@@ -356,7 +362,8 @@ leads
 #
 # This is the finding of Ng and Jordan (2001): the generative estimate needs fewer rows to get near its limit, and the
 # discriminative one has the better limit where the model of $x$ is wrong.
-#
+
+# %% [markdown]
 # ### "Generative" means two things
 #
 # In Prasad et al. and above, a generative model is one of $P(x \mid y)$: it says how the *inputs* arise, and
@@ -365,9 +372,9 @@ leads
 # $$-\ln P_\Theta(\text{Yes} \mid \text{prompt}(x)) = -\ln \frac{e^{z_\text{Yes}}}{e^{z_\text{Yes}} + e^{z_\text{No}}}
 # = -\ln \sigma(z_\text{Yes} - z_\text{No}),$$
 #
-# a conditional likelihood, that is the logistic loss of the score $z_\text{Yes} - z_\text{No}$. The paper's
-# footnote 6 says as much. No law of $x$ is modelled, so the separability results for generative models do not carry
-# over to GenSR as such. In this section's terms both paradigms of the paper are discriminative.
+# a conditional likelihood, that is the logistic loss of the score $z_\text{Yes} - z_\text{No}$. The paper's footnote 6
+# says as much. No law of $x$ is modelled, so the separability results for generative models do not carry over to GenSR
+# as such. In this section's terms both paradigms of the paper are discriminative.
 #
 # What *does* differ between them is how two tasks share parameters. That is the next section.
 
@@ -414,8 +421,8 @@ difference = (tasks["partitioned"] - tasks["shared"]).unstack("angle")
 simulated = [np.interp(0, difference.loc[n], difference.columns) for n in task_sizes]
 
 # %%
-#| label: fig:theory-sharing
-#| caption: "I_S + I_R of partitioned minus shared weights (d = 10, length and noise 1). Line: the formula's boundary."
+#| label: fig:10-sharing
+#| caption: "I_S + I_R of partitioned minus shared weights, in nats (d = 10, length and noise 1), and its boundary."
 sharing, (ax,) = plots.panels(height=3.6)
 image = ax.pcolormesh(difference.columns, difference.index, difference, cmap="PuOr", vmin=-0.55, vmax=0.55)
 fine = np.geomspace(task_sizes[0], task_sizes[-1], 200)
@@ -435,33 +442,35 @@ sharing
 # the boundary in the simulation. The formula is for large $n$; with hardly more rows than features it is too low.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-boundary
-#| caption: The angle above which partition has more information, in simulation (interpolated) and by the formula.
+#| label: tbl:10-boundary
+#| caption: The angle (degrees) above which partition has more information, in simulation (interpolated) and by formula.
 boundary = pd.DataFrame({"simulation": simulated, "formula": theory.sharing_boundary(task_sizes)}, index=task_sizes)
 assert (boundary["simulation"] - boundary["formula"]).abs().loc[50:].max() < 6
-boundary.rename_axis("n").round(1).T
+tables.show(boundary.rename_axis("n").T, "10_boundary", book.figures, digits=1)
 
 # %% [markdown]
 # Partial pooling is the third way. Below is the loss of each estimate against the best of the three, for some angles.
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:theory-pooling
+#| label: tbl:10-pooling
 #| caption: I_S + I_R lost against the best of the three, in nats; rows are n, columns the angle and the estimate.
 lost = tasks.rsub(tasks.max(axis=1), axis=0)
 assert lost["partial"].max() < min(lost["shared"].max(), lost["partitioned"].max()) / 1.5
-lost.unstack("angle").swaplevel(axis=1).loc[[20, 50, 200, 800], [0, 30, 90]].sort_index(axis=1).round(3)
+some = lost.unstack("angle").swaplevel(axis=1).loc[[20, 50, 200, 800], [0, 30, 90]].sort_index(axis=1)
+tables.show(some, "10_pooling", book.figures)
 
 # %% [markdown]
 # Partial pooling never loses much, and it needs no decision beforehand. So (11) for two tasks is a matter of bias
 # against variance: which side is larger depends on the angle, the noise and $n$. Also note that the paper's
-# discriminative baselines are not the *shared* estimate: a shared encoder with a head per task is a partial
-# pooling, and so is one language model with two prompts.
-#
+# discriminative baselines are not the *shared* estimate: a shared encoder with a head per task is a partial pooling,
+# and so is one language model with two prompts.
+
+# %% [markdown]
 # ### Gradients at the shared optimum
 #
-# At the optimum of $L_S + L_R$ the sum of the two gradients is zero. So they are opposite: their cosine is $-1$ for
-# any two tasks, however alike. A conflict of gradients *at* the optimum says nothing about the tasks; only its size,
-# or the conflict on the way, does.
+# At the optimum of $L_S + L_R$ the sum of the two gradients is zero. So they are opposite: their cosine is $-1$ for any
+# two tasks, however alike. A conflict of gradients *at* the optimum says nothing about the tasks; only its size, or the
+# conflict on the way, does.
 
 # %% tags=["nbval-ignore-output"]
 gram, cross = theory.draw_tasks(100, 10, 1, seed=SEED)
@@ -478,10 +487,10 @@ pd.DataFrame(conflict).T.rename_axis("angle").round(3)
 # %% [markdown]
 # ### The inequality of the Hessians
 #
-# The proof assumes that a partition makes the Hessian block-diagonal and its inverse smaller. Two readings differ.
-# *Deleting* the off-diagonal blocks of a given Hessian never makes its inverse larger (eigenvalues interlace). But
-# *splitting* shared parameters into two sets halves the data behind each: the shared Hessian is
-# $H_S + H_R$, the split one has the blocks $H_S$ and $H_R$, and its inverse is never smaller.
+# The proof assumes that a partition makes the Hessian block-diagonal and its inverse smaller. Two readings
+# differ. *Deleting* the off-diagonal blocks of a given Hessian never makes its inverse larger (eigenvalues interlace).
+# But *splitting* shared parameters into two sets halves the data behind each: the shared Hessian is $H_S + H_R$, the
+# split one has the blocks $H_S$ and $H_R$, and its inverse is never smaller.
 
 # %% tags=["nbval-ignore-output"]
 factor = np.random.default_rng(SEED).standard_normal((60, 20))
@@ -499,14 +508,13 @@ pd.DataFrame(norms, index=["as one: norm of the inverse", "in blocks: norm of th
 # In the second row the partition has the *larger* inverse: this is its variance, seen from the proof. And in GenSR
 # neither row applies as it stands: all weights serve both tasks, and the prompt is a part of the input, so the Hessian
 # of its weights has no blocks by construction.
-
-# %% [markdown]
+#
 # ## The Taylor step
 #
 # The appendix expands the gradient of the loss around the truth, $\nabla L_n(w^*) + H\Delta + R(\Delta) = 0$, and goes
 # on with $\Delta \approx -H^{-1} R(\Delta)$. The first term is gone. But $\nabla L_n(w^*)$ is not zero: it is the mean
-# of $n$ independent terms with mean zero, of the order $n^{-1/2}$, while $R$ is of the order
-# $\lVert \Delta \rVert^2$, that is $n^{-1}$. Here are all three, for logistic regression with five features.
+# of $n$ independent terms with mean zero, of the order $n^{-1/2}$, while $R$ is of the order $\lVert \Delta \rVert^2$,
+# that is $n^{-1}$. Here are all three, for logistic regression with five features.
 
 # %%
 law = theory.world("gaussian", d=5)
@@ -519,7 +527,7 @@ terms = pd.DataFrame(terms).T
 slopes = {name: np.polyfit(np.log(terms.index), np.log(terms[name]), 1)[0] for name in terms}
 
 # %%
-#| label: fig:theory-taylor
+#| label: fig:10-taylor
 #| caption: The terms of the expansion over n, medians over samples, both axes logarithmic.
 names = {"error": "whole error", "gradient": "gradient term", "remainder": "remainder"}
 taylor = plots.lines(terms.rename(columns=names), "rows n", "length, in units of w", markers=True)
@@ -559,11 +567,14 @@ pd.DataFrame({"slope": slopes, "ratio to the error at the largest n": share}).ro
 # | a smaller inverse Hessian by partition | true for deleted blocks, reversed for split weights | assumed |
 # | the same Gaussian noise, known, in both paradigms | given in the simulation | the answers are "Yes" and "No" |
 #
-# What survives is worth having. Where its model of the inputs is right and rows are not too few, a generative estimate
-# *is* better than plain logistic regression; a crude one such as naive Bayes is better in small samples even where it
-# is wrong. And where two tasks differ enough for their data, giving each its own parameters *does* carry more
+# What survives is worth having. Where its model of the inputs is right and rows are not too few, a generative
+# estimate *is* better than plain logistic regression; a crude one such as naive Bayes is better in small samples even
+# where it is wrong. And where two tasks differ enough for their data, giving each its own parameters *does* carry more
 # information. Both are statements of bias and variance with a boundary, not inequalities that always hold. Whether
-# GenSR is on the good side of it is a question for experiments: chapters 6 and 7.
+# GenSR is on the good side of it is a question for experiments: [chapter 6](06_mutual_information.ipynb) and
+# [chapter 7](07_parameter_space.ipynb).
+#
+# What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
 results = {
@@ -577,11 +588,11 @@ results = {
 book.record("10_theory", results).name
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
 # - Eq. 14 needs $w^2$; as printed it is right only at $w = 0$ and $w = 1$.
-# - Eq. 14 at an estimate rewards length, not closeness. The information of the score about the true $Y$ is the
-#   reading that can carry the argument.
+# - Eq. 14 at an estimate rewards length, not closeness. The information of the score about the true $Y$ is the reading
+#   that can carry the argument.
 # - Inequality (13) holds where the generative model is right, and for small $n$ often where it is not. It turns over
 #   with $n$ where the model is wrong. A penalty on the discriminative side can also turn it.
 # - For two tasks, partition wins beyond an angle that shrinks like $n^{-1/2}$; below it sharing wins, and partial
@@ -589,6 +600,7 @@ book.record("10_theory", results).name
 # - The Taylor step drops the leading term.
 # - GenSR is "generative" in the sense that it generates its answer. Its loss is a conditional likelihood.
 #
-# **What next.** Change the worlds: `theory.TwoClasses` takes any mixtures of Gaussians, and `theory.logistic_law` makes
-# worlds with an exact separator. Chapter 6 estimates information where no closed form exists.
-# Chapter 11 is for your own questions to the trained systems.
+# To go on, change the worlds: `theory.TwoClasses` takes any mixtures of Gaussians, and `theory.logistic_law` makes
+# worlds with an exact separator.
+#
+# **Next:** [chapter 11](11_explore.ipynb) puts your own questions to the trained systems.

@@ -7,14 +7,14 @@
 # ---
 
 # %% [markdown]
-# # Explore: ask the trained systems
+# # 11. Explore: ask the trained systems
 #
-# **Overview.** The chapters before measure systems by averages over a test set. Here you ask them yourself, for one
-# user at a time, over the whole catalogue: GenSR with and without a query, and UniSAR, LightGCN and popularity beside
-# it. The chapter works through one example, so that the published page shows each answer; its last section is a form
-# that answers your own questions while JupyterLab runs.
+# **Overview.** The chapters before measure systems by averages over test rows. Here you ask them yourself, for one user
+# at a time, over the whole catalogue: GenSR (the paper's §4) with and without a query, and UniSAR, LightGCN and
+# popularity beside it. The chapter works through one example, so that the published page shows each answer; near its
+# end is a form that answers your own questions while JupyterLab runs.
 #
-# You will see
+# **What follows**
 #
 # - what a user's mixed history looks like, and what GenSR makes of it,
 # - what a query changes, and what the user adds to a query,
@@ -22,7 +22,8 @@
 # - how much the lists of four systems have in common, and how good they are under the true click law,
 # - what happens with somebody whom no system has seen.
 #
-# Read chapter 3 first: it builds and trains GenSR. UniSAR is introduced in chapter 6.
+# You need [chapter 3](03_gensr.ipynb), which builds and trains GenSR; UniSAR is introduced in
+# [chapter 6](06_mutual_information.ipynb).
 
 # %%
 import os
@@ -30,7 +31,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from gensr_lib import Workspace, explore, plots
+from gensr_lib import Workspace, explore, plots, tables
 from gensr_lib.errors import ConfigError
 from gensr_lib.ranker import Ranker
 
@@ -39,7 +40,7 @@ plots.use_style()
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
-SEED = 0
+SEED = 0  # of the data and the trainings
 
 # %%
 DATASET = os.environ.get("GENSR_DATASET", DATASET)
@@ -52,23 +53,23 @@ n_users = 5 if PROFILE == "smoke" else 40
 # %% [markdown]
 # ## Four systems
 #
-# Runs that chapters 3 and 6 have left on disk are loaded; one that is missing is trained now, which takes as long as
-# it took there. The command `python -m gensr_lib book run --only 03 06` makes them beforehand.
+# Runs that chapters 3 and 6 have left on disk are loaded; one that is missing is trained now, which takes as long as it
+# took there. The command `python -m gensr_lib book run --only 03 06` makes them beforehand.
 #
 # A `Ranker` is a trained model that answers for one user: `recommend(user, k)` and `search(user, query, k)` score the
 # whole catalogue. GenSR encodes the history once, then reads the prompts of all items in chunks.
 
 # %%
 systems = ["gensr", "unisar", "lightgcn", "popularity"]
-rankers = {name: Ranker(book.fit(name).model, dataset) for name in systems}
+rankers = {name: Ranker.from_run(book.fit(name), dataset) for name in systems}
 gensr = rankers["gensr"]
 
 # %% [markdown]
 # ## One user
 #
-# We take the first user of the search test set who has a recommendation row there too. Her last click under each
-# behavior is held out, and so is all that happened from the earlier of the two validation events on: a ranker shows
-# a model the history that the test protocol shows.
+# We take the first user with a test row of search who has one of recommendation too. Her last click under each behavior
+# is held out, and so is all that happened from the earlier of the two validation events on: a ranker shows a model the
+# history that the test protocol shows.
 
 # %%
 tests = {task: dataset.rows["test"][task].event for task in ("rec", "src")}
@@ -80,8 +81,8 @@ history = gensr.history(user)
 assert history["time"].max() < min(dataset.time[event["rec"]], dataset.time[event["src"]]), "nothing held out is seen"
 
 # %% [markdown]
-# This is $H_u$ of section 3 of the paper, oldest first: recommendation clicks (`rec`) and search clicks (`src`) in
-# one sequence. Read it before you go on, and guess what she may want next.
+# This is $H_u$ of the paper's §3, oldest first: recommendation clicks (`rec`) and search clicks (`src`) in one
+# sequence. Read it before you go on, and guess what she may want next.
 #
 # GenSR sees the items of both behaviors. It does not see which behavior a click belongs to, and it does not see the
 # past queries; UniSAR sees both.
@@ -89,7 +90,7 @@ assert history["time"].max() < min(dataset.time[event["rec"]], dataset.time[even
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-history
 #| caption: The history that GenSR reads of one user, oldest click first.
-history.drop(columns=["time", "item_id"])
+tables.show(history.drop(columns=["time", "item_id"]), "11_history", book.figures)
 
 # %% [markdown]
 # ## Recommendation
@@ -101,12 +102,12 @@ history.drop(columns=["time", "item_id"])
 #| caption: The ten items of the whole catalogue that GenSR recommends.
 recommended = gensr.recommend(user, 10)
 assert not set(recommended["item_id"]) & set(history["item_id"])
-recommended.drop(columns="item_id").style.format(precision=3).hide()
+tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 
 # %% [markdown]
-# Compare the categories with those of the history. P(Yes) is not the probability of a click: the model was trained
-# with a few random negatives per click, so it answers "clicked, or drawn at random?", and a value close to 1 is easy
-# for anything that fits the user.
+# Compare the categories with those of the history. P(Yes) is not the probability of a click: the model was trained with
+# a few random negatives per click, so it answers "clicked, or drawn at random?", and a value close to 1 is easy for
+# anything that fits the user.
 
 # %% [markdown]
 # ## Search
@@ -119,12 +120,12 @@ recommended.drop(columns="item_id").style.format(precision=3).hide()
 #| caption: The ten items that GenSR finds for the query of the user's held-out search.
 found = gensr.search(user, query, 10)
 print(f"query: {query}")
-found.drop(columns="item_id").style.format(precision=3).hide()
+tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 
 # %% [markdown]
-# Most of the list is what the query names. An item of another kind can come up where it matches a single word, a
-# colour say, and the history speaks for it. How much does the user add to a query? Here is the same query from
-# nobody, an empty history.
+# In the default run the whole list is of the kind that the query names. (Elsewhere an item of another kind can come up,
+# where it matches a single word, a colour say, and the history speaks for it.) How much does the user add to a query?
+# Here is the same query from nobody, an empty history.
 
 # %% tags=["nbval-ignore-output"]
 anybody = gensr.search(None, query, 10)
@@ -132,6 +133,8 @@ shared = len(set(found["item_id"]) & set(anybody["item_id"]))
 print(f"{shared} of the 10 items are found without a history too")
 
 # %% [markdown]
+# In the default run the user adds nothing to *which* items are found.
+#
 # Words that nobody has ever typed are allowed. The model has to answer something, so it does; look at P(Yes) of the
 # first item, not at the fact that there is a list.
 
@@ -143,30 +146,32 @@ print(f"of the ten items for nonsense, {nonsense['item_id'].isin(recommended['it
 # %% [markdown]
 # ## Where did the clicked item land?
 #
-# The list looks sensible, but is it right? For each task one item was really clicked and held out. Its rank among
-# *all* items is a harder question than that of the test protocol, which has 99 rivals drawn at random.
+# The list looks sensible, but is it right? For each task one item was really clicked and held out. Its rank among *all*
+# items is a harder question than that of the test protocol, which has 99 rivals drawn at random.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-clicked
-#| caption: "Rank of the held-out item in the whole catalogue, for one user. A dash: the system does not serve it."
+#| caption: "Rank of the held-out item in the whole catalogue, for one user. A dash: the task is not served."
 places = {}
 for task, asked in (("rec", ""), ("src", query)):
     for name, ranker in rankers.items():
         if task in ranker.model.tasks:
             scores, clicked = ranker.scores(user, asked), dataset.item[event[task]] - 1
             places[task, name] = 1 + int((scores > scores[clicked]).sum())
-pd.Series(places, name="rank").unstack()[systems].style.format("{:.0f}", na_rep="–")
+by_task = pd.Series(places, name="rank").unstack()[systems].rename_axis("task")
+tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 
 # %% [markdown]
-# One click is one click: a good list can miss it, and a rank of several hundred can be a fair answer to somebody who
-# clicked on something new. The averages stand in the chapters before; further down there is a measure that does not
-# depend on which item was clicked.
+# One click is one click. GenSR puts both items first in the default run, but a good list can miss the click, and a rank
+# of several hundred can be a fair answer to somebody who clicked on something new. The averages stand in the chapters
+# before; further down there is a measure that does not depend on which item was clicked.
 
 # %% [markdown]
 # ## Where GenSR looks
 #
-# For each candidate the soft filter weighs the history (eq. 5). Below: the five items found first, and the
-# twelve most recent clicks. Blue labels are recommendation clicks, orange ones search clicks.
+# For each candidate the soft filter weighs the history by the importance scores $\alpha_j$ (eq. 5). Below: the five
+# items found first, and the twelve most recent clicks. Blue labels are recommendation clicks, orange ones search
+# clicks.
 
 # %%
 explanation = gensr.explain(user, query, found["item_id"][:5])
@@ -177,7 +182,7 @@ assert all(np.allclose(alpha.sum(axis=1), 1, atol=1e-4) for alpha in explanation
 
 # %%
 #| label: fig:11-weights-semantic
-#| caption: Soft-filter weights of the semantic view for the five items found first.
+#| caption: Importance scores of the soft filter in the semantic view (eq. 5), for the five items found first.
 semantic_map = plots.weights_heatmap(explanation.weights["semantic"][:, -12:], **labels, title="semantic view")
 plots.save_figure(semantic_map, "11_weights_semantic", book.figures)
 semantic_map
@@ -188,14 +193,15 @@ semantic_map
 
 # %%
 #| label: fig:11-weights-cf
-#| caption: Soft-filter weights of the CF view, same user, query and items.
+#| caption: Importance scores of the soft filter in the CF view (eq. 5), same user, query and items.
 cf_map = plots.weights_heatmap(explanation.weights["cf"][:, -12:], **labels, title="CF view")
 plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
 # %% [markdown]
-# The weights do not depend on the query: eq. 5 has the candidate and the history in it, nothing else. They say where
-# the model looks, not what it concludes.
+# In the default run the CF view has two columns that are bright for all five candidates, a planting shovel and a camera
+# lens. The importance scores do not depend on the query: eq. 5 has the candidate and the history in it, nothing else.
+# They say where the model looks, not what it concludes.
 
 # %% [markdown]
 # ## What each view contributes
@@ -209,14 +215,15 @@ cf_map
 
 # %%
 #| label: fig:11-contributions
-#| caption: How much lower the score of five items is without the CF view, the semantic view or the user's history.
+#| caption: How much lower the score (logit) of five items is without the CF view, the semantic view or the history.
 bars = explore.contribution_bars(explanation, f"query: {query}")
 plots.save_figure(bars, "11_contributions", book.figures)
 bars
 
 # %% [markdown]
-# A loss that all items share changes no list. So the next table asks what stays of the ten best items when a part is
-# taken out, for this user with and without her query.
+# For a search the semantic view is worth many times more than the two other parts, in the default run. But a loss that
+# all items share changes no list. So the next table asks what stays of the ten best items when a part is taken out, for
+# this user with and without her query.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-without
@@ -227,12 +234,14 @@ for asked in ("", query):
     for part in ("cf", "semantic", "history"):
         left = np.argsort(-gensr.scores(user, asked, zeroed=[part]))[:10]
         stays[part, "search" if asked else "recommendation"] = len(best & set(left)) / 10
-pd.Series(stays).unstack().rename(explore.PART_NAMES).style.format("{:.1f}")
+staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("without")
+tables.show(staying, "11_without", book.figures, digits=1)
 
 # %% [markdown]
 # A low number means that the part decides the list. What a word of a query can match is the item's text, so a search
-# leans on the semantic view and less on who asks. Without a query the list hangs on all parts at once: take one
-# away, and hardly an item stays. See in the form below whether other users are like this one.
+# leans on the semantic view and less on who asks: in the default run nothing stays without that view, and nearly all
+# without another part. Without a query the list hangs on all parts: most on the history, without which nothing stays,
+# then on the CF view, and least on the semantic view. See in the form below whether other users are like this one.
 
 # %% [markdown]
 # ## Side by side
@@ -242,21 +251,22 @@ pd.Series(stays).unstack().rename(explore.PART_NAMES).style.format("{:.1f}")
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-rec
 #| caption: The five items that each system recommends to the user.
-explore.side_by_side(rankers, user, k=5)
+tables.show(explore.side_by_side(rankers, user, k=5), "11_side_rec", book.figures)
 
 # %% [markdown]
-# Popularity has one list for everybody, without what the user has seen. With the query:
+# In the default run UniSAR's list shares an item with GenSR's, and LightGCN prefers another of the user's favourite
+# categories. Popularity has one list for everybody, without what the user has seen. With the query:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-src
 #| caption: "The five items that each system finds for the query. A dash: the system does not serve search."
-explore.side_by_side(rankers, user, query, k=5)
+tables.show(explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query.
 #
-# How alike are the lists in general? Over several test users, the share of ten recommended items that two systems
-# have in common.
+# How alike are the lists in general? Over several test users, the share of ten recommended items that two systems have
+# in common.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-overlap
@@ -264,23 +274,23 @@ explore.side_by_side(rankers, user, query, k=5)
 users = dataset.user_ids[dataset.user[tests["rec"][:n_users]]].tolist()
 shares = explore.overlap(rankers, users)
 assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
-shares.style.format("{:.2f}")
+tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 
 # %% [markdown]
-# Two systems can be about equally good and share less than half of their lists. In a catalogue of this size many items
-# suit a user about equally well, and systems break such ties by different things.
+# Two systems can be about equally good and share no more than half of their lists. In a catalogue of this size many
+# items suit a user about equally well, and systems break such ties by different things.
 
 # %% [markdown]
 # ## How good is a list?
 #
-# In the pocket world the click law is known. So we need not wait for a click: the oracle gives the
-# probability of each item to be the next one, and a list is worth the sum of its ten. The oracle's own list is the
-# best that can be had; real data have no such column.
+# In the pocket world the click law is known. So we need not wait for a click: the oracle gives the probability of each
+# item to be the next one, and a list is worth the sum of its ten. The oracle's own list is the best that can be had;
+# real data have no such column.
 
 # %%
 worth = pd.DataFrame(columns=systems)
 if dataset.truth is not None:
-    oracle = Ranker(book.fit("oracle").model, dataset)
+    oracle = Ranker.from_run(book.fit("oracle"), dataset)
     for number, name in enumerate(users):
         law = pd.Series(np.exp(oracle.scores(name)), index=dataset.item_ids[1:])
         lists = {system: ranker.recommend(name) for system, ranker in {**rankers, "oracle": oracle}.items()}
@@ -288,16 +298,18 @@ if dataset.truth is not None:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-worth
-#| caption: True probability that the user's next recommendation click lies in a list of ten, mean over test users.
+#| caption: True probability that the next recommendation click lies in a list of ten, mean over test users.
 worth = worth.astype(float)
 if is_default:
     assert worth["popularity"].mean() < worth["gensr"].mean() < worth["oracle"].mean()
-worth.mean().to_frame("P(next click in the list)").style.format("{:.3f}", na_rep="–")
+mean_worth = worth.mean().rename_axis("system").rename("P(next click in the list)")
+tables.show(mean_worth, "11_worth", book.figures)
 
 # %% [markdown]
 # This is the recall at ten over the whole catalogue that each system can expect, without the noise of which item
-# happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. Over so few
-# users, small differences between systems mean nothing; chapters 3 and 8 have tests for that.
+# happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. In the default run
+# the three trained systems are close together, at about half of the oracle's number and three times popularity's. Over
+# so few users, small differences between systems mean nothing; [chapter 8](08_ablations.ipynb) has tests for that.
 
 # %% [markdown]
 # ## Somebody new
@@ -321,8 +333,10 @@ for name in ("gensr", "unisar"):
     print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
 
 # %% [markdown]
-# Training had no user without a history, so nothing taught the models what to say to nobody.
-#
+# In the default run some do, more of them in GenSR's list than in UniSAR's. Training had no user without a history, so
+# nothing taught the models what to say to nobody.
+
+# %% [markdown]
 # UniSAR has a vector per user beside the history; a new user gets the mean of all these vectors. LightGCN has nothing
 # but such a vector, and says so:
 
@@ -335,8 +349,8 @@ except ConfigError as error:
 # %% [markdown]
 # ## Your turn
 #
-# Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong
-# with a question, such as an item that does not exist, is said in place of the answer.
+# Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong with a
+# question, such as an item that does not exist, is said in place of the answer.
 #
 # The form needs a running kernel: open this chapter with `make lab` and run all cells. The published page shows the
 # line below in its place.
@@ -353,7 +367,9 @@ form
 #
 # - Does the order of the history matter? Give a new user's items in two orders.
 # - Which words of a query count? Leave them out one by one.
-# - Find a user for whom the CF view decides, and one for whom the text does.
+# - Find a user for whom the CF view decides, and one for whom the semantic view does.
+#
+# What this chapter found goes on record, with its provenance:
 
 # %%
 results = {
@@ -364,13 +380,14 @@ path = book.record("11_explore", results)
 assert path.exists()
 
 # %% [markdown]
-# ## Summary
+# ## What this chapter found
 #
 # - A trained model and a data set make a `Ranker`: lists over the whole catalogue for known users, new ones and nobody.
 # - A query decides the kind of item, whoever asks; without one, the list rests on the history and on both views.
-# - The soft filter's weights show where GenSR looks; what a part is worth to a list must be measured by taking it out.
-# - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged
-#   without waiting for a click.
+# - The importance scores show where GenSR looks; what a part is worth to a list must be measured by taking it out.
+# - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged without
+#   waiting for a click.
 #
-# **What next.** This is the last chapter. Ask a model of your own: the page *Add a model* shows how to make one, and a
-# `Ranker` takes it as above. Or run the whole book on your own tables: `make book DATASET=path/to/my-tables`.
+# This is the last chapter. **Next:** ask a model of your own: [Add a model](../book/add_a_model.md) shows how to make
+# one, and a `Ranker` takes it as above. Or run the whole book on your own tables:
+# `make book DATASET=path/to/my-tables`.

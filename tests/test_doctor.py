@@ -71,7 +71,8 @@ def test_one_problem_makes_the_exit_code_1_and_notes_do_not(monkeypatch, capsys)
         assert doctor.doctor() == code
         first, second, *_, last = capsys.readouterr().out.splitlines()
         assert (first, second) == (f"{status:<8} something", "         -> do this")
-        assert last.startswith(f"{int(status == PROBLEM)} problem") and ("cannot run here" in last) == bool(code)
+        counts = {PROBLEM: "1 problem, 0 notes: ", NOTE: "0 problems, 1 note: ", OK: "0 problems, 0 notes: "}
+        assert last.startswith(counts[status]) and ("cannot run here" in last) == bool(code)
 
 
 def test_a_check_that_fails_is_a_problem_and_the_others_go_on(monkeypatch):
@@ -83,6 +84,7 @@ def test_a_check_that_fails_is_a_problem_and_the_others_go_on(monkeypatch):
     first, second = doctor.examine()
     assert first.status == PROBLEM and second == Check(OK, "fine")
     assert first.text == "The broken part: the check failed with OSError: libtorch.so: cannot open"
+    assert first.advice == "reinstall: make venv"
 
 
 def test_it_answers_with_nothing_but_the_standard_library(root):
@@ -182,6 +184,8 @@ def test_a_missing_package(versions, package, status):
     assert statuses(found, f"{package} is missing") == [status]
     (check,) = [check for check in found if "is missing" in check.text]
     assert "make venv" in check.advice and f"pip install '{package}>=" in check.advice
+    wanted = len(doctor.requirements())
+    assert statuses(found, f"{wanted - 1} of {wanted} packages, among them ") == [OK]
 
 
 def test_an_old_package(versions):
@@ -197,6 +201,12 @@ def test_versions_other_than_the_lock_are_a_note(versions):
     pins = doctor.locked_versions()
     assert check.status == NOTE and check.text.startswith("2 versions differ from constraints.txt: ")
     assert f"pandas 99.1 ({pins['pandas']})" in check.text and f"pyyaml 6.0.99 ({pins['pyyaml']})" in check.text
+
+
+def test_comments_in_the_lock_pin_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "PACKAGE", tmp_path / "gensr_lib")
+    (tmp_path / "constraints.txt").write_text("# numpy==1.0: too old\nNumPy==2.3.1\n-c other.txt\nscikit_learn==1.7\n")
+    assert doctor.locked_versions() == {"numpy": "2.3.1", "scikit-learn": "1.7"}
 
 
 def test_a_local_version_is_that_of_the_lock(versions):
@@ -233,6 +243,8 @@ def test_a_gpu_is_named(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda number: properties)
     assert run(doctor.check_torch) == [Check(OK, "device: 2 x H100, 80 GB each")]
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert run(doctor.check_torch) == [Check(OK, "device: H100, 80 GB each")]
 
 
 def test_a_missing_kernel_is_a_problem(monkeypatch):
@@ -257,7 +269,7 @@ def test_a_folder_without_chapters_is_a_problem(home):
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(home, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert statuses(run(doctor.check_project), "nothing can be written") == [PROBLEM]
 
 
@@ -268,6 +280,7 @@ def test_data_sets_and_finished_runs_are_listed(home):
         (folder / "metrics.json").write_text(json.dumps({}))
     (home / "runs" / "pocket" / "smoke" / "sasrec" / "seed-0").mkdir(parents=True)  # not finished
     (home / "data" / "raw" / "amazon-kindle").mkdir(parents=True)
+    (home / "data" / "raw" / "README.md").touch()
     data, runs = run(doctor.check_data)
     assert data.text == "data sets: pocket (simulated), amazon-kindle"
     assert runs.text == "finished runs: pocket/smoke: gensr, unisar"

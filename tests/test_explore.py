@@ -66,6 +66,40 @@ def test_side_by_side_are_the_systems_own_lists():
     assert list(side_by_side(rankers(), [1, 2], k=2)["lightgcn"]) == [NOT_SERVED] * 2, "nor new users"
 
 
+def test_side_by_side_of_whole_catalogues():
+    table = side_by_side(rankers(), [1, 2], "kennel", k=None)
+    assert list(table.index) == list(range(1, pocket().n_items - 1)), "all but the two that she has"
+    assert list(table["gensr"]) == list(rankers()["gensr"].search([1, 2], "kennel", None)["title"])
+    assert set(table["lightgcn"]) == {NOT_SERVED}
+
+
+def test_several_systems_are_asked_about_one_iterator():
+    systems = {name: rankers()[name] for name in ("gensr", "popularity")}
+    events = [(item, "src", "dog") for item in systems["popularity"].search(None, "dog", 4)["item_id"]]
+    assert side_by_side(systems, iter(events), k=4).equals(side_by_side(systems, events, k=4))
+    assert overlap(systems, iter([iter(events)]), iter(["dog"]), 100).equals(overlap(systems, [events], ["dog"], 100))
+    assert explore.answer(systems, iter(events), " dog ", 4) == explore.answer(systems, events, "dog", 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: overlap(rankers(), [0, 1], ["a"]), "there are 1 queries for 2 users; give one per user"),
+        (lambda: overlap(rankers(), []), "users is empty"),
+        (lambda: overlap(rankers(), 3), "users 3 is no list of users"),
+        (lambda: overlap(rankers(), "u00001"), "users 'u00001' is no list of users"),
+        (lambda: overlap(rankers(), [0], "a"), "queries 'a' is no list of one query per user"),
+        (lambda: overlap(rankers(), [0], k=None), "k is None; a list has 1 item or more"),
+        (lambda: side_by_side(rankers(), 0, 5), "query is 5; give text"),
+        (lambda: explore.answer({"popularity": rankers()["popularity"]}, 0), "rankers has no 'gensr', only popularity"),
+        (lambda: explore.answer({}, 0), "rankers has no 'gensr', only nothing"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
 @pytest.mark.parametrize("question", [("nobody-like-this", ""), (["no item"], ""), (0, "")])
 def test_a_wrong_question_is_not_hidden_by_dashes(question):
     with pytest.raises(ConfigError, match=r"unknown|k is 0"):
@@ -162,6 +196,27 @@ def test_the_answer_shows_the_weights_over_the_most_recent_history():
     texts = cells(page)
     assert f"{found.weights['cf'][0, -1]:.3f}" in texts and f"{found.weights['semantic'][0, -1]:.3f}" in texts
     assert f"{found.contributions['history'][0]:.3f}" in texts
+
+
+def test_the_answer_looks_into_the_best_three_items_and_the_last_of_the_history(monkeypatch):
+    monkeypatch.setattr(explore, "SHOWN", 4)
+    for k, explained in ((5, 3), (2, 2)):
+        listed, rest_on, history = explore.answer(rankers(), 3, "marble kennel", k).split("<h4>")[1:]
+        assert [part.count("<tr") - 1 for part in (listed, rest_on, history)] == [k, explained, 4]
+        best = rankers()["gensr"].search(3, "marble kennel", k)["title"]
+        assert not set(best[:explained]) - set(cells(rest_on))
+        assert not set(rankers()["gensr"].history(3)["title"][-4:]) - set(cells(history))
+
+
+def test_the_answer_does_not_depend_on_which_system_is_named_first():
+    turned = {name: rankers()[name] for name in ("lightgcn", "popularity", "gensr")}  # the first serves no search
+    assert explore.answer(turned, 3, "marble kennel", 3) == explore.answer(rankers(), 3, "marble kennel", 3)
+
+
+def test_the_answer_may_be_whole_catalogues():
+    listed, rest_on, _ = explore.answer(rankers(), 3, "kennel", None).split("<h4>")[1:]
+    lists = rankers()["gensr"].search(3, "kennel", None)
+    assert listed.count("<tr") - 1 == len(lists) and rest_on.count("<tr") - 1 == 3
 
 
 def test_a_user_without_a_history_gets_an_answer():

@@ -1,10 +1,13 @@
-"""Atomic writes, the project's root, and when progress bars are silent."""
+"""Atomic writes, the project's root and commit, and when progress bars are silent."""
 
 from __future__ import annotations
 
+import subprocess
+from functools import partial
+
 import pytest
 
-from gensr_lib.files import project_root, write_atomically
+from gensr_lib.files import git_commit, project_root, write_atomically
 from gensr_lib.progress import bar
 
 
@@ -40,3 +43,18 @@ def test_bars_are_silent_where_nobody_watches(variable, monkeypatch, capsys):
     monkeypatch.setenv(variable, "1")
     assert list(bar(range(3), mininterval=0)) == [0, 1, 2]
     assert not capsys.readouterr().err
+
+
+def test_the_commit_is_known_only_where_there_is_one(tmp_path, monkeypatch):
+    run = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert git_commit(tmp_path) == "unknown", "no repository"
+    run(["git", "init", "--quiet"])
+    assert git_commit(tmp_path) == "unknown", "no commit yet"
+    own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    run(["git", *own, "commit", "--quiet", "--allow-empty", "--message", "first"])
+    assert git_commit(tmp_path) == run(["git", "log", "-1", "--format=%H"]).stdout.strip()
+    (tmp_path / "a").write_text("new")
+    run(["git", "add", "a"])
+    assert git_commit(tmp_path).endswith("-dirty"), "changed since"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_commit(tmp_path) == "unknown", "no git"

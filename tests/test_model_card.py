@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+import gensr_lib
+from gensr_lib.config import DataConfig
+from gensr_lib.data.dataset import Dataset
+from gensr_lib.data.pocket import PocketConfig, simulate
+from gensr_lib.errors import ConfigError
 from gensr_lib.evaluation import evaluate
 from gensr_lib.model_card import model_card
 from gensr_lib.models import available_models
@@ -29,6 +35,11 @@ def run(name: str):
         "resumed_at": 0, "provenance": provenance(pocket(), 7, code_hash()),
     }  # fmt: skip
     return model, record
+
+
+def made_by(dataset_name: str) -> dict:
+    """The `Workspace` of a record."""
+    return {"dataset_name": dataset_name, "profile_name": "smoke", "seed": 10}
 
 
 def changed(record: dict, **changes) -> dict:
@@ -51,6 +62,7 @@ def test_the_hub_reads_the_runs_own_numbers(name):
         for metric, value in values.items()
     }
     assert len(found) == 4 * len(model.tasks)
+    assert all(r.metric_name == f"{r.metric_type}@{r.metric_args['k']}" for r in data.eval_results)
     assert {(r.dataset_name, r.dataset_revision, r.dataset_split) for r in data.eval_results} == {
         ("tables", pocket().hash, "test")
     }
@@ -60,17 +72,21 @@ def test_the_header_is_what_the_hub_wants():
     model, record = run("gensr")
     card = ModelCard(model_card(record, model))
     header = yaml.safe_load(model_card(record, model).split("---\n")[1])
-    assert card.data.license == "apache-2.0" and card.data.library_name == "gensr-lib"
+    assert card.data.library_name == "gensr-lib"
     assert card.data.model_name == "gensr" == header["model-index"][0]["name"]
     assert header["tags"] == ["gensr", "recommendation", "search"] and header["metrics"] == ["recall", "ndcg"]
     assert "base_model" not in header, "the pocket backbone is nobody's model"
 
 
-def test_a_backbone_of_the_hub_is_the_base_model():
+def test_a_backbone_of_the_hub_is_the_base_model(tmp_path, monkeypatch):
     model = make("gensr")
+    monkeypatch.chdir(tmp_path)
     for name, expected in (("google/flan-t5-base", "google/flan-t5-base"), ("/models/flan", None), ("", None)):
         model.lm.name_or_path = name
         assert ModelCard(model_card(run("gensr")[1], model)).data.base_model == expected
+    (tmp_path / "mine" / "flan").mkdir(parents=True)
+    model.lm.name_or_path = "mine/flan"  # could be of the hub, and is a folder
+    assert ModelCard(model_card(run("gensr")[1], model)).data.base_model is None
 
 
 def test_the_text_has_the_table_the_options_and_where_it_comes_from():
@@ -98,6 +114,24 @@ def test_the_limits_fit_the_data():
     assert "twins: visible" in other and "events before the test events only" in other
 
 
+def test_only_weights_of_simulated_data_come_with_a_licence():
+    model, record = run("popularity")
+    for name, workspace, simulated in (
+        ("pocket", {}, True), ("tables", {}, False),
+        ("pocket", {"workspace": made_by("pocket")}, True),
+        ("pocket", {"workspace": made_by("/somebody/elses/pocket")}, False),
+    ):  # fmt: skip
+        text = model_card({**changed(record, dataset=name), **workspace}, model)
+        assert ModelCard(text).data.license == ("apache-2.0" if simulated else None)
+        assert ("No licence is named" in text) == ("license:" not in text) == ("simulated" not in text) != simulated
+
+
+def test_a_run_outside_a_checkout_has_no_known_commit():
+    model, record = run("popularity")
+    for commit, shown in ((None, "commit unknown,"), ("abc123", "commit abc123,")):
+        assert shown in model_card(changed(record, git_commit=commit), model)
+
+
 def test_a_model_of_one_task_claims_no_other():
     model, record = run("lightgcn")
     text = model_card(record, model)
@@ -119,13 +153,35 @@ def test_numpys_numbers_are_plain_numbers_in_the_header():
     assert model_card({**record, "metrics": metrics}, model) == model_card(record, model)
 
 
-def test_the_code_in_the_card_runs(tmp_path):
+def code_of(record: dict, model) -> str:
+    return model_card(record, model).split("```python\n")[1].split("```")[0]
+
+
+def test_the_code_in_the_card_runs_on_the_data_of_the_training_only(tmp_path, monkeypatch):
     model, record = run("popularity")
-    code = model_card(record, model).split("```python\n")[1].split("```")[0]
+    record, asked = {**record, "workspace": made_by("tables")}, []
+    code, names = code_of(record, model).replace("path/to/this/folder", str(tmp_path)), {}
     model.save_pretrained(tmp_path)
-    names = {}
-    lines = [line for line in code.splitlines() if not line.startswith("from gensr_lib")]
-    exec("from gensr_lib import available_models\nfrom gensr_lib.ranker import Ranker", names)
-    names["load_dataset"] = lambda name: pocket()
-    exec("\n".join(lines).replace("path/to/this/folder", str(tmp_path)), names)
-    assert len(names["ranker"].recommend(0, 3)) == 3
+
+    def workspace(*args, **options):
+        asked.append((args, options))
+        return SimpleNamespace(dataset=pocket())
+
+    monkeypatch.setattr(gensr_lib, "Workspace", workspace)
+    exec(code, names)
+    assert len(names["ranker"].recommend(0, 3)) == 3 and asked == [(("tables", "smoke"), {"seed": 10})]
+    with pytest.raises(ConfigError, match=f"has hash = {pocket().hash}, the data set 'tables' has"):
+        exec(code.replace("= Workspace", "= other"), {"other": lambda *args, **options: other_data()})
+
+
+def other_data() -> SimpleNamespace:
+    """Data of the same size as those of `run`: another protocol."""
+    tables = simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0)
+    return SimpleNamespace(dataset=Dataset.from_tables(tables, DataConfig(min_interactions=2)))
+
+
+def test_the_code_in_the_card_tells_no_folder_of_this_machine():
+    model, record = run("popularity")
+    code = code_of({**record, "workspace": made_by("/home/ann/my/tables")}, model)
+    assert 'Workspace("path/to/tables", "smoke", seed=10)' in code and "ann" not in code
+    assert "# dataset: the data set tables with the options above" in code_of(record, model), "no workspace made it"

@@ -295,6 +295,14 @@ def test_weights_heatmap_refuses_what_does_not_fit(changes, message):
         heatmap(**changes)
 
 
+def test_a_number_that_the_line_of_the_reference_would_cross_stands_in_its_bar():
+    columns = pd.MultiIndex.from_product([["rec"], ["N@10"]])
+    table = pd.DataFrame({("rec", "N@10"): [0.1, 0.9, 1.0]}, index=["far", "near", "oracle"]).reindex(columns=columns)
+    texts = plots.system_bars(table, "N@10").axes[0].texts
+    assert {t.get_text(): (t.get_color(), t.get_ha()) for t in texts}["0.900"] == ("white", "right")
+    assert [t.get_ha() for t in texts if t.get_text() == "0.100"] == ["left"]
+
+
 # ---- clouds ------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,8 +18,9 @@ from gensr_lib.data.batches import merged_history
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.pocket import PocketConfig, simulate
 from gensr_lib.errors import ConfigError
-from gensr_lib.models import available_models
-from gensr_lib.ranker import PARTS, Event, Ranker, event_batch
+from gensr_lib.histories import Event, event_batch
+from gensr_lib.models import Popularity, available_models
+from gensr_lib.ranker import PARTS, Ranker
 from tests.models.test_contract import make
 from tests.worlds import TINY, keep_items, pocket, tables
 
@@ -41,6 +44,12 @@ def rows_of_both_tasks(n: int) -> list[tuple[str, int, int]]:
 def whole_catalogue(task: str, row: int):
     """The test row as the evaluation has it, with all items as candidates."""
     return pocket().batch("test", task, np.array([row]), keep_items(pocket())[None])
+
+
+def with_protocol(**options) -> Dataset:
+    """The data of `pocket` under another protocol."""
+    config = DataConfig(min_interactions=2, history_rec=12, history_src=12, **options)
+    return Dataset.from_tables(simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0), config)
 
 
 def ask(ranked: Ranker, user, task: str, query: str, **options):
@@ -70,8 +79,9 @@ def test_a_list_is_all_candidates_scored_in_one_batch_and_sorted(name, task):
         in_order = [scores[i] for i in data.item_ids[1:]]
         assert len(table) == data.n_items and np.allclose(in_order, expected, atol=1e-5)
         assert (np.diff(table["score"]) <= 0).all() and list(table["rank"]) == list(range(1, data.n_items + 1))
-        first = ask(ranked, user, task, batch.query_text[0], k=4, exclude_seen=False)
-        assert first.equals(table.head(4))
+        for k in (4, data.n_items):
+            first = ask(ranked, user, task, batch.query_text[0], k=k, exclude_seen=False)
+            assert first.equals(table.head(k))
 
 
 def test_a_list_describes_its_items():
@@ -113,6 +123,27 @@ def test_items_of_the_visible_log_are_left_out_and_held_out_ones_stay(task):
         assert clicked in set(unseen["item_id"]) or clicked in seen
 
 
+def test_with_visible_twins_what_counts_as_seen_depends_on_the_question():
+    """All that stands before the task's own test event."""
+    ranked, later = Ranker(make("popularity"), pocket()), set()
+    ranked.dataset = data = with_protocol(twins="visible")
+    for task in ("rec", "src"):
+        for event in data.rows["test"][task].event[:20]:
+            user = data.user[event]
+            own = (data.user == user) & (np.arange(len(data.user)) < event)
+            left = ask(ranked, user, task, "marble kennel", k=None)["item_id"]
+            assert set(data.item_ids[1:]) - set(left) == set(data.item_ids[data.item[own]])
+            later |= {task} if event > data.split.cut_test[user] else set()
+    assert later == {"rec", "src"}, "each of the two is the later event of some user"
+
+
+def test_with_visible_twins_a_user_without_a_test_event_is_cut_where_testing_begins():
+    bought, searched = [("a", f"i{n}", n, "rec") for n in range(8)], ("b", "i0", 0, "src", "shoe")
+    data = Dataset.from_tables(tables(*bought, searched), TINY.replace(twins="visible"))
+    left = Ranker(Popularity.from_dataset(data), data).search("a", "shoe", None)["item_id"]
+    assert {item for _, item, *_ in bought} - set(left) == {item for _, item, *_ in bought[:7]}
+
+
 def test_a_new_users_items_are_left_out():
     given = list(pocket().item_ids[[3, 4]])
     assert not set(ranker().recommend(given, None)["item_id"]) & set(given)
@@ -143,6 +174,23 @@ def test_users_and_items_may_be_named_or_numbered():
     assert ranker().history([data.item_ids[7], 2]).equals(ranker().history([7, data.item_ids[2]]))
 
 
+@pytest.mark.parametrize(
+    "given", [iter, lambda events: (e for e in events), lambda events: dict(enumerate(events)).values()]
+)
+def test_a_new_user_may_come_as_an_iterator(given):
+    """Whatever is gone through, each public method goes through it once."""
+    events, items = [4, (9, "src", "marble kennel"), (2, "rec", None)], [1, 2]
+    ranked = ranker()
+    assert ranked.recommend(given(events), 3).equals(ranked.recommend(events, 3))
+    assert ranked.search(given(events), "kennel", 3).equals(ranked.search(events, "kennel", 3))
+    assert ranked.history(given(events)).equals(ranked.history(events)) and len(ranked.history(events)) == 3
+    parts = ["cf", "history"]
+    found = ranked.scores(given(events), "", given(items), given(parts))
+    assert np.array_equal(found, ranked.scores(events, "", items, parts))
+    found, expected = ranked.explain(given(events), "", given(items)), ranked.explain(events, "", items)
+    assert found.contributions.equals(expected.contributions) and found.history.equals(expected.history)
+
+
 # --- histories --------------------------------------------------------------------------------
 
 PROTOCOLS = [{}, {"test_history": "train+validation"}, {"twins": "visible"}]
@@ -150,10 +198,8 @@ PROTOCOLS = [{}, {"test_history": "train+validation"}, {"twins": "visible"}]
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: "-".join(p.values()) or "default")
 def test_a_known_user_has_the_history_of_the_test_protocol(protocol):
-    config = DataConfig(min_interactions=2, history_rec=12, history_src=12, **protocol)
-    data = Dataset.from_tables(simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0), config)
     ranked = Ranker(make("gensr"), pocket())
-    ranked.dataset = data
+    ranked.dataset = data = with_protocol(**protocol)
     for task in ("rec", "src"):
         batch = data.batch("test", task, np.arange(8))
         items, is_search = merged_history(batch, ranked.model.config.history)
@@ -235,8 +281,18 @@ def test_consecutive_searches_with_one_query_are_one_session():
     assert batch.ses_clicks[0, :4].tolist() == [[2, 3, 0], [4, 0, 0], [6, 0, 0], [0, 0, 0]]
     assert batch.ses_time[0, :4].tolist() == [3, 4, 6, 0], "the time of a session is that of its last click"
     assert batch.rec_items[0, :3].tolist() == [1, 5, 0] and batch.rec_time[0, :3].tolist() == [1, 5, 0]
+    assert batch.event.tolist() == [-1], "no event of the log: an oracle has nothing to look up"
     items, is_search = merged_history(batch, 6)
     assert items.tolist() == [[1, 2, 3, 4, 5, 6]] and is_search[0].tolist() == [False, True, True, True, False, True]
+
+
+def test_a_new_users_history_is_shown_as_typed():
+    ranked = Ranker(make("popularity"), pocket())
+    ranked.dataset = long_sessions()
+    table = ranked.history([1, (2, "src", " red shoe"), (3, "src", "red shoe "), (4, "src", "zzqx")])
+    assert list(table["item_id"]) == list(long_sessions().item_ids[1:5])
+    assert list(table["query"]) == ["", "red shoe", "red shoe", "<unknown>"]
+    assert list(table["time"]) == [1, 3, 3, 4], "one session: spaces around a query say nothing"
 
 
 def test_one_query_with_more_clicks_than_a_session_holds_goes_on_in_another():
@@ -272,6 +328,13 @@ def test_explained_weights_are_those_of_the_filter(task):
         assert np.allclose(found.weights[view].sum(axis=1), 1, atol=1e-5)
     assert np.allclose(found.contributions["score"], ranker().scores(user, batch.query_text[0], shown))
     assert list(found.contributions["item_id"]) == list(pocket().item_ids[shown])
+
+
+def test_weights_of_a_short_history_have_no_places_for_padding():
+    found = ranker().explain([5, (6, "src", "kennel")], "", [1, 2, 3])
+    for alpha in found.weights.values():
+        assert alpha.shape == (3, 2) and np.allclose(alpha.sum(axis=1), 1, atol=1e-5)
+    assert {alpha.shape for alpha in ranker().explain(None, "", [1, 2, 3]).weights.values()} == {(3, 0)}
 
 
 def test_the_cf_part_is_what_a_zero_projection_takes_away():
@@ -332,8 +395,8 @@ FIRST = pocket().user_ids[0]
         (lambda r: r.recommend(-1), "user -1 is out of range"),
         (lambda r: r.recommend(True), "unknown user 'True'"),
         (lambda r: r.recommend(3.5), "user 3.5 is neither"),
-        (lambda r: r.recommend(["no item"]), "unknown item 'no item'"),
-        (lambda r: r.recommend([0]), "item 0 is out of range: 1 to 2"),
+        (lambda r: r.recommend(["no item"]), f"unknown item 'no item';.* there are {pocket().n_items}, such as"),
+        (lambda r: r.recommend([0]), f"item 0 is out of range: 1 to {pocket().n_items};"),
         (lambda r: r.recommend([(1, "scr", "x")]), "unknown behavior 'scr'; did you mean 'src'"),
         (lambda r: r.recommend([(1, "src")]), "is a search and has no query"),
         (lambda r: r.recommend([(1, "rec", "shoe")]), "is no search and has the query 'shoe'"),
@@ -347,6 +410,29 @@ FIRST = pocket().user_ids[0]
         (lambda r: r.search(0, None), "query is empty"),
         (lambda r: r.scores(0, zeroed=["text"]), "unknown part of the prompt 'text'"),
         (lambda r: r.explain(0, "", ["no item"]), "unknown item 'no item'"),
+        (lambda r: r.recommend(b"abc"), "user b'abc' is neither"),
+        (lambda r: r.recommend({1: "a"}), r"user \{1: 'a'\} is neither"),
+        (lambda r: r.recommend({1}), r"user \{1\} is neither"),
+        (lambda r: r.recommend(np.array(3)), r"user array\(3\) is neither"),
+        (lambda r: r.recommend(pd.DataFrame({"item_id": [1]})), "(?s)user .* is neither"),
+        (lambda r: r.recommend("\ud800"), r"unknown user '\\ud800'"),
+        (lambda r: r.search(0, 5), "query is 5; give text"),
+        (lambda r: r.search(0, ["a"]), r"query is \['a'\]; give text"),
+        (lambda r: r.scores(0, 5), "query is 5; give text"),
+        (lambda r: r.explain(0, 5, 1), "query is 5; give text"),
+        (lambda r: r.history(0, 7), "query is 7; give text"),
+        (lambda r: r.search(0, "a \ud800 dog"), r"query 'a \\ud800 dog' has no character at position 2; leave"),
+        (lambda r: r.recommend([(1, "src", 5)]), "the query of the event of item '1' is 5; give text"),
+        (lambda r: r.recommend([(1, "src", None)]), "is a search and has no query"),
+        (lambda r: r.scores(0, items=[]), "items is empty: name one item or more"),
+        (lambda r: r.explain(0, "", []), "item is empty: name one item or more"),
+        (lambda r: r.scores(0, items=3), "items 3 is no list of items; put a single one in brackets"),
+        (lambda r: r.scores(0, "", "i00000"), "items 'i00000' is no list of items; put a single one in brackets"),
+        (lambda r: r.scores(0, items={1, 2}), r"items \{1, 2\} is no list"),
+        (lambda r: r.explain(0, "", None), "item None is no list"),
+        (lambda r: r.explain(0, "", 2.5), "item 2.5 is no list"),
+        (lambda r: r.scores(0, zeroed="cf"), "zeroed 'cf' is no list of parts; they are cf, semantic, history"),
+        (lambda r: r.scores(0, zeroed=[["cf"]]), "unknown part of the prompt"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, message):
@@ -354,16 +440,41 @@ def test_bad_input_is_named(call, message):
         call(ranker())
 
 
-def test_queries_of_unknown_words_and_long_ones_work():
+def test_queries_of_unknown_words_work_and_spaces_around_them_say_nothing():
     assert len(ranker().search(0, "zzqx ?? ööö", 3)) == len(ranker("unisar").search(0, "??", 3)) == 3
-    most = pocket().config.query_words
-    long = [f"w{n % 7}" for n in range(most + 20)]
-    assert np.array_equal(ranker().scores(0, " ".join(long)), ranker().scores(0, "  ".join(long[:most])))
+    assert ranker().search(0, " kennel\n", 3).equals(ranker().search(0, "kennel", 3))
+    assert np.array_equal(ranker().scores(0, None), ranker().scores(0, "  "))
+
+
+@pytest.mark.parametrize("name", ["gensr", "unisar"])
+def test_a_query_longer_than_the_words_kept_is_read_as_in_the_test_protocol(name):
+    """Models of words read the first ones, GenSR the whole text."""
+    ranked = Ranker(make(name).eval(), with_protocol(query_words=1))
+    texts = ranked.dataset.query_texts[ranked.dataset.query[ranked.dataset.rows["test"]["src"].event]]
+    row = next(n for n, text in enumerate(texts) if len(text.split()) > 2)
+    batch = ranked.dataset.batch("test", "src", np.array([row]), keep_items(pocket())[None])
+    with torch.no_grad():
+        expected = ranked.model.score(batch)[0].numpy()
+    assert np.allclose(ranked.scores(int(batch.user[0]), texts[row]), expected, atol=1e-5)
+    first = ranked.scores(int(batch.user[0]), texts[row].split()[0])
+    assert np.allclose(first, expected, atol=1e-5) == (name == "unisar")
 
 
 def test_a_model_that_does_not_serve_the_task_says_which_do():
     with pytest.raises(ConfigError, match=r"'lightgcn' does not serve search; others do: popularity.*gensr"):
         ranker("lightgcn").search(0, "kennel")
+
+
+@pytest.mark.parametrize(("behavior", "kind"), [("rec", "search"), ("src", "recommendation")])
+def test_a_task_that_the_data_have_no_training_events_of_is_refused(behavior, kind):
+    ranked, data = Ranker(make("gensr").eval(), with_protocol()), with_protocol()
+    other = "src" if behavior == "rec" else "rec"
+    data.rows["train"][other] = replace(data.rows["train"][other], event=np.zeros(0, dtype=np.int64))
+    assert len(ask(ranked, 0, other, "kennel", k=3)) == 3
+    ranked.dataset = data
+    assert len(ask(ranked, 0, behavior, "kennel", k=3)) == 3
+    with pytest.raises(ConfigError, match=f"'tables' has no {kind} event to train on, so the model 'gensr' was never"):
+        ask(ranked, 0, other, "kennel", k=3)
 
 
 def test_the_oracle_answers_for_test_events_only():
@@ -387,8 +498,28 @@ def test_only_gensrs_slots_can_be_looked_into(call):
 def test_a_model_of_another_catalogue_is_refused():
     with pytest.raises(ConfigError, match=r"'popularity' has n_items = \d+, the data set 'tables' has \d+"):
         Ranker(make("popularity"), long_sessions())
-    with pytest.raises(ConfigError, match="chunk is 0"):
-        Ranker(make("popularity"), pocket(), 0)
+    with pytest.raises(ConfigError, match=r"dataset is 'pocket'; pass a Dataset, such as load_dataset\("):
+        Ranker(make("popularity"), "pocket")
+    with pytest.raises(ConfigError, match=r"model is namespace\(.*; pass a trained one, or a run to Ranker.from_run\("):
+        Ranker(SimpleNamespace(model=make("popularity")), pocket())
+
+
+@pytest.mark.parametrize("chunk", [0, 1.5, None, "5", True])
+def test_a_wrong_chunk_is_named(chunk):
+    with pytest.raises(ConfigError, match=f"chunk is {chunk!r}; candidates are scored in chunks of 1 or more"):
+        Ranker(make("popularity"), pocket(), chunk)
+
+
+def test_the_ranker_of_a_run_takes_no_data_but_the_runs_own():
+    """Data of the same size are not the same data."""
+    run = SimpleNamespace(model=make("gensr"), record={"provenance": {"dataset_hash": pocket().hash}})
+    ranked, other = Ranker.from_run(run, pocket(), 9), with_protocol()
+    assert ranked.model is run.model and ranked.dataset is pocket() and ranked.chunk == 9
+    assert Ranker(run.model, other).dataset is other, "without a hash there are the sizes only"
+    message = f"'gensr' has hash = {pocket().hash}, the data set 'tables' has {other.hash}: use the data, profile and"
+    for refused in (lambda: Ranker.from_run(run, other), lambda: Ranker(run.model, other, data_hash=pocket().hash)):
+        with pytest.raises(ConfigError, match=message):
+            refused()
 
 
 def test_damaged_weights_are_noticed():

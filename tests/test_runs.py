@@ -13,7 +13,7 @@ import torch
 
 from gensr_lib import runs
 from gensr_lib.config import ModelSettings, Profile, load_profile
-from gensr_lib.errors import ConfigError
+from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.models import LightGCN
 from gensr_lib.provenance import PACKAGES, code_hash
 from gensr_lib.runs import RANKS, RESULT, Workspace, load_run, result_table, save_run
@@ -197,6 +197,40 @@ def test_a_damaged_file_of_a_run_is_named(copied, name):
     assert str(path) in str(error.value) and "delete" in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["model/config.json", RESULT])
+def test_a_file_without_what_belongs_in_it_is_named(copied, name):
+    path = folder_of(copied()) / name
+    path.write_text("[]")
+    with pytest.raises(ConfigError) as error:
+        copied().fit("lightgcn")
+    assert str(path.parent if "model" in name else path) in str(error.value) and "delete" in str(error.value)
+
+
+def test_a_run_without_its_configuration_is_known_by_its_result(copied):
+    (folder_of(copied()) / "config.json").unlink()
+    assert copied().fit("lightgcn").loaded
+    changed = copied().fit("lightgcn", width=24)
+    assert not changed.loaded and changed.model.config.width == 24
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
+def test_a_seed_is_a_whole_number(copied, seed):
+    with pytest.raises(ConfigError, match="seed is"):
+        Workspace("pocket", "smoke", seed)
+    with pytest.raises(ConfigError, match="seed is"):
+        copied().fit("lightgcn", seed=seed)
+
+
+def test_tables_that_leave_nobody_to_test_are_refused_at_once(home, tmp_path):
+    """Six users with one click each, of which none can be held out."""
+    pd.DataFrame({"user_id": list("abcdef"), "item_id": "x", "time": range(6)}).to_csv(tmp_path / "interactions.csv")
+    pd.DataFrame({"item_id": ["x"], "title": ["a thing"]}).to_csv(tmp_path / "items.csv")
+    workspace = Workspace(str(tmp_path), "smoke")
+    workspace.profile = workspace.profile.replace(data=workspace.profile.data.replace(min_interactions=1))
+    with pytest.raises(DataError, match="no user has enough events"):
+        workspace.fit("popularity")
+
+
 @pytest.mark.parametrize("name", [RANKS, "model", "model/model.safetensors"])
 def test_a_missing_file_of_a_finished_run_is_named(copied, name):
     """Above all: never a fresh, untrained model in place of the one that is gone."""
@@ -260,6 +294,7 @@ def test_unknown_names_are_errors_with_a_hint(home, use, says):
 def test_provenance_in_the_record(trained):
     record = json.loads((folder_of(trained) / RESULT).read_text())
     where = record["provenance"]
+    assert record["name"] == "lightgcn"
     assert where["dataset_hash"] == trained.dataset.hash and where["seed"] == 0
     assert (
         where["code_hash"] == code_hash(inspect.getfile(LightGCN)) and where["versions"]["torch"] == torch.__version__
@@ -320,6 +355,25 @@ def test_a_seed_of_its_own_changes_the_training_and_not_the_data(copied, trained
     assert run.record["provenance"]["dataset_hash"] == trained.dataset.hash
     first = workspace.fit("lightgcn").model.item_vectors()
     assert not torch.allclose(run.model.item_vectors(), first)
+
+
+def test_a_seed_of_its_own_draws_the_weights_of_the_backbone(copied):
+    workspace = copied()
+    run = workspace.fit("gensr", seed=5, epochs=0)  # as it starts
+    own, usual = (workspace.backbone(seed).model.get_input_embeddings().weight for seed in (5, None))
+    assert torch.equal(run.model.lm.get_input_embeddings().weight, own) and not torch.equal(own, usual)
+
+
+def test_what_a_model_is_built_on_is_part_of_its_hash(copied):
+    workspace, other = copied(), copied()
+    shorter = other.profile.models["lightgcn"].replace(training={"epochs": 1})
+    other.profile = other.profile.replace(models={**other.profile.models, "lightgcn": shorter})
+    assert other.settings("gensr") == workspace.settings("gensr")
+    hashes = [w.run_hash("gensr", w.settings("gensr"), 0) for w in (workspace, other)]
+    assert hashes[0] != hashes[1]
+    assert workspace.run_hash("popularity", workspace.settings("popularity"), 0) == other.run_hash(
+        "popularity", other.settings("popularity"), 0
+    )
 
 
 def test_forgotten_models_are_loaded_again(copied):

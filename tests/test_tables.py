@@ -1,5 +1,7 @@
 """Tables: what people see is rounded and safe to show, what is saved has all digits and reads back."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,12 @@ def test_floats_are_rounded_and_missing_ones_are_a_dash(results, tmp_path):
     html = show(results, "results", tmp_path, digits=2).to_html()
     assert ">0.33<" in html and ">0.12<" in html and ">1.00<" in html and html.count(">–<") == 2
     assert "0.333" not in html and "nan" not in html
+
+
+def test_what_would_round_to_zero_is_shown_by_its_order_of_magnitude(tmp_path):
+    column = pd.Series([0.0, -0.0004, 0.0005, 3.2e-7, 1.0], name="p")
+    html = show(column, "p", tmp_path).to_html()
+    assert re.findall(r">(\S+)</td>", html) == ["0.000", "-4e-04", "0.001", "3e-07", "1.000"]
 
 
 def test_the_file_has_all_digits_and_names_of_one_level(results, tmp_path):

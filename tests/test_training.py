@@ -240,6 +240,12 @@ def test_the_last_epoch_is_validated_too(monkeypatch):
     assert run.best_epoch == 3
 
 
+def test_without_validation_the_last_epoch_is_kept(monkeypatch):
+    scripted(monkeypatch, [])  # a validation would find no value here
+    run = train(lightgcn(), pocket(), SHORT.replace(epochs=3, eval_every=None, patience=1))
+    assert run.best_epoch == len(run.history) == 3 and not any("valid" in name for name in run.history)
+
+
 def one_task_events(n_users: int = 8, n: int = 5, task: str = "rec") -> list[tuple]:
     return [(f"u{u}", f"i{(u + 3 * t) % 11}", t, task) for u in range(n_users) for t in range(n)]
 

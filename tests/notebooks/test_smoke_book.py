@@ -13,6 +13,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import yaml
 
 from gensr_lib.book import chapters, run_book
 
@@ -79,7 +80,42 @@ def machine_paths(path: Path) -> list[str]:
     return [f"names a path of this machine: {found.group()}" for t in texts if (found := MACHINE_PATHS.search(t))]
 
 
-CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths]
+SAVED_BY = {"fig": "plots.save_figure", "tbl": "tables.show"}
+
+
+def badly_labelled(path: Path) -> list[str]:
+    """Labelled cells that have no caption, or do not save ``fig:NN-words`` or ``tbl:NN-words`` under ``NN_words``."""
+    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [f"{source.splitlines()[0]}: {wrong}" for source in code if (wrong := _wrong_label(source, path.stem[:2]))]
+
+
+def _wrong_label(source: str, chapter: str) -> str:
+    """What is wrong with the label of a cell, or ''; a table must also be what the cell shows."""
+    try:
+        options = yaml.safe_load("\n".join(re.findall(r"^#\| (.*)$", source, re.MULTILINE))) or {}
+    except yaml.YAMLError:
+        return "label and caption are no YAML; put the caption into quotes"
+    if "label" not in options:
+        return ""
+    kind, _, words = options["label"].partition(":")
+    if kind not in SAVED_BY or not words.startswith(f"{chapter}-"):
+        return f"the label is none of {', '.join(f'{kind}:{chapter}-words' for kind in SAVED_BY)}"
+    if not options.get("caption"):
+        return "has no caption"
+    statements = ast.parse(source).body[-1 if kind == "tbl" else 0 :]
+    name = words.replace("-", "_")
+    if name in [found for statement in statements for found in _names_given_to(SAVED_BY[kind], statement)]:
+        return ""
+    return f"{SAVED_BY[kind]} does not save {name!r}" + (" in the last line" if kind == "tbl" else "")
+
+
+def _names_given_to(function: str, tree: ast.AST) -> list[str]:
+    """The literal second arguments of the calls of a function."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == function]
+    return [call.args[1].value for call in calls if len(call.args) > 1 and isinstance(call.args[1], ast.Constant)]
+
+
+CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths, badly_labelled]
 
 # ---- the checks notice what they are for -------------------------------------------------------
 
@@ -97,6 +133,12 @@ def good(tmp_path, write_chapter) -> Path:
     return path
 
 
+def labelled(label: str, *lines: str, caption: str = "Rows."):
+    """A change that gives the last cell a label, a caption and some code."""
+    options = [f"#| label: {label}", *([f"#| caption: {caption}"] if caption else [])]
+    return lambda cells: cells[2].update(source="\n".join([*options, *lines]))
+
+
 def spoil(path: Path, change) -> Path:
     notebook = nbformat.read(path, as_version=4)
     change(notebook.cells)
@@ -107,6 +149,24 @@ def spoil(path: Path, change) -> Path:
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_good_chapter_passes(good, check):
     assert check(good) == []
+
+
+SHOWN = 'tables.show(counts, "01_all_counts", book.figures)'
+DRAWN = 'plots.save_figure(fig, "01_all_counts", book.figures)'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        labelled("tbl:01-all-counts", "counts = count()", SHOWN),
+        labelled("tbl:01-all-counts", SHOWN, caption='"Rows: all."'),
+        labelled("fig:01-all-counts", "fig = draw()", DRAWN, "fig"),
+    ],
+)
+def test_a_well_labelled_cell_passes(good, change):
+    assert badly_labelled(spoil(good, change)) == []
+    (wrong,) = badly_labelled(good.rename(good.with_name("02_good.ipynb")))
+    assert "none of fig:02-words, tbl:02-words" in wrong, "of another chapter"
 
 
 STDERR = nbformat.v4.new_output("stream", name="stderr", text="UserWarning: no")
@@ -129,6 +189,16 @@ ERROR = nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=
         (not_parametrised, lambda cells: cells[1].update(source="SEED = 0"), "has no parameter DATASET"),
         (machine_paths, lambda cells: cells[2].update(source=f"open('{ROOT}/x')"), f"machine: {ROOT}"),
         (machine_paths, lambda cells: cells[2].outputs[0].update(text="/home/ann/x"), "machine: /home/a"),
+        (badly_labelled, labelled("tbl:01-all-counts", SHOWN, caption=""), "has no caption"),
+        (badly_labelled, labelled("tbl:01-all-counts", SHOWN, caption="Rows: all."), "no YAML"),
+        (badly_labelled, labelled("tbl:02-all-counts", SHOWN), "none of fig:01-words, tbl:01-words"),
+        (badly_labelled, labelled("table:01-all-counts", SHOWN), "none of fig:01-words, tbl:01-words"),
+        (badly_labelled, labelled("tbl:01-counts", SHOWN), "tables.show does not save '01_counts' in the last line"),
+        (badly_labelled, labelled("tbl:01-all-counts", SHOWN, "counts"), "tables.show does not save '01_all_counts'"),
+        (badly_labelled, labelled("tbl:01-all-counts", DRAWN), "tables.show does not save '01_all_counts'"),
+        (badly_labelled, labelled("tbl:01-all-counts", "tables.show(counts)"), "does not save '01_all_counts'"),
+        (badly_labelled, labelled("fig:01-counts", DRAWN, "fig"), "plots.save_figure does not save '01_counts'"),
+        (badly_labelled, labelled("fig:01-all-counts", SHOWN), "plots.save_figure does not save '01_all_counts'"),
     ],
 )
 def test_a_bad_chapter_is_noticed(good, check, change, message):
