@@ -25,6 +25,7 @@
 
 # %%
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -383,8 +384,8 @@ tables.show(shown, "07_conflict", book.figures)
 #| caption: Layers with the lowest and the highest mean cosine; columns as before, and the number of parameters.
 by_layer = pd.concat({name: summary(table).sort_values("cosine") for name, table in layers.items()}, names=["system"])
 ends = by_layer.groupby("system", group_keys=False).apply(lambda t: pd.concat([t.head(5), t.tail(5)]))
-ends = ends.rename(lambda layer: layer.removeprefix("lm.").replace("layer.", "").replace("block.", ""), level="layer")
-tables.show(ends[["cosine", "below zero", "between", "rec", "src", "size"]], "07_by_layer", book.figures)
+ends = ends.rename(lambda layer: re.sub(r"^lm\.|layers?\.|block\.", "", layer), level="layer")
+tables.show(ends[["cosine", "below zero", "rec", "src", "size"]], "07_by_layer", book.figures)
 
 # %% [markdown]
 # The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
