@@ -114,9 +114,8 @@ def system_bars(
         top = np.nanmax([*ends, best, 1e-9]) * 1.25  # room for the numbers
         for place, (value, end) in enumerate(zip(own, ends, strict=True)):
             crossed = end < best < end + 0.2 * top  # the line of the reference would run through the number
-            _beside(
-                ax, "not served" if np.isnan(value) else f"{value:.3f}", end, place, inside=crossed and half is None
-            )
+            text = "not served" if np.isnan(value) else f"{value:.3f}"
+            _beside(ax, text, end, place, inside=crossed and half is None)
         if not np.isnan(best):
             ax.axvline(best, color="#222222", linestyle="--", linewidth=1.5, label=reference)
             title += f" ({reference}: {best:.3f})"

@@ -248,10 +248,8 @@ class Dataset:
         used = max(1, int((clicks != 0).any(axis=0).sum()))  # no columns that nothing fills (K = 1 on Amazon)
         offsets = np.searchsorted(self.user[self.ses_row], np.arange(self.n_users + 1))
         self.ses_clicks = Ragged(clicks[:, :used], offsets)
-        self.ses_time, self.ses_query = (
-            Ragged(self.time[self.ses_row], offsets),
-            Ragged(self.query[self.ses_row], offsets),
-        )
+        self.ses_time = Ragged(self.time[self.ses_row], offsets)
+        self.ses_query = Ragged(self.query[self.ses_row], offsets)
 
     def _make_words(self) -> None:
         """Vocabulary of training queries and item texts, and the word ids of every query."""
