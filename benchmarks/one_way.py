@@ -19,8 +19,8 @@ import torch
 from command import command
 
 from gensr_lib.data.batches import Batch
-from gensr_lib.models.gensr import GenSR, GenSRConfig
-from gensr_lib.runs import Workspace
+from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 
 SIDES = {"two-way": False, "one-way": True}
 

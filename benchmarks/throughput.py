@@ -21,11 +21,11 @@ from command import command
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from gensr_lib.backbone import Backbone, answer_log_probs
 from gensr_lib.data.batches import Batch
 from gensr_lib.data.schema import BEHAVIORS
-from gensr_lib.models.gensr import GenSR, GenSRConfig
-from gensr_lib.runs import Workspace
+from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.models.gensr.model import GenSR, GenSRConfig
+from gensr_lib.models.language_model import Backbone, answer_log_probs
 
 CF_WIDTH = 64  # of the LightGCN table; random here
 FLAN_T5_BASE = dict(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_heads=12, num_layers=12,

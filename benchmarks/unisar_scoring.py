@@ -21,8 +21,8 @@ from throughput import per_candidate
 from torch import Tensor
 
 from gensr_lib.data.batches import Batch
+from gensr_lib.experiments.workspace import Workspace
 from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
-from gensr_lib.runs import Workspace
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""``python -m gensr_lib``: see `gensr_lib.cli`."""
+"""``python -m gensr_lib``: see `gensr_lib.book.cli`."""
 
 import sys
 
-from .cli import main
+from .book.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,15 +32,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, evaluate, load_dataset, plots, tables
+from gensr_lib import Workspace, evaluate, load_dataset
 from gensr_lib.config import Config, DataConfig
 from gensr_lib.data.batches import merged_history
 from gensr_lib.data.dataset import Dataset
-from gensr_lib.data.pocket import simulate
-from gensr_lib.data.queries import query_of, synthesize_searches
+from gensr_lib.data.pocket.world import simulate
 from gensr_lib.data.schema import BEHAVIORS, Tables
-from gensr_lib.metrics import metric_columns, ranks
+from gensr_lib.data.sources.made_searches import query_of, synthesize_searches
 from gensr_lib.models import RankingModel
+from gensr_lib.show import plots, tables
+from gensr_lib.training.metrics import metric_columns, ranks
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
@@ -342,7 +343,7 @@ tables.show(shared.rename_axis("what is shared"), "01_shared", book.figures)
 #
 # Public data of product search often has purchases but no searches. The usual recipe (HEM, Ai et al., 2017), which the
 # paper's Amazon data follow too, makes a query out of the category path of a purchased item: the words of all levels,
-# without stop words and repetitions. `gensr_lib.data.queries` does this:
+# without stop words and repetitions. `gensr_lib.data.sources.made_searches` does this:
 
 # %% tags=["nbval-check-output"]
 for path in ["Cell Phones & Accessories > Accessories > Chargers > Car Chargers", "Beauty > Makeup > Nails"]:

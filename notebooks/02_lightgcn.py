@@ -33,10 +33,11 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
-from gensr_lib import Workspace, build_model, plots, tables
-from gensr_lib.metrics import ndcg_at_k, ranks
-from gensr_lib.models.lightgcn import LightGCN, LightGCNConfig
-from gensr_lib.runs import result_table
+from gensr_lib import Workspace, build_model
+from gensr_lib.experiments.workspace import result_table
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.show import plots, tables
+from gensr_lib.training.metrics import ndcg_at_k, ranks
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables

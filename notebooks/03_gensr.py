@@ -31,13 +31,14 @@ import pandas as pd
 import torch
 from scipy.stats import ttest_rel
 
-from gensr_lib import Workspace, build_model, plots, tables
+from gensr_lib import Workspace, build_model
 from gensr_lib.data.batches import merged_history
-from gensr_lib.losses import contrastive
-from gensr_lib.metrics import metric_columns
+from gensr_lib.experiments.workspace import result_table
+from gensr_lib.models.gensr.prompt import PROMPTS
 from gensr_lib.models.layers import SoftFilter
-from gensr_lib.prompt import PROMPTS
-from gensr_lib.runs import result_table
+from gensr_lib.models.losses import contrastive
+from gensr_lib.show import plots, tables
+from gensr_lib.training.metrics import metric_columns
 
 plots.use_style()
 

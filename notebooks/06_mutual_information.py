@@ -30,11 +30,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, build_model, plots, tables
-from gensr_lib.mutual_information import answer_information, entropy, estimate, gaussian_information
-from gensr_lib.paper import table_1
-from gensr_lib.representations import collect
-from gensr_lib.runs import result_table
+from gensr_lib import Workspace, build_model
+from gensr_lib.analysis.mutual_information import answer_information, entropy, estimate, gaussian_information
+from gensr_lib.analysis.representations import collect
+from gensr_lib.experiments.paper import table_1
+from gensr_lib.experiments.workspace import result_table
+from gensr_lib.show import plots, tables
 
 plots.use_style()
 

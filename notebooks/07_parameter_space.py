@@ -32,10 +32,11 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 
-from gensr_lib import Workspace, build_model, plots, tables
-from gensr_lib.gradient_conflict import ALL, summary
-from gensr_lib.parameter_space import kde_overlap, pca, separation, tsne
-from gensr_lib.representations import collect
+from gensr_lib import Workspace, build_model
+from gensr_lib.analysis.gradient_conflict import ALL, summary
+from gensr_lib.analysis.parameter_space import kde_overlap, pca, separation, tsne
+from gensr_lib.analysis.representations import collect
+from gensr_lib.show import plots, tables
 
 plots.use_style()
 

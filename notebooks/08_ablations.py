@@ -29,11 +29,12 @@ import os
 import numpy as np
 import pandas as pd
 
-from gensr_lib import Workspace, plots, tables
-from gensr_lib.runs import result_table
-from gensr_lib.significance import compare, crossed_test, detectable, holm, summary
-from gensr_lib.sweep import sweep
-from gensr_lib.sweep_plots import ablation_bars, difference_intervals
+from gensr_lib import Workspace
+from gensr_lib.experiments.significance import compare, crossed_test, detectable, holm, summary
+from gensr_lib.experiments.sweep import sweep
+from gensr_lib.experiments.workspace import result_table
+from gensr_lib.show import plots, tables
+from gensr_lib.show.sweep_plots import ablation_bars, difference_intervals
 
 plots.use_style()
 

@@ -28,12 +28,13 @@ import os
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace, plots, tables
-from gensr_lib.losses import contrastive
-from gensr_lib.models.gensr import GenSRConfig
-from gensr_lib.significance import compare, detectable, summary
-from gensr_lib.sweep import grid, sweep
-from gensr_lib.sweep_plots import sensitivity
+from gensr_lib import Workspace
+from gensr_lib.experiments.significance import compare, detectable, summary
+from gensr_lib.experiments.sweep import grid, sweep
+from gensr_lib.models.gensr.model import GenSRConfig
+from gensr_lib.models.losses import contrastive
+from gensr_lib.show import plots, tables
+from gensr_lib.show.sweep_plots import sensitivity
 
 plots.use_style()
 

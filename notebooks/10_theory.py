@@ -30,10 +30,12 @@ import os
 
 import numpy as np
 import pandas as pd
+from gensr_lib.progress import bar
 from sklearn.feature_selection import mutual_info_regression
 
-from gensr_lib import Workspace, plots, tables, theory
-from gensr_lib.progress import bar
+from gensr_lib import Workspace
+from gensr_lib.analysis import theory
+from gensr_lib.show import plots, tables
 
 plots.use_style()
 

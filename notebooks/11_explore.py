@@ -31,9 +31,11 @@ import os
 import numpy as np
 import pandas as pd
 
-from gensr_lib import Workspace, explore, plots, tables
+from gensr_lib import Workspace
 from gensr_lib.errors import ConfigError
-from gensr_lib.ranker import Ranker
+from gensr_lib.explore import views as explore
+from gensr_lib.explore.ranker import Ranker
+from gensr_lib.show import plots, tables
 
 plots.use_style()
 

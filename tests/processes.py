@@ -14,11 +14,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gensr_lib import training
 from gensr_lib.config import TrainingConfig
-from gensr_lib.evaluation import evaluate
 from gensr_lib.models.base import Popularity
-from gensr_lib.models.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.training import loop as training
+from gensr_lib.training.evaluation import evaluate
 from tests.worlds import pocket
 
 SHORT = TrainingConfig(epochs=3, batch_size=200, negatives=2, learning_rate=0.02, checkpoint_steps=2, warmup_steps=3)

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from gensr_lib.files import git_commit, project_root, write_atomically
-from gensr_lib.progress import bar
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path):
@@ -32,17 +31,6 @@ def test_root_is_found_from_inside_or_named(tmp_path, monkeypatch):
     assert project_root() == tmp_path.resolve()
     monkeypatch.setenv("GENSR_HOME", str(tmp_path / "elsewhere"))
     assert project_root() == (tmp_path / "elsewhere").resolve()
-
-
-@pytest.mark.parametrize("variable", ["CI", "GENSR_QUIET"])
-def test_bars_are_silent_where_nobody_watches(variable, monkeypatch, capsys):
-    for name in ("CI", "GENSR_QUIET"):
-        monkeypatch.delenv(name, raising=False)
-    assert list(bar(range(3), mininterval=0)) == [0, 1, 2]
-    assert capsys.readouterr().err
-    monkeypatch.setenv(variable, "1")
-    assert list(bar(range(3), mininterval=0)) == [0, 1, 2]
-    assert not capsys.readouterr().err
 
 
 def test_the_commit_is_known_only_where_there_is_one(tmp_path, monkeypatch):

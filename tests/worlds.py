@@ -9,7 +9,7 @@ import pandas as pd
 
 from gensr_lib.config import DataConfig
 from gensr_lib.data.dataset import Dataset
-from gensr_lib.data.pocket import PocketConfig, simulate
+from gensr_lib.data.pocket.world import PocketConfig, simulate
 from gensr_lib.data.schema import INTERACTION_COLUMNS, Tables
 
 TINY = DataConfig(min_interactions=1, eval_negatives=5, history_rec=6, history_src=6)

@@ -1,1 +1,13 @@
-"""From raw files to batches: loaders, filters, split, negatives, ragged histories."""
+"""From raw files to batches: sources, filters, split, stored negatives, histories."""
+
+from ..lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    {
+        "schema": ["BEHAVIORS", "Tables"],
+        "dataset": ["Dataset"],
+        "batches": ["Batch", "merged_history"],
+        "sources.load": ["load_dataset"],
+    },
+)

@@ -24,6 +24,7 @@ ITEM_COLUMNS = (ITEM, TITLE, CATEGORIES, TEXT)
 
 REC, SRC = "rec", "src"
 BEHAVIORS = (REC, SRC)
+TASK_LABELS = {REC: "recommendation", SRC: "search"}
 CATEGORY_SEPARATOR = " > "  # between the levels of one path
 PATH_SEPARATOR = " | "  # between several paths of one item
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..config import ModelSettings
 from ..errors import unknown
 from .base import Oracle, Popularity, RankingModel
-from .gensr import GenSR
+from .gensr.model import GenSR
 from .joint.unisar import UniSAR
-from .lightgcn import LightGCN
+from .recommendation.lightgcn import LightGCN
 
 _MODELS: tuple[type[RankingModel], ...] = (Popularity, LightGCN, UniSAR, GenSR, Oracle)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gensr_lib.data.dataset import Dataset
-from gensr_lib.data.loading import load_dataset
 from gensr_lib.data.schema import BEHAVIORS, REC, SRC
+from gensr_lib.data.sources.load import load_dataset
 from gensr_lib.data.split import SPLITS, TEST, TRAIN, VALID, k_core
 from gensr_lib.errors import DataError
 from tests.worlds import TINY, pocket, tables, twin_events

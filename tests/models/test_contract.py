@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from gensr_lib.backbone import load_backbone
 from gensr_lib.config import BackboneConfig, ModelSettings
 from gensr_lib.data.batches import Batch
 from gensr_lib.errors import ConfigError
-from gensr_lib.evaluation import evaluate
 from gensr_lib.models import available_models, build_model
-from gensr_lib.prompt import PROMPTS
+from gensr_lib.models.gensr.prompt import PROMPTS
+from gensr_lib.models.language_model import load_backbone
+from gensr_lib.training.evaluation import evaluate
 from tests.worlds import pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 import yaml
 
-from gensr_lib.book import chapters, run_book
+from gensr_lib.book.run import chapters, run_book
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"

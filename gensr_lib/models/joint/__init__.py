@@ -1,1 +1,1 @@
-"""Models that serve recommendation and search at once and are not generative."""
+"""Systems that serve search and recommendation at once and are not generative."""

@@ -1,0 +1,191 @@
+"""The click law of the pocket world as an oracle: exact probabilities and information.
+
+The equations stand in `pocket`; here they are evaluated for any simulated event and any items.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ...errors import DataError
+from ..schema import REC, SRC
+from . import words as vocabulary
+
+
+class Truth:
+    """The exact click law of the simulated events, in `Tables.truth`.
+
+    Attributes:
+        config: the `PocketConfig`.
+        taste: pi_u, long-term shares of topics (U, K).
+        user_latent, item_latent: z_u (U, d) and z_i (I, d).
+        topic: topic of each item (I,).
+    """
+
+    def __init__(self, world, blocks):
+        def join(name):
+            return np.concatenate([getattr(block, name) for block in blocks])
+
+        self.config, self._world = world.config, world
+        self.topic, self.item_latent = world.topic, world.latent
+        self.taste, self.user_latent = join("taste"), join("z_user")
+        self._user, self._time, self._is_search = join("user"), join("time"), join("is_search")
+        self._topic, self._words = join("topic").astype(np.int32), join("words")
+        self._rec_row = np.cumsum(~self._is_search) - 1  # (E,) row in _log_topic
+        self._log_topic = join("log_topic")  # (R, K)
+        self._marked, self._marked_at = self._first_clicks(join("item"), join("accident"))
+        self._log_sum_rec, self._log_sum_src = self._log_sums()
+        self._item_names = pd.Index(vocabulary.names("i", np.arange(world.config.n_items), world.config.n_items))
+
+    def _first_clicks(self, item: np.ndarray, accident: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The (user, item) pairs that were clicked, as ascending keys, and the event where each was first (M,)."""
+        meant = np.flatnonzero(~accident)
+        keys, first = np.unique(self._user[meant] * self.config.n_items + item[meant], return_index=True)
+        return keys, meant[first]
+
+    def _clicked_before(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Whether the user of events (B,) had clicked the items (B, C) before: bool (B, C)."""
+        keys = self._user[rows, None] * self.config.n_items + items
+        place = np.minimum(np.searchsorted(self._marked, keys), len(self._marked) - 1)
+        return (self._marked[place] == keys) & (self._marked_at[place] < rows[:, None])
+
+    def _log_sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """Logs of the softmaxes' denominators: rec, each topic (R, K); src, the topic meant (E,), 0 for rec."""
+        c, world, recs = self.config, self._world, np.flatnonzero(~self._is_search)
+        rec, src = np.zeros_like(self._log_topic), np.zeros(len(self._user))
+        for k in range(c.topics):
+            members, first = world.members(k), self._first_in_topic(k)
+            for_rec, for_src = world.logits(k, self.user_latent)  # (U, n_k)
+            rec[:, k] = self._log_sum(for_rec[self._user[recs]], recs, first)
+            asked = np.flatnonzero(self._is_search & (self._topic == k))
+            score = for_src[self._user[asked]] + c.query_match * world.overlap(self._words[asked], members)
+            src[asked] = self._log_sum(score, asked, first)
+        return rec, src
+
+    def _first_in_topic(self, k: int) -> np.ndarray:
+        """The event at which each user first clicked each item of topic k, E if never: (U, n_k)."""
+        user, item = np.divmod(self._marked, self.config.n_items)
+        members, inside = self._world.members(k), self.topic[item] == k
+        first = np.full((self.config.n_users, len(members)), len(self._user))
+        first[user[inside], np.searchsorted(members, item[inside])] = self._marked_at[inside]
+        return first
+
+    def _log_sum(self, score: np.ndarray, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Log sum of exp(score) (B, n_k) where items clicked before count `repeat`: (B,)."""
+        before = first[self._user[rows]] < rows[:, None]  # (B, n_k)
+        return np.log((np.exp(score) * np.where(before, self.config.repeat, 1.0)).sum(axis=1))
+
+    def rows(self, user_id, time, behavior) -> np.ndarray:
+        """The numbers of simulated events, (B,), given by their user, second and behavior, (B,) each.
+
+        Raises:
+            DataError: an event that was not simulated.
+        """
+        names = pd.Index(vocabulary.names("u", np.arange(self.config.n_users), self.config.n_users))
+        user, time = names.get_indexer(np.asarray(user_id, dtype=object)), np.asarray(time, dtype=np.int64)
+        first, span = self._time.min(), np.ptp(self._time) + 1
+        keys = self._user * span + (self._time - first)  # ascending
+        row = np.minimum(np.searchsorted(keys, user * span + (time - first)), len(keys) - 1)
+        is_search = np.asarray(behavior, dtype=object) == SRC
+        same = (self._user[row] == user) & (self._time[row] == time) & (self._is_search[row] == is_search)
+        if not same.all():
+            b = int((~same).argmax())
+            given = f"user '{np.asarray(user_id)[b]}', time {time[b]}, behavior '{np.asarray(behavior)[b]}'"
+            raise DataError(f"pocket: no simulated event of {given} (row {b}); the truth fits only its own tables.")
+        return row
+
+    def item_index(self, item_ids) -> np.ndarray:
+        """The numbers of items given by their ids, any shape.
+
+        Raises:
+            DataError: an id that is not in the catalogue.
+        """
+        ids = np.asarray(item_ids, dtype=object)
+        found = self._item_names.get_indexer(ids.ravel())
+        if (found < 0).any():
+            raise DataError(f"pocket: item '{ids.ravel()[(found < 0).argmax()]}' is not in the simulated catalogue.")
+        return found.reshape(ids.shape)
+
+    def log_prob(self, rows: np.ndarray, items: np.ndarray, static: bool = False) -> np.ndarray:
+        """Exact log p(i | user, state, query) in nats: events ``rows`` (B,), ``items`` (B, C) to (B, C).
+
+        It ranks one clicked item among uniform ones as well as any scorer can. With ``static`` the
+        recommendation law knows pi_u in place of the state: neither drift nor searches.
+        """
+        rows, items = np.asarray(rows), np.asarray(items)
+        result = np.empty(items.shape)
+        src = self._is_search[rows]
+        result[src] = self._log_search(rows[src], items[src])
+        result[~src] = self._log_recommendation(rows[~src], items[~src], static)
+        return result
+
+    def _log_repeat(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return np.where(self._clicked_before(rows, items), np.log(self.config.repeat), 0.0)  # (B, C)
+
+    def _affinity(self, user: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return np.einsum("bcd,bd->bc", self.item_latent[items], self.user_latent[user]) / self.config.latent_dim**0.5
+
+    def _log_recommendation(self, rows: np.ndarray, items: np.ndarray, static: bool) -> np.ndarray:
+        c, user, topic = self.config, self._user[rows], self.topic[items]  # topic (B, C)
+        recs = self._rec_row[rows]
+        log_topic = np.log(self.taste[user]) if static else self._log_topic[recs]  # (B, K)
+        score = c.popularity * self._world.popularity[items] + c.affinity * self._affinity(user, items)
+        score += self._log_repeat(rows, items)
+        return np.take_along_axis(log_topic - self._log_sum_rec[recs], topic, axis=1) + score  # (B, C)
+
+    def _log_search(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        c, user = self.config, self._user[rows]
+        asked, known = self._words[rows][:, None, :, None], self._world.words[items][:, :, None, :]
+        overlap = (asked == known).any(axis=3).sum(axis=2)  # (B, C)
+        score = c.query_match * overlap + c.search_popularity * self._world.popularity[items]
+        score += c.search_affinity * self._affinity(user, items) + self._log_repeat(rows, items)
+        score -= self._log_sum_src[rows, None]
+        meant = np.where(self.topic[items] == self._topic[rows, None], score + np.log1p(-c.search_accident), -np.inf)
+        return np.logaddexp(meant, np.log(c.search_accident / c.n_items))
+
+    def click_probability(self, rows: np.ndarray, items: np.ndarray, n_negatives: int) -> np.ndarray:
+        """P(Y = 1 | event, item) when one click is mixed with n uniform negatives, (B,), (B, C) to (B, C).
+
+        Of the 1 + n items shown, one is drawn from p and n from 1 / I. By Bayes' rule
+        P(Y=1 | i) = p / (p + n / I) = I p / (I p + n), a monotone function of p.
+        """
+        odds = np.exp(self.log_prob(rows, items)) * self.config.n_items  # (B, C)
+        return odds / (odds + n_negatives)
+
+    def information_by_event(self, rows: np.ndarray, n_negatives: int) -> np.ndarray:
+        """I(item; Y | event) in nats of each event, (B,): the exact sum over the catalogue.
+
+        With m(i) = (p(i) + n / I) / (1 + n) and h the binary entropy it is
+        h(1 / (1 + n)) - sum_i m(i) h(P(Y=1 | i)).
+        """
+        everything = np.arange(self.config.n_items)
+        result = np.empty(len(rows))
+        for part in np.array_split(np.arange(len(rows)), 1 + len(rows) * len(everything) // 200_000):
+            items = np.broadcast_to(everything, (len(part), len(everything)))
+            yes = self.click_probability(np.asarray(rows)[part], items, n_negatives)
+            shown = n_negatives / len(everything) / (1 + n_negatives) / (1 - yes)  # m(i)
+            result[part] = _entropy(1 / (1 + n_negatives)) - (shown * _entropy(yes)).sum(axis=1)
+        return result
+
+    def information(self, task: str, n_negatives: int, max_events: int = 2000) -> float:
+        """I(X; Y) in nats between X = (user and state, query, item) and the label Y of `click_probability`.
+
+        Y does not depend on the event, so I(X; Y) is the mean of `information_by_event`, here over at
+        most ``max_events`` evenly spaced events of ``task`` ('rec' or 'src').
+        Its standard error is their standard deviation / sqrt(max_events): below 0.002 nats for 2000.
+
+        Raises:
+            DataError: an unknown task, or n_negatives below 1.
+        """
+        if task not in (REC, SRC) or n_negatives < 1:
+            raise DataError(f"pocket: task '{task}' must be 'rec' or 'src', n_negatives={n_negatives} at least 1.")
+        rows = np.flatnonzero(self._is_search == (task == SRC))
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(max_events, len(rows))).astype(np.int64))]
+        return float(self.information_by_event(chosen, n_negatives).mean())
+
+
+def _entropy(p) -> np.ndarray:
+    """Entropy of a yes/no answer in nats, 0 at p = 0 and 1."""
+    p = np.clip(p, 1e-300, 1 - 1e-16)
+    return -p * np.log(p) - (1 - p) * np.log1p(-p)

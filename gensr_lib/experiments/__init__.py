@@ -1,0 +1,13 @@
+"""Runs that are kept: workspace, sweeps, paired tests, provenance, and the paper's own numbers."""
+
+from ..lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    {
+        "workspace": ["Run", "Workspace", "result_table"],
+        "sweep": ["Sweep", "grid"],
+        "significance": ["compare", "crossed_test", "detectable", "holm", "summary"],
+        "paper": ["table_1"],
+    },
+)

@@ -1,0 +1,55 @@
+"""Where a number comes from: which data, code, versions and machine made it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import resource
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import NUMBERS
+from ..data.dataset import Dataset
+from ..files import git_commit
+
+PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "scikit-learn", "tokenizers")
+
+
+def code_hash(package: Path = PACKAGE) -> str:
+    """SHA-256 (first 16 digits) of all source files of the library.
+
+    It is recorded beside each result, never compared: what decides whether a run is made anew is `gensr_lib.NUMBERS`.
+    """
+    sha = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        sha.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
+    """Which data, code, versions and machine a result comes from."""
+    cuda = torch.cuda.is_available()
+    kilobyte = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / kilobyte
+    return {
+        "dataset": dataset.name,
+        "dataset_hash": dataset.hash,
+        "dataset_config": dataset.config.model_dump(mode="json"),
+        "seed": seed,
+        "numbers": NUMBERS,
+        "code_hash": code_hash(),
+        "git_commit": git_commit(PACKAGE),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "machine": platform.machine(),
+        "peak_memory_mb": round(peak),
+        "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

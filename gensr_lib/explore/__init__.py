@@ -1,0 +1,9 @@
+"""A trained model asked by hand: ranked lists for one user, what they rest on, systems side by side."""
+
+from ..lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    {"ranker": ["Explanation", "Ranker"]},
+    modules=["views"],
+)

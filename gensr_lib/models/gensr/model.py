@@ -1,0 +1,296 @@
+"""GenSR (Zhao et al., 2025): one generative model for search and recommendation.
+
+Follows section 4 of the paper, equation by equation: dual representation (eq. 3-4), soft filtering
+(eq. 5-6), a task-specific prompt with four soft slots (eq. 7), instruction tuning (eq. 8-9) and
+contrastive alignment (eq. 10). P("Yes") ranks the candidates.
+
+Shapes: B rows, C candidates, N history items, d the CF width, d' the width of the language model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ...config import Config
+from ...data.batches import Batch, merged_history
+from ...data.dataset import Dataset
+from ..base import SRC, RankingModel, Representation
+from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
+from ..layers import HistoryEncoder, SoftFilter, masked_mean
+from ..losses import contrastive, instruction_tuning
+from .one_way import one_way_states
+from .prompt import PROMPTS, SLOTS, Prompt, assemble
+
+
+class GenSRConfig(Config):
+    """Options of GenSR: the released values where they are known, and the switches of the ablations."""
+
+    history: int = Field(20, ge=1, description="N, most recent items of both behaviors (released: 20)")
+    layers: int = Field(1, ge=1, description="layers of each history encoder (released: 1)")
+    heads: int = Field(2, ge=1, description="heads of the encoders and of the soft filter (released: 2)")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    item_tokens: int = Field(10, ge=1, description="tokens of an item's text that are used (released: 10)")
+    beta: float = Field(0.01, ge=0, description="weight of the contrastive loss, eq. 8 (released: 0.01)")
+    tau: float = Field(0.07, gt=0, description="temperature of the contrastive loss, eq. 10 (released: 0.07)")
+    semantic_level: Literal["item", "token"] = Field(
+        "item", description="the paper has one vector per item; the released code one per title token"
+    )
+    cf_view: bool = Field(True, description="False: the ablation without the CF view")
+    semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
+    contrastive: bool = Field(True, description="False: the ablation without eq. 10")
+    history_slot: Literal["filtered", "mean", "sequence"] = Field(
+        "filtered",
+        description="what stands for the history: eq. 6, its average (no soft filter), C_u and S_u whole",
+    )
+    history_of: Literal["both", "rec", "src"] = Field("both", description="behaviors that the history holds")
+    task_prompts: bool = Field(True, description="False: one prompt text for both tasks")
+    trained_on: Literal["both", "rec", "src"] = Field("both", description="tasks that the model serves")
+    cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise of the same size")
+    one_way: bool = Field(
+        False, description="text does not attend to the slots: several times faster, never for the paper's numbers"
+    )
+
+    @model_validator(mode="after")
+    def _some_view(self) -> GenSRConfig:
+        if not (self.cf_view or self.semantic_view):
+            raise ValueError("cf_view and semantic_view are both off; keep one")
+        return self
+
+
+@dataclass
+class View:
+    """One view of the users' histories, encoded once per user.
+
+    Attributes:
+        states: (B, N, width), C_u or S_u; zeros at padding.
+        valid: (B, N) real positions.
+    """
+
+    states: Tensor
+    valid: Tensor
+
+
+class GenSR(RankingModel):
+    """The model of the paper.
+
+    Args:
+        config: options.
+        backbone: language model and tokenizer; the model is fine-tuned.
+        cf_table: (I + 1, d) frozen LightGCN item vectors, row 0 padding.
+        item_tokens: (I + 1, T) token ids of the item texts, row 0 padding.
+    """
+
+    name = "gensr"
+    Config = GenSRConfig
+    needs = ("backbone", "cf_table")
+
+    def __init__(self, config: GenSRConfig, backbone: Backbone, cf_table: Tensor, item_tokens: Tensor):
+        super().__init__(config)
+        self.lm, self.tokenizer = backbone.model, backbone.tokenizer
+        self.register_buffer("cf_table", cf_table.float())
+        self.register_buffer("item_tokens", item_tokens)
+        d, width = cf_table.shape[1], self.lm.get_input_embeddings().embedding_dim
+        encoder = dict(layers=config.layers, heads=config.heads, dropout=config.dropout)
+        steps = config.history * (config.item_tokens if config.semantic_level == "token" else 1)
+        if config.cf_view:
+            self.cf_projection = nn.Linear(d, width)
+            self.cf_encoder, self.cf_filter = HistoryEncoder(d, config.history, **encoder), SoftFilter(d, config.heads)
+        if config.semantic_view:
+            self.semantic_encoder = HistoryEncoder(width, steps, **encoder)
+            self.semantic_filter = SoftFilter(width, config.heads)
+        if config.trained_on != "both":
+            self.tasks = frozenset([config.trained_on])
+        self.answers = answer_ids(self.tokenizer)
+        self._tokenize_prompts()
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, config: GenSRConfig, backbone: Backbone, cf_table: Tensor) -> GenSR:
+        """Tokenize the catalogue and scale the CF table to unit root mean square, which prompts can carry."""
+        tokens = token_matrix(backbone.tokenizer, dataset.item_text, config.item_tokens)
+        if config.cf_vectors == "random":
+            cf_table = torch.randn(cf_table.shape, generator=torch.Generator().manual_seed(0))
+            cf_table[0] = 0
+        scale = cf_table[1:].square().mean().sqrt().clamp(min=1e-12)
+        return cls(config, backbone, cf_table / scale, tokens)
+
+    # --- §4.1 dual representation ------------------------------------------------------------
+
+    def encode(self, batch: Batch) -> dict[str, View]:
+        """Both views of each user's history, eq. 3 and eq. 4; done once per user, whatever C is."""
+        items, _ = merged_history(batch, self.config.history, self.config.history_of)  # (B, N)
+        valid, views = items != 0, {}
+        if self.config.cf_view:
+            views["cf"] = View(self.cf_encoder(self.cf_table[items], valid), valid)  # eq. 3
+        if self.config.semantic_view:
+            semantic, valid = self._semantic_history(items)
+            views["semantic"] = View(self.semantic_encoder(semantic, valid), valid)  # eq. 4
+        return views
+
+    def semantic_items(self, items: Tensor) -> Tensor:
+        """s_i: the mean of the language model's own embeddings of the tokens of item texts, (…) -> (…, d')."""
+        embed = self.lm.get_input_embeddings()
+        unique, place = items.unique(return_inverse=True)  # an item occurs in many histories and candidate lists
+        tokens = self.item_tokens[unique]
+        vectors = masked_mean(embed(tokens), tokens != self.tokenizer.pad_token_id)
+        return F.embedding(place, vectors)  # not vectors[place]: on several threads its gradient adds up in any order
+
+    def _semantic_history(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        if self.config.semantic_level == "item":
+            return self.semantic_items(items), items != 0
+        tokens = self.item_tokens[items].flatten(1)  # (B, N*T)
+        return self.lm.get_input_embeddings()(tokens), tokens != self.tokenizer.pad_token_id
+
+    def soft_filter(self, views: dict[str, View], batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What each slot of the prompt holds, eq. 5 and eq. 6, and the weights alpha behind it.
+
+        Returns:
+            slots: (B, C, d') by slot name, for the views in use.
+            weights: (B, C, N) by view; every candidate's weights over the history.
+        """
+        slots, weights = {}, {}
+        if self.config.cf_view:
+            candidate = self.cf_table[batch.cand]  # (B, C, d)
+            user, weights["cf"] = self._filtered(self.cf_filter, candidate, views["cf"])
+            slots |= {"user_cf": self.cf_projection(user), "item_cf": self.cf_projection(candidate)}
+        if self.config.semantic_view:
+            candidate = self.semantic_items(batch.cand)  # (B, C, d')
+            user, weights["semantic"] = self._filtered(self.semantic_filter, candidate, views["semantic"])
+            slots |= {"user_semantic": user, "item_semantic": candidate}
+        return slots, weights
+
+    def _filtered(self, soft_filter: SoftFilter, candidate: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        if self.config.history_slot == "filtered":
+            return soft_filter(candidate, view.states, view.valid)
+        uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
+        mean = masked_mean(view.states, view.valid)
+        n = candidate.shape[1]
+        return mean.unsqueeze(1).expand(-1, n, -1), uniform.unsqueeze(1).expand(-1, n, -1)
+
+    # --- §4.2 task-specific prompt -----------------------------------------------------------
+
+    def _tokenize_prompts(self) -> None:
+        """Token ids of both prompts, tokenized once; slots of a view that is off are cut out."""
+        used = {s for s in SLOTS if (self.config.cf_view if s.endswith("cf") else self.config.semantic_view)}
+        slot_ids = self.tokenizer.convert_tokens_to_ids([f"<extra_id_{k}>" for k in range(len(SLOTS))])
+        self._slot_of = dict(zip(slot_ids, SLOTS, strict=True))
+        self.prompt_ids = {}
+        for task, text in PROMPTS.items():
+            text = text if self.config.task_prompts else PROMPTS[SRC]
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            self.prompt_ids[task] = [t for t in ids if t not in self._slot_of or self._slot_of[t] in used]
+
+    def prompt(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Prompt:
+        """E_t of eq. 7: prompt text with the slots filled in, then the query (end token included)."""
+        embed, ids, device = self.lm.get_input_embeddings(), self.prompt_ids[batch.task], batch.cand.device
+        texts = list(batch.query_text)
+        texts = texts[:1] if len(set(texts)) == 1 else texts  # one for all rows of a recommendation batch
+        query = self.tokenizer(texts, padding=True, return_tensors="pt").to(device)  # ends in </s>
+        text, behind = embed(torch.tensor(ids, device=device)), (embed(query["input_ids"]), query["attention_mask"])
+        return assemble(ids, self._slot_of, text, behind, slots, self._sequences(views))
+
+    def _sequences(self, views: dict[str, View]) -> dict[str, tuple[Tensor, Tensor]]:
+        """C_u and S_u as they stand in eq. 7, unfiltered: what takes the user's slots if ``history_slot`` says so."""
+        if self.config.history_slot != "sequence":
+            return {}
+        states = {name: view.states for name, view in views.items()}
+        if "cf" in states:
+            states["cf"] = self.cf_projection(states["cf"])
+        return {f"user_{name}": (states[name], view.valid) for name, view in views.items()}
+
+    def read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """The language model reads prompts: mean of the encoder's states and the decoder's state, (B, C, d') each."""
+        if self.config.one_way:
+            return one_way_states(self.lm, prompt)
+        embeddings, mask = prompt.whole()
+        shape = embeddings.shape[:2]
+        per_candidate = mask.repeat_interleave(shape[1], dim=0)  # (B*C, L), row-major as flatten
+        encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), per_candidate)
+        return masked_mean(encoded, per_candidate).unflatten(0, shape), decoded.unflatten(0, shape)
+
+    def answer(self, batch: Batch, views: dict[str, View]) -> Tensor:
+        """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus."""
+        slots, _ = self.soft_filter(views, batch)
+        _, decoded = self.read(self.prompt(batch, views, slots))
+        return log_probs_of(self.lm, decoded, self.answers)
+
+    # --- training and ranking ----------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 8: ``generation`` (eq. 9) and ``contrastive`` (eq. 10), the latter weighted by beta."""
+        views = self.encode(batch)
+        terms = {"generation": instruction_tuning(self.answer(batch, views))}
+        if len(views) == 2 and self.config.contrastive:
+            cf, semantic, known = self.user_vectors(views)
+            terms["contrastive"] = contrastive(cf[known], semantic[known], batch.user[known], self.config.tau)
+        return terms
+
+    def user_vectors(self, views: dict[str, View]) -> tuple[Tensor, Tensor, Tensor]:
+        """C_u and S_u as one vector per user, (B, d') each, and (B,) who has a history at all."""
+        cf = self.cf_projection(masked_mean(views["cf"].states, views["cf"].valid))
+        semantic = masked_mean(views["semantic"].states, views["semantic"].valid)
+        known = views["cf"].valid.any(dim=1) & views["semantic"].valid.any(dim=1)
+        return cf, semantic, known
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Eq. 8: the contrastive term counts beta."""
+        return {"contrastive": self.config.beta}
+
+    def score(self, batch: Batch) -> Tensor:
+        """log P(Yes) - log P(No), (B, C) float32: the logit of P(Yes), which ranks alike and never saturates."""
+        log_probs = self.answer(batch, self.encode(batch))
+        return log_probs[..., 0] - log_probs[..., 1]
+
+    def represent(self, batch: Batch) -> Representation:
+        """The vectors that fill the prompt, the language model's states behind the answer, and the score.
+
+        ``input`` holds the slots in the order of `SLOTS` and the mean embedding of the query's tokens
+        (the end token included, so an empty query has one too); ``encoder`` is the mean of the encoder's
+        states, ``head`` the decoder's state at the first generated position.
+        """
+        views = self.encode(batch)
+        slots, _ = self.soft_filter(views, batch)
+        prompt = self.prompt(batch, views, slots)
+        encoded, decoded = self.read(prompt)
+        log_probs = log_probs_of(self.lm, decoded, self.answers)
+        query = masked_mean(prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]).unsqueeze(1)
+        return Representation(
+            input=torch.cat([*(slots[n] for n in SLOTS if n in slots), query.expand(*batch.cand.shape, -1)], dim=-1),
+            hidden={"encoder": encoded, "head": decoded},
+            score=log_probs[..., 0] - log_probs[..., 1],
+        )
+
+    @torch.no_grad()
+    def filter_weights(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The history (B, N) and, by view, the soft-filter weights (B, C, N) of each candidate over it.
+
+        With token-level semantics the weights of an item's tokens are added up.
+        """
+        items, _ = merged_history(batch, self.config.history, self.config.history_of)
+        _, weights = self.soft_filter(self.encode(batch), batch)
+        n = self.config.history
+        return items, {view: w.unflatten(-1, (n, -1)).sum(-1) for view, w in weights.items()}
+
+    # --- on disk -----------------------------------------------------------------------------
+
+    def sizes(self) -> dict[str, int]:
+        """Shapes of the two tables."""
+        return {"n_items": len(self.cf_table) - 1, "cf_width": self.cf_table.shape[1]}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Weights, options, and the backbone's configuration and tokenizer in ``backbone/``."""
+        Backbone(self.lm, self.tokenizer).save(Path(folder) / "backbone")
+        super().save_pretrained(folder)
+
+    @classmethod
+    def from_sizes(cls, config: GenSRConfig, folder: Path, n_items: int, cf_width: int) -> GenSR:
+        """An untrained GenSR of the saved shape."""
+        tokens = torch.zeros(n_items + 1, config.item_tokens, dtype=torch.long)
+        return cls(config, Backbone.from_folder(folder / "backbone"), torch.zeros(n_items + 1, cf_width), tokens)

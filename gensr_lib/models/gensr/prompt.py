@@ -1,0 +1,103 @@
+"""The prompt of eq. 7: text of the task, four soft slots, the query.
+
+Kept in two parts, what all candidates of a row share and what each candidate fills in, so that the
+shared part need not be repeated where nothing in it depends on the candidate (`one_way`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...data.schema import REC, SRC
+
+# The text around the slots, p_1 … p_5 of eq. 7. <extra_id_k> is slot k: the filtered CF and semantic
+# history, the candidate's CF and semantic vector. Short, because each token costs time for each
+# candidate; the query comes last, so that its length moves nothing.
+PROMPTS = {
+    REC: (
+        "Recommendation: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> click Yes or No"
+    ),
+    SRC: (
+        "Search: user history <extra_id_0> and <extra_id_1> "
+        "item <extra_id_2> and <extra_id_3> click Yes or No for the query"
+    ),
+}
+SLOTS = ("user_cf", "user_semantic", "item_cf", "item_semantic")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Prompts of B rows with C candidates each, as embeddings; the two parts interleave by position.
+
+    Attributes:
+        shared: (B, P, d') what the candidates of a row have in common; (1, P, d') if all rows have it in common.
+            The query's tokens come last.
+        mask: (B, P) or (1, P), 1 where ``shared`` is real.
+        shared_at: (P,) positions in the whole prompt.
+        own: (B, C, S, d') the slots that each candidate fills.
+        own_at: (S,) their positions.
+        query: how many of the shared tokens are the query's, padding included.
+    """
+
+    shared: Tensor
+    mask: Tensor
+    shared_at: Tensor
+    own: Tensor
+    own_at: Tensor
+    query: int
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """One prompt per candidate: embeddings (B, C, L, d') and their mask (B, L), L = P + S."""
+        rows, candidates = self.own.shape[:2]
+        shared = self.shared.expand(rows, -1, -1).unsqueeze(1).expand(-1, candidates, -1, -1)
+        order = torch.cat([self.shared_at, self.own_at]).argsort()
+        mask = torch.cat([self.mask.expand(rows, -1), self.mask.new_ones(rows, len(self.own_at))], dim=1)
+        return torch.cat([shared, self.own], dim=2).index_select(2, order), mask.index_select(1, order)
+
+
+def assemble(
+    ids: list[int],
+    slot_of: Mapping[int, str],
+    text: Tensor,
+    query: tuple[Tensor, Tensor],
+    slots: Mapping[str, Tensor],
+    sequences: Mapping[str, tuple[Tensor, Tensor]],
+) -> Prompt:
+    """Put a prompt together.
+
+    Args:
+        ids: token ids of the text, slot ids among them.
+        slot_of: the slot that each slot id stands for.
+        text: (len(ids), d') embeddings of ``ids``; those of slots are not used.
+        query: embeddings (B, Q, d') or (1, Q, d') and mask of what stands behind the text.
+        slots: (B, C, d') by slot, one vector per candidate.
+        sequences: (B, N, d') and mask (B, N) by slot: these take the place of the slot's vector.
+    """
+    shared, shared_at, own, own_at, position = [], [], [], [], 0
+    one = query[1].new_ones(1, 1)
+    for token, vector in zip(ids, text, strict=True):
+        name = slot_of.get(token)
+        if name is None or name in sequences:
+            shared.append(sequences[name] if name else (vector[None, None], one))
+            length = shared[-1][1].shape[1]
+            shared_at += range(position, position + length)
+        else:
+            own.append(slots[name])
+            own_at.append(position)
+            length = 1
+        position += length
+    shared.append(query)
+    shared_at += range(position, position + query[1].shape[1])
+    rows, device = max(len(mask) for _, mask in shared), text.device
+    return Prompt(
+        shared=torch.cat([part.to(text.dtype).expand(rows, -1, -1) for part, _ in shared], dim=1),
+        mask=torch.cat([mask.to(query[1].dtype).expand(rows, -1) for _, mask in shared], dim=1),
+        shared_at=torch.tensor(shared_at, device=device),
+        own=torch.stack(own, dim=2).to(text.dtype),
+        own_at=torch.tensor(own_at, device=device),
+        query=query[1].shape[1],
+    )

@@ -1,0 +1,124 @@
+"""LightGCN (He et al., SIGIR 2020): collaborative vectors of users and items.
+
+Embeddings are averaged over L rounds of propagation on the bipartite graph of *training
+recommendation clicks*: ``E^(l+1) = D^-1/2 A D^-1/2 E^(l)``, ``E = mean_l E^(l)`` (their eq. 7-8).
+GenSR uses the item vectors, frozen, as its CF view (paper §4.1.1, footnote 1).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ...config import Config
+from ...data.batches import Batch
+from ...data.dataset import Dataset
+from ..base import REC, RankingModel
+from ..losses import bpr
+
+
+class LightGCNConfig(Config):
+    """Options of LightGCN; the defaults are those of the original code."""
+
+    width: int = Field(64, ge=1, description="d of the collaborative vectors (paper §6.1.3 uses 64)")
+    layers: int = Field(3, ge=0, description="rounds of propagation; 0 is matrix factorisation")
+    l2: float = Field(1e-4, ge=0, description="weight of the squared norm of the embeddings in a batch")
+    init_std: float = Field(0.1, gt=0)
+
+
+class LightGCN(RankingModel):
+    """Graph collaborative filtering, trained by BPR on recommendation clicks only.
+
+    Args:
+        config: options.
+        n_users, n_items: users are 0-based, items 1-based (0 is padding and stays a zero vector).
+        edges: (2, E) int64 distinct training pairs (user, item); None before weights are loaded.
+    """
+
+    name = "lightgcn"
+    tasks = frozenset({REC})
+    Config = LightGCNConfig
+
+    def __init__(
+        self, config: LightGCNConfig, n_users: int, n_items: int, n_edges: int, edges: np.ndarray | None = None
+    ):
+        super().__init__(config)
+        self.n_users, self.n_items = n_users, n_items
+        self.embedding = nn.Parameter(torch.randn(n_users + n_items + 1, config.width) * config.init_std)
+        edges = torch.zeros(2, n_edges, dtype=torch.long) if edges is None else torch.from_numpy(edges).long()
+        self.register_buffer("edges", edges)
+        self._graph: Tensor | None = None
+        self._final: Tensor | None = None  # propagated embeddings, kept while evaluating
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
+        """The graph of `Dataset.training_edges`, each pair once."""
+        edges = np.unique(np.stack(dataset.training_edges()), axis=1)
+        return cls(config, dataset.n_users, dataset.n_items, edges.shape[1], edges)
+
+    def sizes(self) -> dict[str, int]:
+        """Users, items and edges."""
+        return {"n_users": self.n_users, "n_items": self.n_items, "n_edges": self.edges.shape[1]}
+
+    def graph(self) -> Tensor:
+        """D^-1/2 A D^-1/2 as a sparse CSR matrix over users, padding and items: (U+I+1, U+I+1)."""
+        if self._graph is None or self._graph.device != self.embedding.device:
+            user, item = self.edges[0], self.edges[1] + self.n_users
+            both = torch.cat([torch.stack([user, item]), torch.stack([item, user])], dim=1)
+            n = len(self.embedding)
+            degree = torch.bincount(both[0], minlength=n).clamp(min=1).to(self.embedding.dtype)
+            weight = (degree[both[0]] * degree[both[1]]).rsqrt()
+            with warnings.catch_warnings(), torch.inference_mode(False):  # it must still serve training afterwards
+                warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+                self._graph = torch.sparse_coo_tensor(both, weight, (n, n), check_invariants=False).to_sparse_csr()
+        return self._graph
+
+    def propagate(self) -> tuple[Tensor, Tensor]:
+        """Final vectors of users (U, d) and of items (I + 1, d), whose row 0 (padding) is zero."""
+        with torch.autocast(self.embedding.device.type, enabled=False):  # sparse products know no bfloat16
+            mean = layer = self.embedding
+            for _ in range(self.config.layers):
+                layer = self.graph() @ layer
+                mean = mean + layer
+            mean = mean / (self.config.layers + 1)
+        users, items = mean[: self.n_users], mean[self.n_users :]
+        return users, torch.cat([torch.zeros_like(items[:1]), items[1:]])
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """BPR of the positive against each negative, and the L2 of the embeddings that took part."""
+        users, items = self.propagate()
+        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order
+        scores = torch.einsum("bd,bcd->bc", F.embedding(batch.user, users), F.embedding(batch.cand, items))
+        nodes = torch.cat([batch.user[:, None], batch.cand + self.n_users], dim=1)  # (B, 1 + C)
+        ego = F.embedding(nodes, self.embedding)
+        return {"bpr": bpr(scores[:, 0], scores[:, 1:]), "l2": ego.square().sum(dim=(1, 2)).mean() / 2}
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The L2 term is weighted by ``config.l2``."""
+        return {"l2": self.config.l2}
+
+    def train(self, mode: bool = True) -> LightGCN:
+        """Leaving or entering training drops the propagated vectors kept for evaluation."""
+        self._final = None
+        return super().train(mode)
+
+    def score(self, batch: Batch) -> Tensor:
+        """Dot product of user and candidate vectors (B, C)."""
+        if self.training:
+            users, items = self.propagate()
+        else:
+            if self._final is None:
+                self._final = self.propagate()
+            users, items = self._final
+        return torch.einsum("bd,bcd->bc", users[batch.user], items[batch.cand]).float()
+
+    @torch.no_grad()
+    def item_vectors(self) -> Tensor:
+        """The CF table of GenSR: (I + 1, d), row 0 zero, on the CPU."""
+        return self.propagate()[1].detach().cpu().clone()

@@ -1,0 +1,1 @@
+"""Systems that search and do not recommend."""

@@ -1,0 +1,9 @@
+"""What readers look at: the style of all figures, the kinds of figure, and tables."""
+
+from ..lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    {"style": ["save_figure", "use_style"]},
+    modules=["plots", "sweep_plots", "tables"],
+)

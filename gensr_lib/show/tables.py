@@ -1,0 +1,55 @@
+"""The tables of the book: styled where people look, with all their digits in a CSV file beside the figures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ..files import write_atomically
+
+
+class Shown(Styler):
+    """A styled table whose plain-text form is the table, not an address in memory that changes with each run."""
+
+    def __repr__(self) -> str:
+        return repr(self.data)
+
+
+def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits: int = 3) -> Shown:
+    """Write ``<folder>/<name>.csv`` and return the table as a notebook shows it.
+
+    The file holds the numbers unrounded, names of several levels joined by a space, and the index unless
+    it only counts the rows.
+
+    Args:
+        name: of the file, and of the table in the page: equal tables give equal outputs.
+        digits: decimal places of floats, in mixed columns too. A number that would round to zero is shown by its
+            order of magnitude, what is missing as a dash.
+    """
+    table = table.to_frame() if isinstance(table, pd.Series) else table
+    counted = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+    flat = table.set_axis([_flat(column) for column in table.columns], axis=1)
+    save = {"index": not counted, "lineterminator": "\n", "encoding": "utf-8"}
+    write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
+    styler = Shown(table, uuid=name, cell_ids=False)
+    styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
+    for axis in (0, 1):
+        styler.format_index(_label, axis=axis, escape="html")
+    return styler.hide() if counted else styler
+
+
+def _flat(column: object) -> str:
+    return " ".join(str(level) for level in column if str(level)) if isinstance(column, tuple) else str(column)
+
+
+def _value(value: object, digits: int) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0e}" if value != 0 and abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
+
+
+def _label(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

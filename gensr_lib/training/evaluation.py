@@ -1,0 +1,103 @@
+"""`evaluate`: rank each positive among its stored negatives and keep the rank of every user."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from tqdm.auto import tqdm
+
+from ..data.dataset import Dataset
+from ..data.schema import BEHAVIORS, TASK_LABELS
+from ..models.base import RankingModel
+from .metrics import METRICS, ranks, summarise
+
+
+@dataclass
+class Evaluation:
+    """Ranks of one model on one split.
+
+    Attributes:
+        model, split: what was evaluated.
+        table: one row per test row: ``task, row, user, item, rank``; kept for paired tests.
+        seconds: wall time.
+    """
+
+    model: str
+    split: str
+    table: pd.DataFrame
+    seconds: float
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """R@5, R@10, N@5, N@10 by task."""
+        return {task: summarise(rows) for task, rows in self.table.groupby("task", sort=False)}
+
+    def mean(self, metric: str = "N@5") -> float:
+        """Mean of a metric over the tasks: what models are selected by."""
+        return float(np.mean([values[metric] for values in self.metrics.values()]))
+
+    def frame(self) -> pd.DataFrame:
+        """Metrics as a table, one row per task."""
+        return pd.DataFrame(self.metrics).T[list(METRICS)].rename_axis("task")
+
+
+def evaluate(
+    model: RankingModel,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    batch_size: int = 64,
+    accelerator: Accelerator | None = None,
+) -> Evaluation:
+    """Rank every positive of a split among its stored negatives.
+
+    Args:
+        model: scored in eval mode, on the device it is on; its mode is restored.
+        split: ``valid`` or ``test``.
+        batch_size: rows of 1 + 99 candidates at once; changes speed and memory only.
+        accelerator: with several processes, each ranks its share and all get the whole result.
+
+    Raises:
+        ValueError: the model gives a NaN score, or the split has no row for any of its tasks.
+    """
+    started, was_training = time.perf_counter(), model.training
+    share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[split][t])]
+    if not tasks:
+        raise ValueError(f"{dataset.name}: no {split} row for {model.name}, which serves {sorted(model.tasks)}.")
+    model.eval()
+    try:
+        own = [p for task in tasks for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator)]
+    finally:
+        model.train(was_training)
+    parts = gather_object(own) if share[1] > 1 else own
+    table = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+    table["order"] = table["task"].map(BEHAVIORS.index)
+    table = table.sort_values(["order", "row"]).drop(columns="order").reset_index(drop=True)
+    return Evaluation(model.name, split, table, time.perf_counter() - started)
+
+
+@torch.no_grad()  # not inference_mode: what a model keeps (a graph, say) must still serve training afterwards
+def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> list[dict]:
+    """Ranks of this process's share of one task, as columns per batch."""
+    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
+    autocast = accelerator.autocast if accelerator else contextlib.nullcontext
+    rows = np.arange(len(dataset.rows[split][task]))[share[0] :: share[1]]
+    found, total = [], -(-len(rows) // batch_size)
+    batches = dataset.batches(split, task, batch_size, share)
+    for batch in tqdm(batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None):
+        with autocast():
+            scores = model.score(batch.to(device))
+        at = rows[len(found) * batch_size :][: len(batch)]
+        found.append({
+            "task": task, "row": at, "user": batch.user.numpy(), "item": batch.cand[:, 0].numpy(),
+            "rank": ranks(scores.float()).cpu().numpy(),
+        })  # fmt: skip
+    return found

@@ -1,0 +1,317 @@
+"""`train`: one loop for every model, on accelerate (CPU, one GPU, several processes).
+
+A step takes one batch of each task that the model serves, sized so that both run out together.
+Everything random in a step (order, negatives, dropout) is seeded by (seed, epoch, step), so a run
+that was killed goes on from its last checkpoint and ends with the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..config import TrainingConfig, digest
+from ..data.batches import Batch
+from ..data.dataset import Dataset
+from ..data.schema import BEHAVIORS, SRC
+from ..data.split import TRAIN, VALID
+from ..errors import ConfigError
+from ..files import write_atomically
+from ..models.base import RankingModel, load_weights, unshared
+from .evaluation import evaluate
+from .gradients import measure
+
+POINTER = "checkpoint.json"  # names the files of the last whole checkpoint; written last, by rename
+
+
+@dataclass
+class TrainingRun:
+    """What training left behind.
+
+    Attributes:
+        model: with the weights of the best epoch, in eval mode.
+        history: one row per epoch: mean of each loss term by task, validation metrics, seconds.
+        best_epoch: 1-based; 0 if nothing was trained.
+        seconds: wall time, without the part before a resume.
+        resumed_at: the step a killed run was taken up at; 0 for a fresh one.
+        gradients: the tasks' gradients every ``probe_steps``, as `gradient_conflict.measure` gives them, with
+            the ``step``; empty without probes or with a single task.
+    """
+
+    model: RankingModel
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+    resumed_at: int = 0
+    gradients: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass
+class _Progress:
+    """Where a run stands; plain values only, stored as JSON in each checkpoint."""
+
+    step: int = 0
+    best_epoch: int = 0
+    best_value: float = -math.inf
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)  # steps that had the term: a short task may miss some
+    epochs: list[dict] = field(default_factory=list)
+    probes: list[dict] = field(default_factory=list)
+
+
+def make_accelerator(cpu: bool = False) -> Accelerator:
+    """Accelerator for this machine: bfloat16 where a GPU has it, never float16 (T5 overflows).
+
+    A GPU that is not CUDA's is left alone: LightGCN's sparse products do not run there.
+    """
+    cpu = cpu or not torch.cuda.is_available()
+    bf16 = not cpu and torch.cuda.is_bf16_supported()
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+    return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=handlers)
+
+
+def train(
+    model: RankingModel,
+    dataset: Dataset,
+    training: TrainingConfig,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    accelerator: Accelerator | None = None,
+) -> TrainingRun:
+    """Train a model and give it the weights of its best epoch.
+
+    The best epoch has the highest mean validation NDCG@5 over the model's tasks; without validation
+    rows it is the last one. A model without parameters is returned as it is.
+
+    Args:
+        seed: of order, negatives and dropout (the initial weights are the model's own matter).
+        folder: for checkpoints; a run found there is taken up, None keeps nothing on disk.
+
+    Raises:
+        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged, or
+            the data set has no training row for any task of the model.
+        ValueError: the loss is not finite.
+    """
+    if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
+        return TrainingRun(model.eval(), pd.DataFrame(), 0, 0.0)
+    loop = _Loop(model, dataset, training, seed, folder, accelerator or make_accelerator())
+    return loop.run()
+
+
+class _Objective(nn.Module):
+    """All losses of a step in one forward call, as DistributedDataParallel needs it."""
+
+    def __init__(self, model: RankingModel, search_weight: float):
+        super().__init__()
+        self.model, self.search_weight = model, search_weight
+
+    def forward(self, batches: list[Batch]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Eq. 1 and 8: the weighted sum, and each term by task for the log."""
+        total, log = 0.0, {}
+        for batch in batches:
+            task_weight = self.search_weight if batch.task == SRC else 1.0
+            for name, term in self.model.loss(batch).items():
+                total = total + task_weight * self.model.loss_weights.get(name, 1.0) * term
+                log[f"{batch.task} {name}"] = term.detach()
+        return total, log
+
+
+class _Loop:
+    def __init__(self, model, dataset, training, seed, folder, accelerator):
+        self.model, self.dataset, self.training, self.seed = model, dataset, training, seed
+        self.accelerator, self.folder = accelerator, folder
+        self.tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[TRAIN][t])]
+        if not self.tasks:
+            raise ConfigError(
+                f"{dataset.name} has no training row for {model.name}, which serves {sorted(model.tasks)}."
+            )
+        self.sizes, self.steps = _step_sizes({t: len(dataset.rows[TRAIN][t]) for t in self.tasks}, training)
+        self.hash = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+        self.objective, self.optimizer = accelerator.prepare(_Objective(model, training.search_weight), optimizer)
+        self.state = _Progress()
+        self.best: dict[str, Tensor] = {}
+
+    def run(self) -> TrainingRun:
+        """All epochs from where the run stands, then the best weights."""
+        started = time.perf_counter()
+        self._resume()
+        resumed_at, total = self.state.step, self.training.epochs * self.steps
+        with tqdm(
+            desc=f"train {self.model.name}", total=total, initial=resumed_at, leave=False, disable=None
+        ) as progress:
+            while self.state.step < total and not self._exhausted():
+                self._epoch(self.state.step // self.steps, progress)
+        if self.best:
+            self.model.load_state_dict(self.best, strict=False)
+        history, probes = pd.DataFrame(self.state.epochs), pd.DataFrame(self.state.probes)
+        seconds = time.perf_counter() - started
+        return TrainingRun(self.model.eval(), history, self.state.best_epoch, seconds, resumed_at, probes)
+
+    def _exhausted(self) -> bool:
+        """Whether patience is over; asked between epochs, and only of epochs that were validated."""
+        epochs, every = len(self.state.epochs), self.training.eval_every
+        validated = every and self.state.step % self.steps == 0 and epochs % every == 0
+        return validated and epochs - self.state.best_epoch >= self.training.patience
+
+    def _epoch(self, epoch: int, progress) -> None:
+        started = time.perf_counter()
+        plan = {task: self._plan(task, epoch) for task in self.tasks}
+        self.objective.train()
+        for step in range(self.state.step % self.steps, self.steps):
+            batches = (self._batch(plan[task], task, step) for task in self.tasks)
+            terms = self._step([batch for batch in batches if len(batch)])
+            for name, value in terms.items():
+                self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+                self.state.counts[name] = self.state.counts.get(name, 0) + 1
+            self.state.step += 1
+            progress.update()
+            progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
+            if (step + 1) % self.training.checkpoint_steps == 0 and step + 1 < self.steps:
+                self._save()
+        self._close_epoch(epoch, time.perf_counter() - started)
+        self._save()
+
+    def _step(self, batches: list[Batch]) -> dict[str, float]:
+        """One optimizer step; returns the loss terms."""
+        batches = [batch.to(self.accelerator.device) for batch in batches]
+        if self.training.probe_steps and self.state.step % self.training.probe_steps == 0:
+            self._probe(batches)
+        self._seed_step()
+        self._set_learning_rate()
+        total, terms = self.objective(batches)
+        if not torch.isfinite(total):
+            raise ValueError(
+                f"{self.model.name}: the loss is {total.item()} at step {self.state.step}; lower the rate."
+            )
+        self.accelerator.backward(total)
+        self.accelerator.clip_grad_norm_(self.objective.parameters(), self.training.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return {name: value.item() for name, value in terms.items()}
+
+    def _seed_step(self) -> None:
+        torch.manual_seed(int(digest(self.seed, self.state.step, self.accelerator.process_index), 16) % 2**63)
+
+    def _probe(self, batches: list[Batch]) -> None:
+        """Measure the tasks' gradients with the step's own dropout; training goes on as if nothing had happened."""
+        self._seed_step()
+        with self.accelerator.autocast():
+            found = measure(self.model, batches)
+        self.state.probes += [{"step": self.state.step, **row} for row in found]
+
+    def _set_learning_rate(self) -> None:
+        """Linear warm-up, then linear decay to zero at the last step; a function of the step alone."""
+        step, warm = self.state.step, self.training.warmup_steps
+        left = self.training.epochs * self.steps - step
+        factor = min((step + 1) / (warm + 1), left / max(1, self.training.epochs * self.steps - warm), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.learning_rate * factor
+
+    def _plan(self, task: str, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Order of the rows and their negatives in this epoch."""
+        key = (self.seed, epoch)
+        order = np.random.default_rng([*key, 7, BEHAVIORS.index(task)]).permutation(len(self.dataset.rows[TRAIN][task]))
+        return order, self.dataset.training_negatives(task, self.training.negatives, key)
+
+    def _batch(self, plan: tuple[np.ndarray, np.ndarray], task: str, step: int) -> Batch:
+        """This process's part of the step's batch of one task."""
+        order, negatives = plan
+        size = self.sizes[task]
+        index = order[step * size : (step + 1) * size]
+        own = index[self.accelerator.process_index :: self.accelerator.num_processes]
+        index = own if len(own) else index[:1]  # more processes than rows: every process must take the step
+        positive = self.dataset.item[self.dataset.rows[TRAIN][task].event[index]]
+        return self.dataset.batch(TRAIN, task, index, np.concatenate([positive[:, None], negatives[index]], axis=1))
+
+    def _close_epoch(self, epoch: int, seconds: float) -> None:
+        """Validate, remember the best weights, write a line of history."""
+        row = {"epoch": epoch + 1, **{name: s / self.state.counts[name] for name, s in self.state.sums.items()}}
+        last = epoch + 1 == self.training.epochs
+        value = self.state.best_value
+        if self.training.eval_every is None or not any(len(self.dataset.rows[VALID][t]) for t in self.tasks):
+            value = float(epoch)  # nothing to select by: the last epoch is the best
+        elif last or (epoch + 1) % self.training.eval_every == 0:
+            found = evaluate(self.model, self.dataset, VALID, batch_size=self.training.eval_batch_size,
+                             accelerator=self.accelerator)  # fmt: skip
+            value = found.mean("N@5")
+            row |= {f"valid {t} {m}": v for t, values in found.metrics.items() for m, v in values.items()}
+        if value > self.state.best_value:
+            self.state.best_value, self.state.best_epoch = value, epoch + 1
+            self.best = {k: v.clone() for k, v in unshared(self.model.state_dict()).items()}
+        self.state.epochs.append({**row, "seconds": seconds})
+        self.state.sums, self.state.counts = {}, {}
+
+    # --- checkpoints -------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Write all files under names of this step, then point at them; older ones are deleted last."""
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        names = {part: f"{part}-{self.state.step}" for part in ("weights", "best", "optimizer")}
+        names |= {"weights": names["weights"] + ".safetensors", "best": names["best"] + ".safetensors"}
+        write_atomically(self.folder / names["weights"], lambda p: save_file(unshared(self.model.state_dict()), p))
+        write_atomically(self.folder / names["best"], lambda p: save_file(self.best, p))
+        write_atomically(self.folder / names["optimizer"], lambda p: torch.save(self.optimizer.state_dict(), p))
+        pointer = {"hash": self.hash, "files": names, "state": vars(self.state)}
+        write_atomically(self.folder / POINTER, lambda p: p.write_text(json.dumps(pointer)))
+        for path in self.folder.iterdir():
+            part = path.name.removeprefix(".").split("-")[0]  # a dot: half written when a run was killed
+            if part in names and path.name not in names.values():
+                path.unlink()
+
+    def _resume(self) -> None:
+        """Take up the run of the last whole checkpoint, if there is one."""
+        if self.folder is None or not (self.folder / POINTER).exists():
+            return
+        pointer = readable(self.folder / POINTER, lambda p: json.loads(p.read_text()))
+        if pointer["hash"] != self.hash:
+            raise ConfigError(
+                f"{self.folder}: the checkpoint here was made with another configuration, data set or seed; "
+                f"delete the folder, or run with the configuration it was made with."
+            )
+        files = {part: self.folder / name for part, name in pointer["files"].items()}
+        readable(files["weights"], lambda p: load_weights(self.model, p))
+        self.best = readable(files["best"], load_file)
+        self.optimizer.load_state_dict(readable(files["optimizer"], lambda p: torch.load(p, weights_only=True)))
+        self.state = _Progress(**pointer["state"])
+
+
+def readable(path: Path, read: Callable[[Path], Any]) -> Any:
+    """What ``read`` gives, or a `ConfigError` that names the file of a run that cannot be used."""
+    try:
+        return read(path)
+    except Exception as error:  # json, parquet, safetensors and pickle each have their own errors
+        raise ConfigError(
+            f"{path}: missing or damaged ({error}); delete the folder {path.parent} and run again."
+        ) from None
+
+
+def _step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:
+    """Rows of each task per step and steps per epoch, so that the tasks run out together.
+
+    >>> _step_sizes({"rec": 100, "src": 60}, TrainingConfig(batch_size=32))
+    ({'rec': 32, 'src': 15}, 4)
+    """
+    lead = next(iter(rows.values()))
+    steps = math.ceil(lead / training.batch_size)
+    sizes = {task: min(math.ceil(n / steps), max(n, 1)) for task, n in rows.items()}
+    sizes[next(iter(rows))] = training.batch_size
+    return sizes, min(steps, training.max_steps_per_epoch or steps)

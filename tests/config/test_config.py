@@ -1,0 +1,150 @@
+"""Profiles and options: every profile is valid, and what is wrong is named with its path."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+
+import pytest
+import yaml
+
+from gensr_lib.config import (
+    BackboneConfig,
+    DataConfig,
+    ModelSettings,
+    Profile,
+    TrainingConfig,
+    available_profiles,
+    digest,
+    load_profile,
+)
+from gensr_lib.data.pocket.world import PocketConfig
+from gensr_lib.errors import ConfigError
+from gensr_lib.models import available_models
+
+PROFILES = ("paper", "pocket", "smoke")
+
+
+def test_the_three_profiles_of_the_book():
+    assert tuple(available_profiles()) == PROFILES
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_key_of_a_profile_reaches_the_object(name):
+    """A value in the YAML file that the loaded object lacks, or has otherwise, would be a silent default."""
+    raw = yaml.safe_load((resources.files("gensr_lib.config") / f"{name}.yaml").read_text(encoding="utf-8"))
+    profile = load_profile(name)
+    assert profile.name == name
+
+    def check(values: dict, found: dict, path: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, dict):
+                check(value, found[key], f"{path}.{key}")
+            else:
+                assert found[key] == value, f"{path}.{key}"
+
+    check(raw, profile.model_dump(), name)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_models_and_their_options_in_a_profile_exist(name):
+    for model, settings in load_profile(name).models.items():
+        config = available_models()[model].Config.parse(settings.model)
+        assert settings.model.items() <= config.model_dump().items()
+
+
+@pytest.mark.parametrize("model", available_models())
+def test_every_model_has_settings_in_every_profile(model):
+    for name in PROFILES:
+        settings = load_profile(name).settings(model)
+        assert isinstance(settings, ModelSettings) and settings.training.batch_size >= 1
+
+
+def test_the_paper_profile_is_the_paper():
+    paper = load_profile("paper")
+    assert paper.backbone.name == "google/flan-t5-base"
+    assert (paper.data.min_interactions, paper.data.eval_negatives) == (5, 99)
+
+
+def test_unknown_profile():
+    with pytest.raises(ConfigError, match=r"unknown profile 'poket'; did you mean 'pocket'\? Known: paper, pocket"):
+        load_profile("poket")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"pocket": {"n_userz": 5}}, r"unknown option 'pocket\.n_userz'; did you mean 'pocket\.n_users'"),
+        ({"pockett": {}}, "unknown option 'pockett'"),
+        ({"data": {"eval_negativs": 9}}, r"did you mean 'data\.eval_negatives'"),
+        ({"pocket": {"n_users": 0}}, r"option 'pocket\.n_users': .*greater than or equal to 1, got 0"),
+        ({"data": {"twins": "both"}}, r"option 'data\.twins': .*'hidden' or 'visible', got 'both'"),
+        ({"models": {"gensr": {"training": {"epochs": -1}}}}, r"option 'models\.gensr\.training\.epochs': .*got -1"),
+        ({"models": {"gensr": {"training": {"epochz": 1}}}}, r"unknown option 'models\.gensr\.training\.epochz'"),
+        ({"backbone": {"heads": "four"}}, r"option 'backbone\.heads': .*got 'four'"),
+    ],
+)
+def test_errors_name_the_option_by_its_path(values, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        Profile.parse({"name": "mine", **values}, where="profile mine")
+    assert str(error.value).startswith("profile mine: ")
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(ConfigError, match=r"'data\.history_rec'.*'backbone\.d_model'"):
+        Profile.parse({"name": "mine", "data": {"history_rec": 0}, "backbone": {"d_model": 1}})
+
+
+@pytest.mark.parametrize(
+    ("config", "bad"),
+    [
+        (TrainingConfig(), {"epochs": -1}),
+        (TrainingConfig(), {"learning_rate": 0}),
+        (TrainingConfig(), {"patience": 0}),
+        (TrainingConfig(), {"epoch": 1}),
+        (DataConfig(), {"test_history": "everything"}),
+        (BackboneConfig(), {"vocabulary": 3}),
+    ],
+)
+def test_replace_validates(config, bad):
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        config.replace(**bad)
+
+
+def test_replace_changes_a_copy():
+    before = TrainingConfig()
+    assert before.replace(epochs=3).epochs == 3 and before.epochs == 10
+    assert before.replace(epochs=3).replace(epochs=10) == before
+
+
+def test_configurations_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        TrainingConfig().epochs = 3
+
+
+def test_every_option_is_explained_or_plain():
+    """A default that needs a reason has one: all options of the data protocol say what they are."""
+    assert all(field.description for field in DataConfig.model_fields.values())
+    for model in available_models().values():
+        for name, field in model.Config.model_fields.items():
+            assert field.default is not None or field.description, f"{model.name}.{name}"
+
+
+# --- digest -----------------------------------------------------------------------------------
+
+
+def test_digest_does_not_depend_on_order_and_does_on_values():
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2}) and digest([1, 2]) != digest([2, 1])
+    assert digest(1, 2) != digest([1, 2])
+
+
+def test_digest_is_the_same_on_every_machine():
+    expected = hashlib.sha256(b'["gensr", {"a": 0.5, "b": null}]').hexdigest()[:16]
+    assert digest("gensr", {"b": None, "a": 0.5}) == expected
+
+
+def test_equal_configurations_have_equal_digests():
+    one, two = DataConfig(), DataConfig.parse({"eval_negatives": 99})
+    assert digest(one) == digest(two) != digest(one.replace(eval_negatives=98))
+    assert digest(PocketConfig()) == digest(PocketConfig().model_dump(mode="json"))

@@ -1,0 +1,277 @@
+"""The pocket world: its tables, and its law against counting, brute force and simulation."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from gensr_lib.data.pocket import words as vocabulary
+from gensr_lib.data.pocket.clicks import draw_each
+from gensr_lib.data.pocket.world import PocketConfig, simulate, simulate_chunks
+from gensr_lib.data.schema import validate
+from gensr_lib.errors import DataError
+
+SMALL = PocketConfig(n_users=1100, n_items=300, n_events=14_000)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return simulate(SMALL, seed=3)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Few users and items, many events: enough of each kind to count."""
+    config = PocketConfig(n_users=40, n_items=12, n_events=20_000, n_topics=3, repeat=0.2, search_accident=0.1)
+    return simulate(config, seed=5)
+
+
+def all_rows(tables):
+    events = tables.interactions
+    return tables.truth.rows(events.user_id, events.time, events.behavior)
+
+
+def everything(truth, rows):
+    return np.broadcast_to(np.arange(truth.config.n_items), (len(rows), truth.config.n_items))
+
+
+def test_validation_changes_nothing(small):
+    checked = validate(small, "pocket")
+    pd.testing.assert_frame_equal(checked.interactions, small.interactions)
+    pd.testing.assert_frame_equal(checked.items, small.items)
+    assert set(small.interactions.item_id) <= set(small.items.item_id)
+
+
+def test_events_and_shares_are_as_configured(small):
+    events = small.interactions
+    per_user = events.groupby("user_id").size()
+    mean = SMALL.n_events / SMALL.n_users
+    assert len(per_user) == SMALL.n_users
+    assert per_user.between(0.6 * mean, 1.4 * mean).all()
+    assert abs(len(events) / SMALL.n_events - 1) < 0.05
+    assert abs(events.behavior.eq("src").mean() - SMALL.search_share) < 0.02
+    assert (events.groupby("user_id").time.diff().dropna() > 0).all()
+
+
+def test_sessions_number_the_searches(small):
+    searches = small.interactions[small.interactions.behavior.eq("src")]
+    assert searches.session_id.is_unique
+    assert (searches.session_id >= 0).all()
+    others = small.interactions.drop(searches.index)
+    assert (others.session_id == -1).all()
+    assert others["query"].eq("").all()
+
+
+def test_same_seed_same_tables_and_other_seed_others(small):
+    again, other = simulate(SMALL, seed=3), simulate(SMALL, seed=4)
+    pd.testing.assert_frame_equal(again.interactions, small.interactions)
+    pd.testing.assert_frame_equal(again.items, small.items)
+    assert (other.items.title != small.items.title).mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [300, 512, 5000])
+def test_chunks_joined_are_the_table(small, size):
+    chunks = list(simulate_chunks(SMALL, seed=3, users_per_chunk=size))
+    assert [c.user_id.nunique() for c in chunks[:-1]] == [size] * (len(chunks) - 1)
+    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), small.interactions)
+
+
+def test_chunks_need_a_size():
+    with pytest.raises(ValueError, match="users_per_chunk=0"):
+        simulate_chunks(SMALL, users_per_chunk=0)
+
+
+def test_runs_of_one_behavior_are_short(small):
+    events = small.interactions
+    for _, behavior in itertools.islice(events.groupby("user_id").behavior, 300):
+        assert max(len(list(run)) for _, run in itertools.groupby(behavior)) <= SMALL.longest_run
+    back = events.groupby("user_id").cumcount(ascending=False)
+    second_last = back[events.groupby(["user_id", "behavior"]).cumcount(ascending=False) == 1]
+    assert second_last.max() <= 2 * SMALL.longest_run + 1
+    assert second_last.median() <= 4
+
+
+def test_query_words_come_from_the_topic(small):
+    truth = small.truth
+    src = np.flatnonzero(small.interactions.behavior.eq("src"))
+    for e in src[:500]:
+        words = small.interactions["query"][e].split()
+        own = vocabulary.topic(truth._topic[e])[1]
+        assert 1 <= len(words) <= 4
+        assert set(words) <= set(own)
+        assert set(words) & set(own[vocabulary.LABEL :]), "a query names its topic"
+
+
+def test_own_words_of_topics_are_disjoint():
+    own = [set(vocabulary.topic(k)[1][vocabulary.LABEL :]) for k in range(2000)]
+    assert len(set().union(*own)) == sum(map(len, own)) == 2000 * 11
+    assert not set().union(*own) & {*vocabulary.COLOURS, *vocabulary.MATERIALS}
+
+
+def test_titles_and_paths_read_as_english(small):
+    first = small.items.iloc[0]
+    label = first.categories.split(" > ")[-1]
+    assert f" {label} " in first.title
+    assert len(first.title.split()) == 4
+    assert first.text.startswith(first.title + " for ")
+    assert len(first.text.split()) == 8
+
+
+@pytest.mark.parametrize("world", ["small", "tiny"])
+def test_probabilities_sum_to_one(world, request):
+    tables = request.getfixturevalue(world)
+    rows = np.random.default_rng(0).choice(len(tables.interactions), 400, replace=False)
+    total = np.exp(tables.truth.log_prob(rows, everything(tables.truth, rows))).sum(axis=1)
+    np.testing.assert_allclose(total, 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("behavior", ["rec", "src"])
+def test_clicks_follow_the_law(tiny, behavior):
+    """The probability integral transform of all clicks is uniform, and so is each item's frequency as expected."""
+    truth, rows = tiny.truth, all_rows(tiny)
+    clicked = truth.item_index(tiny.interactions.item_id)
+    chosen = tiny.interactions.behavior.eq(behavior).to_numpy()
+    p = np.exp(truth.log_prob(rows[chosen], everything(truth, rows[chosen])))  # (E, I)
+    hit = np.eye(truth.config.n_items)[clicked[chosen]]
+    z_item = (hit - p).sum(axis=0) / np.sqrt((p * (1 - p)).sum(axis=0))  # (I,), each about N(0, 1)
+    assert (np.abs(z_item) < 4).all()
+    for low, high in [(0, 0.01), (0.01, 0.05), (0.05, 0.2), (0.2, 0.5), (0.5, 1)]:  # calibration of p itself
+        inside = (p >= low) & (p < high)
+        variance = (p * (1 - p))[inside].sum()
+        assert abs((hit - p)[inside].sum()) < 4 * variance**0.5 + 1e-9
+
+
+def test_repeats_follow_the_law(tiny):
+    """Clicks on what the user already has are as frequent as the law says."""
+    truth, rows = tiny.truth, all_rows(tiny)
+    items = everything(truth, rows)
+    p, before = np.exp(truth.log_prob(rows, items)), truth._clicked_before(rows, items)
+    expected = (p * before).sum(axis=1)
+    hit = np.take_along_axis(before, truth.item_index(tiny.interactions.item_id)[:, None], axis=1)[:, 0]
+    assert 0.05 < hit.mean() < 0.995
+    assert abs((hit - expected).sum()) < 4 * (expected * (1 - expected)).sum() ** 0.5
+
+
+def test_default_world_rarely_repeats(small):
+    pairs = small.interactions[["user_id", "item_id"]]
+    assert pairs.duplicated().mean() < 0.03
+
+
+def test_draw_each_matches_its_weights():
+    weights = np.tile([1.0, 0.0, 3.0], (40_000, 1))
+    drawn = np.bincount(draw_each(weights, np.random.default_rng(0).random(40_000)), minlength=3) / 40_000
+    np.testing.assert_allclose(drawn, [0.25, 0, 0.75], atol=0.01)
+
+
+def test_no_perturbed_scorer_ranks_better(small):
+    truth, rng = small.truth, np.random.default_rng(0)
+    rows = np.arange(len(small.interactions))
+    items = rng.integers(SMALL.n_items, size=(len(rows), 21))
+    items[:, 0] = truth.item_index(small.interactions.item_id)
+    oracle = truth.log_prob(rows, items)
+
+    def gain(scores):
+        rank = 1 + (scores[:, 1:] > scores[:, :1]).sum(axis=1) + 0.5 * (scores[:, 1:] == scores[:, :1]).sum(axis=1)
+        return (1 / np.log2(1 + rank)).mean()
+
+    best = gain(oracle)
+    for scale in (0.3, 1.0, 3.0):
+        assert gain(oracle + scale * rng.standard_normal(oracle.shape)) < best
+    assert 0.7 * best < gain(truth.log_prob(rows, items, static=True)) < best
+
+
+def ndcg_at_10(scores):
+    rank = 1 + (scores[:, 1:] > scores[:, :1]).sum(axis=1) + 0.5 * (scores[:, 1:] == scores[:, :1]).sum(axis=1)
+    return np.where(rank <= 10, 1 / np.log2(1 + rank), 0).mean()
+
+
+def test_default_world_is_neither_hopeless_nor_trivial():
+    """Each user's last event of each behavior against 99 items that the user never touched."""
+    tables, rng = simulate(seed=0), np.random.default_rng(0)
+    truth, events = tables.truth, tables.interactions
+    item, user = truth.item_index(events.item_id), events.user_id.factorize()[0]
+    train = events.groupby("user_id").cumcount(ascending=False) >= 8
+    popularity = np.bincount(item[train], minlength=truth.config.n_items)
+    touched = np.zeros((truth.config.n_users, truth.config.n_items), dtype=bool)
+    touched[user, item] = True
+    bands = {"rec": [(0.09, 0.15), (0.5, 0.6)], "src": [(0.05, 0.25), (0.95, 0.985)]}
+    for behavior, ((worst, best), (low, high)) in bands.items():
+        last = events[events.behavior.eq(behavior)].groupby("user_id").tail(1).index.to_numpy()
+        draw = np.where(touched[user[last]], 2, rng.random((len(last), touched.shape[1])))
+        shown = np.concatenate([item[last, None], np.argpartition(draw, 99, axis=1)[:, :99]], axis=1)  # (U, 100)
+        oracle, static = (ndcg_at_10(truth.log_prob(last, shown, static=s)) for s in (False, True))
+        assert worst < ndcg_at_10(popularity[shown]) < best
+        assert low < oracle < high
+        assert static >= 0.85 * oracle
+
+
+def test_click_probability_is_the_share_of_clicks_among_shown(tiny):
+    """Mix each click with 3 uniform items: within bins of the probability, that share are clicks."""
+    truth, rows, n = tiny.truth, all_rows(tiny), 3
+    items = np.random.default_rng(1).integers(truth.config.n_items, size=(len(rows), 1 + n))
+    items[:, 0] = truth.item_index(tiny.interactions.item_id)
+    yes = truth.click_probability(rows, items, n)
+    label = np.zeros_like(yes)
+    label[:, 0] = 1
+    for low, high in itertools.pairwise([0, 0.2, 0.4, 0.6, 0.81]):
+        inside = (yes >= low) & (yes < high)
+        assert inside.sum() > 100
+        error = 4 * (yes * (1 - yes))[inside].sum() ** 0.5
+        assert abs((label - yes)[inside].sum()) < error
+
+
+@pytest.mark.parametrize("task", ["rec", "src"])
+@pytest.mark.parametrize("n", [1, 4])
+def test_information_against_a_sum_over_the_joint_table(tiny, task, n):
+    truth = tiny.truth
+    rows = all_rows(tiny)[tiny.interactions.behavior.eq(task).to_numpy()][:300]
+    p = np.exp(truth.log_prob(rows, everything(truth, rows)))  # (E, I)
+    joint = np.stack([np.full_like(p, n / p.shape[1]), p]) / (1 + n) / len(rows)  # (2, E, I), sums to 1
+    independent = joint.sum(axis=0) * joint.sum(axis=(1, 2), keepdims=True)
+    brute = (joint * np.log(joint / independent)).sum()
+    np.testing.assert_allclose(truth.information_by_event(rows, n).mean(), brute, atol=1e-9)
+    ceiling = np.log(1 + n) - n / (1 + n) * np.log(n)  # H(Y) in nats
+    assert 0 < truth.information(task, n) < ceiling <= np.log(2) + 1e-12
+
+
+def test_information_of_a_sample_is_close_to_that_of_all(tiny):
+    truth = tiny.truth
+    assert abs(truth.information("rec", 4) - truth.information("rec", 4, max_events=10**9)) < 0.005
+
+
+def test_unknown_events_items_and_tasks_are_named(small):
+    truth, first = small.truth, small.interactions.iloc[0]
+    other = "src" if first.behavior == "rec" else "rec"
+    known, now = first.user_id, first.time
+    for user, time, behavior in [("nobody", now, "rec"), (known, 1, "rec"), (known, now, other)]:
+        with pytest.raises(DataError, match=f"no simulated event of user '{user}', time {time}"):
+            truth.rows([user], [time], [behavior])
+    with pytest.raises(DataError, match="'i99999' is not in the simulated catalogue"):
+        truth.item_index([["i00001", "i99999"]])
+    with pytest.raises(DataError, match="task 'both'"):
+        truth.information("both", 4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_users": 0}, "n_users"),
+        ({"affinity": -1.0}, "affinity"),
+        ({"search_shift": -0.1}, "search_shift"),
+        ({"search_share": 1.0}, "search_share"),
+        ({"n_events": 5000}, "raise it to 10000"),
+        ({"n_topics": 2000}, "every topic needs an item"),
+        ({"search_taste": 0, "search_explore": 0, "search_recent": 0}, "one of them must be positive"),
+        ({"affinty": 1.0}, "affinty"),
+    ],
+)
+def test_configurations_out_of_range_are_refused(wrong, message):
+    with pytest.raises(ValidationError, match=message):
+        PocketConfig(**wrong)
+
+
+def test_topics_grow_with_the_square_root_of_the_items():
+    assert PocketConfig().topics == 24
+    assert PocketConfig(n_items=150_000).topics == 240

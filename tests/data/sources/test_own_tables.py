@@ -1,0 +1,223 @@
+"""The user's own tables: every format, every default, every mistake we can think of."""
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gensr_lib.data.sources.made_searches import synthesize_searches
+from gensr_lib.data.sources.own_tables import read_tables
+from gensr_lib.errors import DataError
+
+BEAUTY = Path(__file__).resolve().parents[3] / "shared/data/amazon-beauty"
+EVENTS = "user_id,item_id,time\nu,0012,5\nu,7,3\n"
+ITEMS = "item_id,title\n0012,Pen\n7,Ink\n"
+
+
+def read(folder: Path, events: str = EVENTS, items: str = ITEMS):
+    (folder / "interactions.csv").write_text(events, encoding="utf-8")
+    (folder / "items.csv").write_text(items, encoding="utf-8")
+    return read_tables(folder)
+
+
+def test_ids_keep_their_zeros_and_time_orders(tmp_path):
+    tables = read(tmp_path)
+    assert tables.interactions[["user_id", "item_id", "time", "behavior"]].to_numpy().tolist() == [
+        ["u", "7", 3, "rec"], ["u", "0012", 5, "rec"],
+    ]  # fmt: skip
+    assert tables.items["item_id"].tolist() == ["0012", "7"]
+
+
+def test_ids_that_look_like_missing_values(tmp_path):
+    tables = read(tmp_path, "user_id,item_id,time\nNA,null,1\n", "item_id\nnull\n")
+    assert tables.interactions[["user_id", "item_id"]].to_numpy().tolist() == [["NA", "null"]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_formats_agree(tmp_path, suffix):
+    expected = read(tmp_path)
+    for name, text in (("interactions", EVENTS), ("items", ITEMS)):
+        (tmp_path / f"{name}.csv").unlink()
+        path = tmp_path / (name + suffix)
+        if suffix == ".parquet":
+            rows = [line.split(",") for line in text.split()]
+            table = pd.DataFrame(rows[1:], columns=rows[0])
+            table.astype({"time": int} if "time" in table else {}).to_parquet(path)
+        else:
+            path.write_bytes(gzip.compress(text.encode()) if suffix.endswith("gz") else text.encode())
+    tables = read_tables(tmp_path)
+    pd.testing.assert_frame_equal(tables.interactions, expected.interactions)
+    pd.testing.assert_frame_equal(tables.items, expected.items)
+
+
+def test_parquet_with_numeric_ids_and_dates(tmp_path):
+    days = pd.to_datetime(["1970-01-02", "1970-01-03"])
+    events = pd.DataFrame({"user_id": [1, 2], "item_id": [7.0, 8.0], "time": days})
+    events.to_parquet(tmp_path / "interactions.parquet")
+    pd.DataFrame({"item_id": [7, 8]}).to_parquet(tmp_path / "items.parquet")
+    tables = read_tables(tmp_path)
+    assert tables.interactions[["user_id", "item_id", "time"]].to_numpy().tolist() == [
+        ["1", "7", 86400], ["2", "8", 172800],
+    ]  # fmt: skip
+    assert len(tables.items) == 2
+
+
+def test_position_stands_for_time_or_orders_equal_times(tmp_path):
+    tables = read(tmp_path, "user_id,item_id,position\nu,a,1\nu,b,0\n")
+    assert tables.interactions[["item_id", "time"]].to_numpy().tolist() == [["b", 0], ["a", 1]]
+    tables = read(tmp_path, "user_id,item_id,time,position\nu,a,7,10\nu,b,7,9\nu,c,6,99\n")
+    assert tables.interactions["item_id"].tolist() == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-02", 86400),
+        ("1970-01-01 00:01:00", 60),
+        ("1970-01-01T02:00:00+01:00", 3600),
+        ("1388534400", 1388534400),
+    ],
+)
+def test_times(tmp_path, text, seconds):
+    assert read(tmp_path, f"user_id,item_id,time\nu,a,{text}\n").interactions["time"].tolist() == [seconds]
+
+
+def test_dates_of_several_zones_share_one_clock(tmp_path):
+    rows = ["u,a,1970-01-01T02:00:00+01:00", "u,b,1970-01-01 00:30", "u,c,1970-01-01T00:00:00-01:00"]
+    table = read(tmp_path, "\n".join(["user_id,item_id,time", *rows])).interactions
+    assert list(zip(table["item_id"], table["time"], strict=True)) == [("b", 1800), ("a", 3600), ("c", 3600)]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "kind"),
+    [("5", "soon", "number"), ("5", "2014-01-01", "number"), ("2014-01-01", "soon", "date"), ("5", "", "number")],
+)
+def test_bad_time_names_its_row(tmp_path, good, bad, kind):
+    with pytest.raises(DataError, match=rf"interactions\.csv: row 1, column time: '{bad}' is not a {kind} \(1 such"):
+        read(tmp_path, f"user_id,item_id,time\nu,a,{good}\nu,b,{bad}\nu,c,{good}\n")
+
+
+def test_searches_and_sessions(tmp_path):
+    rows = ["u,a,1,src,pen,x", "u,b,2,src,pen,x", "v,a,1,src,pen,x", "u,c,3,src,ink,", "u,d,4,src,ink,", "u,a,5,rec,,y"]
+    table = read(tmp_path, "\n".join(["user_id,item_id,time,behavior,query,session_id", *rows])).interactions
+    session = dict(zip(table["user_id"] + table["time"].astype(str), table["session_id"], strict=True))
+    assert session["u1"] == session["u2"] != session["v1"]  # an id is the user's own
+    assert session["u5"] == -1
+    assert len({session[key] for key in ("u1", "v1", "u3", "u4")}) == 4  # no id: each search its own
+    assert min(session[key] for key in ("u1", "v1", "u3", "u4")) >= 0
+
+
+def test_searches_without_session_column(tmp_path):
+    tables = read(tmp_path, "user_id,item_id,time,behavior,query\nu,a,1,src,pen\nu,b,2,src,pen\n")
+    assert tables.interactions["session_id"].nunique() == 2
+
+
+def test_duplicates_and_unlisted_items(tmp_path):
+    tables = read(tmp_path, EVENTS + "u,7,3\nu,new,9\n")
+    assert [line["rec events"] for line in tables.counts] == [4, 3]
+    assert tables.items["item_id"].tolist() == ["0012", "7", "new"]
+
+
+def test_titles_and_texts_fall_back(tmp_path):
+    items = "item_id,title,text,brand,categories\na,T,,B,X > Y | Z\nb,,some text,B,\nc,,,B,X > Y\nd,,,,\ne,T,txt,,\n"
+    tables = read(tmp_path, items=items)
+    assert tables.items[["item_id", "title", "text"]].head(5).to_numpy().tolist() == [
+        ["a", "T", "T B Y"], ["b", "some text", "some text"], ["c", "B Y", "B Y"], ["d", "", ""], ["e", "T", "txt"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("userid,item_id,time", "'userid'; did you mean 'user_id'"),
+        ("user_id,Item_ID,time", "'Item_ID'; did you mean 'item_id'"),
+        ("user_id,asin,time", "'asin'; did you mean 'item_id'"),
+        ("user_id,item_id,timestamp", "'timestamp'; did you mean 'time'"),
+        ("user_id,item_id,times", "'times'; did you mean 'time'"),
+        ("user_id,item_id,time,behaviour", "'behaviour'; did you mean 'behavior'"),
+        ("user_id,item_id,time,sessionid", "'sessionid'; did you mean 'session_id'"),
+        ("user_id,thing,time", "missing column item_id; found user_id, thing, time"),
+        ("user_id,item_id,rating", "missing column `time`"),
+        ("user_id,item_id,time,time ", "time is there twice"),
+    ],
+)
+def test_wrong_columns(tmp_path, header, message):
+    row = ",".join("1" for _ in header.split(","))
+    with pytest.raises(DataError, match=f"interactions.csv: .*{message}"):
+        read(tmp_path, f"{header}\n{row}\n")
+
+
+def test_wrong_item_columns(tmp_path):
+    with pytest.raises(DataError, match=r"items\.csv: unknown column 'category'; did you mean 'categories'"):
+        read(tmp_path, items="item_id,category\na,X > Y\n")
+
+
+def test_other_columns_are_left_out(tmp_path):
+    tables = read(tmp_path, "user_id,item_id,time,rating,timestamp\nu,a,1,5,9\n")
+    assert tables.interactions["time"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ("", "interactions.csv: the file is empty"),
+        ("user_id,item_id,time\n", "interactions.csv: the table has no rows"),
+        (EVENTS + "u,1,2,3,4\n", "interactions.csv: cannot be read as a table: .*line 4"),
+        ("user_id,item_id,time\nu,1,2,3\n", "interactions.csv: cannot be read as a table"),
+        (EVENTS + "u\n", "row 2, column time: '' is not a number"),
+        (EVENTS + ",1,2\n", "column user_id is empty"),
+        ("user_id,item_id,time,behavior\nu,1,2,buy\n", r"behavior \('buy'\) is neither"),
+        ("user_id,item_id,time,behavior\nu,1,2,src\n", "query is empty"),
+    ],
+)
+def test_unusable_interactions(tmp_path, events, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, events)
+
+
+def test_item_listed_twice(tmp_path):
+    with pytest.raises(DataError, match=r"row 1, column item_id \('7'\) is listed twice"):
+        read(tmp_path, items="item_id\n7\n7\n")
+
+
+def test_missing_and_ambiguous_files(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        read_tables(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"interactions\.csv, interactions\.csv\.gz, interactions\.parquet"):
+        read_tables(tmp_path)
+    read(tmp_path)
+    (tmp_path / "items.parquet").touch()
+    with pytest.raises(DataError, match=r"items\.csv and items\.parquet are both there"):
+        read_tables(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["interactions.csv.gz", "interactions.parquet"])
+def test_damaged_files(tmp_path, name):
+    table = pd.DataFrame({"user_id": [f"u{n * 7919}" for n in range(3000)], "item_id": "a", "time": range(3000)})
+    path = tmp_path / name
+    table.to_parquet(path) if name.endswith("parquet") else table.to_csv(path, index=False)
+    path.write_bytes(path.read_bytes()[:-500])
+    (tmp_path / "items.csv").write_text(ITEMS)
+    with pytest.raises(DataError, match=rf"{name}: (the file is damaged or cut short|cannot be read)"):
+        read_tables(tmp_path)
+
+
+def test_not_utf8(tmp_path):
+    read(tmp_path)
+    (tmp_path / "items.csv").write_bytes("item_id,title\n7,café\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"items\.csv: not UTF-8"):
+        read_tables(tmp_path)
+
+
+def test_real_beauty():
+    if not BEAUTY.is_dir():
+        pytest.skip(f"{BEAUTY} is not here")
+    tables = read_tables(BEAUTY)
+    assert tables.counts[-1]["users"] == 22_363
+    assert tables.counts[-1]["rec events"] == 198_502
+    assert tables.counts[-1]["items"] == len(tables.items) == 12_101
+    assert tables.items["text"].ne("").all()
+    made = synthesize_searches(tables, seed=0)
+    assert made.counts[-1]["src events"] == 198_502
+    assert made.counts[-1]["queries"] == 220

@@ -1,0 +1,380 @@
+"""`Workspace`: runs are found again, never overwritten, finished after a kill, and say where they come from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gensr_lib.config import ModelSettings, Profile, load_profile
+from gensr_lib.errors import ConfigError, DataError
+from gensr_lib.experiments import workspace as runs
+from gensr_lib.experiments.provenance import PACKAGES, code_hash
+from gensr_lib.experiments.workspace import RANKS, RESULT, Workspace, load_run, result_table, save_run
+from gensr_lib.training.loop import TrainingRun
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A project folder of its own, shared by this file: the data set is made once."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENSR_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def trained(home) -> Workspace:
+    """A workspace with a finished LightGCN run; tests copy or load it, none changes it."""
+    workspace = Workspace("pocket", "smoke")
+    workspace.fit("lightgcn")
+    return workspace
+
+
+@pytest.fixture
+def copied(trained, tmp_path, monkeypatch):
+    """Function that gives a new workspace over a copy of the finished run."""
+    shutil.copytree(trained.folder.parents[2], tmp_path / "copy")
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path / "copy"))
+
+    def fresh() -> Workspace:
+        workspace = Workspace("pocket", "smoke")
+        workspace.dataset = trained.dataset
+        return workspace
+
+    return fresh
+
+
+def scores(run) -> torch.Tensor:
+    with torch.no_grad():
+        return run.model.score(DATASET["smoke"].batch("test", "rec", np.arange(8)))
+
+
+DATASET = {}
+
+
+@pytest.fixture(autouse=True)
+def _dataset(trained):
+    DATASET["smoke"] = trained.dataset
+
+
+def folder_of(workspace: Workspace, name: str = "lightgcn"):
+    return workspace.folder / name / "seed-0"
+
+
+# --- found again ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["popularity", "oracle", "lightgcn"])
+def test_a_second_fit_loads_the_run(copied, name):
+    first, second = copied().fit(name), copied().fit(name)
+    assert second.loaded and (name == "lightgcn" or not first.loaded)
+    pd.testing.assert_frame_equal(first.evaluation.table, second.evaluation.table)
+    pd.testing.assert_frame_equal(first.history, second.history, check_column_type=len(first.history) > 0)
+    assert torch.equal(scores(first), scores(second)) and not second.model.training
+    assert json.loads(json.dumps(first.record, default=str)) == second.record
+
+
+def test_the_same_workspace_keeps_the_run_in_memory(trained):
+    assert trained.fit("lightgcn") is trained.fit("lightgcn")
+
+
+def test_metrics_on_disk_are_those_of_the_ranks(trained):
+    run = trained.fit("lightgcn")
+    assert run.record["metrics"] == run.evaluation.metrics
+    assert run.evaluation.table["task"].unique().tolist() == ["rec"]
+
+
+def tiny_profile() -> Profile:
+    """The smoke profile with a GenSR that takes four steps."""
+    smoke = load_profile("smoke")
+    gensr = ModelSettings(
+        model={"history": 6}, training={"epochs": 1, "batch_size": 8, "max_steps_per_epoch": 4, "eval_batch_size": 20}
+    )
+    data = smoke.data.replace(max_valid_rows=10, max_test_rows=10)
+    backbone = smoke.backbone.replace(d_model=16, d_ff=16, vocabulary=500)
+    return smoke.replace(data=data, backbone=backbone, models={**smoke.models, "gensr": gensr})
+
+
+def test_gensr_with_its_backbone_and_lightgcn(home):
+    first = Workspace("pocket", "smoke")
+    first.profile = tiny_profile()
+    first.folder = home / "runs" / "tiny"
+    run = first.fit("gensr", variant="gensr-tiny")
+    assert not run.loaded and run.folder == home / "runs" / "tiny" / "gensr-tiny" / "seed-0"
+    assert torch.equal(run.model.cf_table[0], torch.zeros_like(run.model.cf_table[0]))
+    second = Workspace("pocket", "smoke")
+    second.profile, second.folder, second.dataset = first.profile, first.folder, first.dataset
+    again = second.fit("gensr", variant="gensr-tiny")
+    assert again.loaded and second.fit("lightgcn").loaded
+    batch = first.dataset.batch("test", "src", np.arange(3))
+    with torch.no_grad():
+        assert torch.equal(run.model.score(batch), again.model.score(batch))
+
+
+# --- never overwritten ------------------------------------------------------------------------
+
+
+def test_a_changed_option_trains_anew_and_moves_the_old_run_aside(copied):
+    old = copied().fit("lightgcn")
+    files = {p.name: p.read_bytes() for p in old.folder.iterdir() if p.is_file()}
+    new = copied().fit("lightgcn", epochs=1)
+    assert not new.loaded and new.record["training"]["epochs"] == 1
+    aside = old.folder.with_name(f"seed-0.{old.record['hash']}")
+    assert {p.name: p.read_bytes() for p in aside.iterdir() if p.is_file()} == files
+    assert (aside / "model").is_dir()
+
+
+def test_going_back_to_an_earlier_configuration_finds_its_run(copied):
+    loaded = [copied().fit("lightgcn", **options).loaded for options in ({}, {"epochs": 1}, {}, {"epochs": 1})]
+    assert loaded == [True, False, True, True]
+    assert len(list(folder_of(copied()).parent.glob("seed-*"))) == 2, "one is in place, the other aside"
+
+
+def test_variants_have_their_own_folder(copied):
+    plain, variant = copied().fit("lightgcn"), copied().fit("lightgcn", variant="lightgcn-flat", layers=0)
+    assert plain.loaded and not variant.loaded
+    assert variant.folder.parent.name == "lightgcn-flat" and variant.model.config.layers == 0
+    assert copied().fit("lightgcn").loaded
+
+
+def test_other_numbers_are_another_run(copied, monkeypatch):
+    monkeypatch.setattr(runs, "NUMBERS", runs.NUMBERS + 1)
+    assert not copied().fit("lightgcn").loaded
+
+
+def test_another_seed_is_another_folder(home):
+    assert folder_of(Workspace("pocket", "smoke")).parent / "seed-1" != folder_of(Workspace("pocket", "smoke"))
+    other = Workspace("pocket", "smoke", seed=1)
+    run = other.fit("popularity")
+    assert run.folder.name == "seed-1" and run.record["provenance"]["seed"] == 1
+    assert run.record["provenance"]["dataset_hash"] != DATASET["smoke"].hash
+
+
+# --- killed and damaged -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [[RESULT], [RESULT, RANKS], [RESULT, RANKS, "model"]])
+def test_a_run_killed_while_saving_is_finished_by_the_next_fit(copied, trained, missing):
+    for name in missing:
+        path = folder_of(copied()) / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run = copied().fit("lightgcn")
+    assert not run.loaded
+    pd.testing.assert_frame_equal(run.evaluation.table, trained.fit("lightgcn").evaluation.table)
+    assert copied().fit("lightgcn").loaded
+
+
+def test_killed_while_training(copied, trained, monkeypatch):
+    shutil.rmtree(folder_of(copied()))
+    save = runs.save_run
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "save_run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        copied().fit("lightgcn")
+    monkeypatch.setattr(runs, "save_run", save)
+    run = copied().fit("lightgcn")
+    assert not run.loaded and run.record["resumed_at"] > 0, "the checkpoint was taken up, no step repeated"
+    assert not (run.folder / "checkpoint").exists(), "a finished run needs none"
+    pd.testing.assert_frame_equal(run.evaluation.table, trained.fit("lightgcn").evaluation.table)
+
+
+@pytest.mark.parametrize("name", [RESULT, RANKS, "history.parquet", "config.json", "model/model.safetensors"])
+def test_a_damaged_file_of_a_run_is_named(copied, name):
+    path = folder_of(copied()) / name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ConfigError) as error:
+        copied().fit("lightgcn")
+    assert str(path) in str(error.value) and "delete" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["model/config.json", RESULT])
+def test_a_file_without_what_belongs_in_it_is_named(copied, name):
+    path = folder_of(copied()) / name
+    path.write_text("[]")
+    with pytest.raises(ConfigError) as error:
+        copied().fit("lightgcn")
+    assert str(path.parent if "model" in name else path) in str(error.value) and "delete" in str(error.value)
+
+
+def test_a_run_without_its_configuration_is_known_by_its_result(copied):
+    (folder_of(copied()) / "config.json").unlink()
+    assert copied().fit("lightgcn").loaded
+    changed = copied().fit("lightgcn", width=24)
+    assert not changed.loaded and changed.model.config.width == 24
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
+def test_a_seed_is_a_whole_number(copied, seed):
+    with pytest.raises(ConfigError, match="seed is"):
+        Workspace("pocket", "smoke", seed)
+    with pytest.raises(ConfigError, match="seed is"):
+        copied().fit("lightgcn", seed=seed)
+
+
+def test_tables_that_leave_nobody_to_test_are_refused_at_once(home, tmp_path):
+    """Six users with one click each, of which none can be held out."""
+    pd.DataFrame({"user_id": list("abcdef"), "item_id": "x", "time": range(6)}).to_csv(tmp_path / "interactions.csv")
+    pd.DataFrame({"item_id": ["x"], "title": ["a thing"]}).to_csv(tmp_path / "items.csv")
+    workspace = Workspace(str(tmp_path), "smoke")
+    workspace.profile = workspace.profile.replace(data=workspace.profile.data.replace(min_interactions=1))
+    with pytest.raises(DataError, match="no user has enough events"):
+        workspace.fit("popularity")
+
+
+@pytest.mark.parametrize("name", [RANKS, "model", "model/model.safetensors"])
+def test_a_missing_file_of_a_finished_run_is_named(copied, name):
+    """Above all: never a fresh, untrained model in place of the one that is gone."""
+    path = folder_of(copied()) / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ConfigError) as error:
+        copied().fit("lightgcn")
+    assert str(path.parent if "model" in name and path.suffix else path) in str(error.value)
+
+
+def test_weights_of_another_configuration_are_refused(copied):
+    wider = copied().fit("lightgcn", variant="wide", width=24)
+    weights = "model/model.safetensors"
+    shutil.copy(wider.folder / weights, folder_of(copied()) / weights)
+    with pytest.raises(ConfigError, match="another configuration"):
+        copied().fit("lightgcn")
+
+
+# --- options and names ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"widht": 8}, "did you mean 'width'"),
+        ({"epoch": 8}, "did you mean 'epochs'"),
+        ({"epochs": -1}, "'epochs'.*greater than or equal to 0, got -1"),
+        ({"width": 0}, "'width'.*greater than or equal to 1, got 0"),
+        ({"learning_rate": "fast"}, "'learning_rate'.*got 'fast'"),
+    ],
+)
+def test_options_are_checked_before_anything_is_done(home, options, says):
+    workspace = Workspace("pocket", "smoke")
+    with pytest.raises(ConfigError, match=says):
+        workspace.fit("lightgcn", variant="never", **options)
+    assert "dataset" not in vars(workspace) and not (workspace.folder / "never").exists()
+
+
+def test_options_go_to_the_model_and_to_the_training():
+    settings = Workspace("pocket", "smoke").settings("lightgcn", width=8, epochs=7)
+    assert settings.model == {"width": 8, "layers": 2} and settings.training.epochs == 7
+    assert settings.training.batch_size == 512, "the profile's"
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda: Workspace("pocket", "smoke").fit("lightgnc"), "unknown model 'lightgnc'; did you mean 'lightgcn'"),
+        (lambda: Workspace("pocket", "smok").fit("popularity"), "unknown profile 'smok'; did you mean 'smoke'"),
+        (lambda: Workspace("poket", "smoke").fit("popularity"), "unknown data set 'poket': use 'pocket'"),
+    ],
+)
+def test_unknown_names_are_errors_with_a_hint(home, use, says):
+    with pytest.raises(ConfigError, match=says):
+        use()
+
+
+# --- what is written --------------------------------------------------------------------------
+
+
+def test_provenance_in_the_record(trained):
+    record = json.loads((folder_of(trained) / RESULT).read_text())
+    where = record["provenance"]
+    assert record["name"] == "lightgcn"
+    assert where["dataset_hash"] == trained.dataset.hash and where["seed"] == 0
+    assert where["code_hash"] == code_hash() and where["versions"]["torch"] == torch.__version__
+    assert set(where["versions"]) == set(PACKAGES)
+    assert where["device"] and where["dataset_config"] == trained.dataset.config.model_dump(mode="json")
+    seconds = record["seconds"]
+    assert 0 < seconds["train"] <= seconds["all"] and 0 < seconds["test"] <= seconds["all"]
+    assert 50 < where["peak_memory_mb"] < 100_000
+    assert record["model"] == {"width": 16, "layers": 2} and record["training"]["epochs"] == 2
+
+
+def test_figures_of_the_default_run_alone_are_the_committed_ones(home):
+    assert Workspace().figures == home / "figures"
+    for other in (Workspace(seed=1), Workspace("pocket", "smoke"), Workspace("pocket", "paper")):
+        assert other.figures == other.folder / "figures"
+
+
+def test_runs_are_sorted_by_data_set_and_profile(home, monkeypatch, tmp_path):
+    assert Workspace("pocket", "smoke").folder == home / "runs" / "pocket" / "smoke"
+    data = tmp_path / "mine"
+    data.mkdir()
+    monkeypatch.chdir(data)
+    assert Workspace(".", "smoke").folder == Workspace(str(data), "smoke").folder == home / "runs" / "mine" / "smoke"
+
+
+def test_what_a_chapter_found_is_recorded_with_its_provenance(copied):
+    path = copied().record("05_results", {"rec": {"N@5": 0.5}, "note": "fine"})
+    assert path == copied().folder / "chapters" / "05_results.json"
+    written = json.loads(path.read_text())
+    assert written["chapter"] == "05_results" and written["results"] == {"rec": {"N@5": 0.5}, "note": "fine"}
+    assert written["provenance"]["dataset_hash"] == DATASET["smoke"].hash
+
+
+def test_result_table(trained):
+    popularity, lightgcn = trained.fit("popularity"), trained.fit("lightgcn")
+    table = result_table({"Popularity": popularity, "LightGCN": lightgcn})
+    assert list(table.index) == ["Popularity", "LightGCN"] and table.shape == (2, 8)
+    assert table.loc["Popularity", ("src", "N@5")] == popularity.evaluation.metrics["src"]["N@5"]
+    assert table.loc["LightGCN", "src"].isna().all(), "it does not search"
+
+
+def test_measured_gradients_come_back_with_the_run(trained, tmp_path):
+    run = trained.fit("lightgcn")
+    gradients = pd.DataFrame({"step": [0, 25], "layer": ["a", "a"], "cosine": [0.5, -0.25]})
+    left = TrainingRun(run.model, run.history, 1, 0.0, gradients=gradients)
+    save_run(tmp_path, run.model, run.evaluation, left, run.record)
+    loaded = load_run(tmp_path, "lightgcn", trained.dataset)
+    pd.testing.assert_frame_equal(loaded.gradients, gradients)
+    pd.testing.assert_frame_equal(loaded.history, run.history)
+
+
+def test_a_seed_of_its_own_changes_the_training_and_not_the_data(copied, trained):
+    workspace = copied()
+    run = workspace.fit("lightgcn", seed=5)
+    assert run.folder == folder_of(workspace).with_name("seed-5") and not run.loaded
+    assert run.record["provenance"]["seed"] == 5
+    assert run.record["provenance"]["dataset_hash"] == trained.dataset.hash
+    first = workspace.fit("lightgcn").model.item_vectors()
+    assert not torch.allclose(run.model.item_vectors(), first)
+
+
+def test_a_seed_of_its_own_draws_the_weights_of_the_backbone(copied):
+    workspace = copied()
+    run = workspace.fit("gensr", seed=5, epochs=0)  # as it starts
+    own, usual = (workspace.backbone(seed).model.get_input_embeddings().weight for seed in (5, None))
+    assert torch.equal(run.model.lm.get_input_embeddings().weight, own) and not torch.equal(own, usual)
+
+
+def test_what_a_model_is_built_on_is_part_of_its_hash(copied):
+    workspace, other = copied(), copied()
+    shorter = other.profile.models["lightgcn"].replace(training={"epochs": 1})
+    other.profile = other.profile.replace(models={**other.profile.models, "lightgcn": shorter})
+    assert other.settings("gensr") == workspace.settings("gensr")
+    hashes = [w.run_hash("gensr", w.settings("gensr"), 0) for w in (workspace, other)]
+    assert hashes[0] != hashes[1]
+    assert workspace.run_hash("popularity", workspace.settings("popularity"), 0) == other.run_hash(
+        "popularity", other.settings("popularity"), 0
+    )
+
+
+def test_forgotten_models_are_loaded_again(copied):
+    workspace = copied()
+    first = workspace.fit("lightgcn")
+    workspace.forget()
+    again = workspace.fit("lightgcn")
+    assert again is not first and again.loaded

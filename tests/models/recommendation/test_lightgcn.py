@@ -1,0 +1,81 @@
+"""LightGCN against PyTorch Geometric and against dense matrices."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch_geometric.nn import LightGCN as ReferenceLightGCN
+
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from tests.worlds import pocket
+
+
+def model(layers: int = 3) -> LightGCN:
+    return LightGCN.from_dataset(pocket(), LightGCNConfig(width=16, layers=layers))
+
+
+def test_propagation_equals_pytorch_geometric():
+    ours = model()
+    users, items = ours.edges[0], ours.edges[1] + ours.n_users
+    both = torch.cat([torch.stack([users, items]), torch.stack([items, users])], dim=1)
+    reference = ReferenceLightGCN(len(ours.embedding), 16, num_layers=3)
+    reference.embedding.weight.data.copy_(ours.embedding.data)
+    expected = reference.get_embedding(both)
+    got_users, got_items = ours.propagate()
+    assert torch.allclose(got_users, expected[: ours.n_users], atol=1e-6)
+    assert torch.allclose(got_items[1:], expected[ours.n_users + 1 :], atol=1e-6)
+
+
+def test_propagation_equals_dense_matrices():
+    ours = model(layers=2)
+    n = len(ours.embedding)
+    adjacency = torch.zeros(n, n)
+    adjacency[ours.edges[0], ours.edges[1] + ours.n_users] = 1
+    adjacency = adjacency + adjacency.T
+    scale = adjacency.sum(1).clamp(min=1).rsqrt()
+    step = scale[:, None] * adjacency * scale[None, :]
+    e = ours.embedding
+    expected = (e + step @ e + step @ step @ e) / 3
+    users, items = ours.propagate()
+    assert torch.allclose(users, expected[: ours.n_users], atol=1e-5)
+    assert torch.allclose(items[1:], expected[ours.n_users + 1 :], atol=1e-5)
+
+
+def test_padding_is_zero_and_no_layers_is_matrix_factorisation():
+    ours = model(layers=0)
+    users, items = ours.propagate()
+    assert (items[0] == 0).all() and (ours.item_vectors()[0] == 0).all()
+    assert torch.equal(users, ours.embedding[: ours.n_users])
+
+
+def test_edges_are_training_recommendation_clicks_only():
+    dataset, ours = pocket(), model()
+    allowed = {(dataset.user[r], dataset.item[r]) for r in dataset.rows["train"]["rec"].event}
+    assert set(map(tuple, ours.edges.T.tolist())) == {(int(u), int(i)) for u, i in allowed}
+
+
+def test_loss_starts_at_ln_two_and_its_gradient_reaches_neighbours():
+    dataset = pocket()
+    ours = LightGCN.from_dataset(dataset, LightGCNConfig(width=16, init_std=1e-4))
+    index = np.arange(32)
+    positive = dataset.item[dataset.rows["train"]["rec"].event[index]]
+    negatives = dataset.training_negatives("rec", 2, (0, 0))[index]
+    batch = dataset.batch("train", "rec", index, np.c_[positive, negatives])
+    terms = ours.loss(batch)
+    assert abs(terms["bpr"].item() - math.log(2)) < 1e-4
+    terms["bpr"].backward()
+    touched = ours.embedding.grad.abs().sum(1) > 0
+    assert touched[: ours.n_users].sum() > len(np.unique(batch.user)), (
+        "other users' rows get gradient through the graph"
+    )
+
+
+def test_evaluation_sees_new_weights_after_training_mode():
+    dataset, ours = pocket(), model()
+    batch = dataset.batch("test", "rec", np.arange(4))
+    before = ours.eval().score(batch)
+    with torch.no_grad():
+        ours.train().embedding.mul_(2.0)
+    assert torch.allclose(ours.eval().score(batch), 4 * before, rtol=1e-4)

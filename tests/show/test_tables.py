@@ -1,0 +1,70 @@
+"""Tables: what people see is rounded and safe to show, what is saved has all digits and reads back."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from IPython.core.formatters import HTMLFormatter, PlainTextFormatter
+
+from gensr_lib.show.tables import show
+
+
+@pytest.fixture
+def results():
+    columns = pd.MultiIndex.from_product([["rec", "src"], ["N@5", "N@10"]], names=["task", "metric"])
+    values = [[1 / 3, 0.5, np.nan, np.nan], [2 / 3, 0.25, 0.125, 1.0]]
+    return pd.DataFrame(values, index=pd.Index(["lightgcn", "gensr"], name="system"), columns=columns)
+
+
+def test_floats_are_rounded_and_missing_ones_are_a_dash(results, tmp_path):
+    html = show(results, "results", tmp_path, digits=2).to_html()
+    assert ">0.33<" in html and ">0.12<" in html and ">1.00<" in html and html.count(">–<") == 2
+    assert "0.333" not in html and "nan" not in html
+
+
+def test_what_would_round_to_zero_is_shown_by_its_order_of_magnitude(tmp_path):
+    column = pd.Series([0.0, -0.0004, 0.0005, 3.2e-7, 1.0], name="p")
+    html = show(column, "p", tmp_path).to_html()
+    assert re.findall(r">(\S+)</td>", html) == ["0.000", "-4e-04", "0.001", "3e-07", "1.000"]
+
+
+def test_the_file_has_all_digits_and_names_of_one_level(results, tmp_path):
+    show(results, "results", tmp_path, digits=2)
+    back = pd.read_csv(tmp_path / "results.csv", index_col="system")
+    assert list(back.columns) == ["rec N@5", "rec N@10", "src N@5", "src N@10"]
+    np.testing.assert_array_equal(back.to_numpy(), results.to_numpy())
+
+
+def test_an_index_that_only_counts_is_neither_shown_nor_saved(tmp_path):
+    table = pd.DataFrame({"item": ["a", "b"], "rank": [1, 2]})
+    html = show(table, "list", tmp_path).to_html()
+    assert "row_heading" not in html
+    assert (tmp_path / "list.csv").read_text() == "item,rank\na,1\nb,2\n"
+    named = table.rename_axis("place")
+    assert "row_heading" in show(named, "named", tmp_path).to_html()
+    assert (tmp_path / "named.csv").read_text() == "place,item,rank\n0,a,1\n1,b,2\n"
+
+
+def test_a_series_becomes_a_column(tmp_path):
+    show(pd.Series({"chance": 0.05}, name="share").rename_axis("ranking"), "share", tmp_path)
+    assert (tmp_path / "share.csv").read_text() == "ranking,share\nchance,0.05\n"
+
+
+def test_titles_of_items_cannot_become_markup(tmp_path):
+    titles = pd.DataFrame({"<b>": ["<script>alert(1)</script>"]}, index=pd.Index(["a & b"], name="query"))
+    html = show(titles, "titles", tmp_path).to_html()
+    assert "<script>" not in html and "&lt;script&gt;" in html and "a &amp; b" in html and "&lt;b&gt;" in html
+    assert pd.read_csv(tmp_path / "titles.csv").loc[0, "<b>"] == "<script>alert(1)</script>"
+
+
+def test_settings_in_the_index_are_shown_as_they_were_set(tmp_path):
+    html = show(pd.DataFrame({"k": [1.0, 2.0]}, index=[0.01, 0.3]), "taus", tmp_path).to_html()
+    assert ">0.01<" in html and ">0.3<" in html
+
+
+def test_equal_tables_give_equal_outputs(results, tmp_path):
+    """Nothing random or of this process: neither ids nor addresses."""
+    outputs = [[f(show(results, "results", tmp_path)) for f in (HTMLFormatter(), PlainTextFormatter())] for _ in "ab"]
+    assert outputs[0] == outputs[1]
+    assert outputs[0][0].count('id="') == 1 and "lightgcn" in outputs[0][1]
