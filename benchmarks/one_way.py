@@ -21,6 +21,7 @@ from command import command
 from gensr_lib.data.batches import Batch
 from gensr_lib.experiments.workspace import Workspace
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 
 SIDES = {"two-way": False, "one-way": True}
 
@@ -47,10 +48,11 @@ class Bench:
 def make_bench(workspace: Workspace, load: Load) -> Bench:
     """Models of the workspace's profile and rows of its data set, by task."""
     dataset, models = workspace.dataset, {}
-    table = torch.randn(dataset.n_items + 1, 64, generator=torch.Generator().manual_seed(0))
+    untrained = LightGCN.from_dataset(dataset, LightGCNConfig())
     for name, one_way in SIDES.items():
         torch.manual_seed(0)
-        models[name] = GenSR.from_dataset(dataset, GenSRConfig(one_way=one_way, dropout=0), workspace.backbone(), table)
+        config = GenSRConfig(one_way=one_way, dropout=0)
+        models[name] = GenSR.from_dataset(dataset, config, workspace.backbone(), untrained)
     train, score = {}, {}
     for task in ("rec", "src"):
         rows = np.arange(load.train_rows)

@@ -24,10 +24,11 @@ from transformers import T5Config, T5ForConditionalGeneration
 from gensr_lib.data.batches import Batch
 from gensr_lib.data.schema import BEHAVIORS
 from gensr_lib.experiments.workspace import Workspace
-from gensr_lib.models.gensr.model import GenSR, GenSRConfig
+from gensr_lib.models.gensr.model import GenSR
 from gensr_lib.models.language_model import Backbone, answer_log_probs
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 
-CF_WIDTH = 64  # of the LightGCN table; random here
+CF_WIDTH = 64  # of the LightGCN table; untrained here
 FLAN_T5_BASE = dict(vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_heads=12, num_layers=12,
                     num_decoder_layers=12)  # fmt: skip
 TINY = dict(vocab_size=2048, d_model=32, d_kv=16, d_ff=64, num_heads=2, num_layers=1, num_decoder_layers=1)
@@ -220,9 +221,9 @@ def shaped_t5(tokenizer, shape: dict) -> T5ForConditionalGeneration:
 def make_bench(workspace: Workspace, backbone: Backbone, load: Load, device: str) -> Bench:
     """GenSR on a backbone, with batches of the workspace's data set."""
     dataset = workspace.dataset
-    cf_table = torch.randn(dataset.n_items + 1, CF_WIDTH, generator=torch.Generator().manual_seed(0))
-    config = GenSRConfig.parse(workspace.profile.settings("gensr").model)
-    model = GenSR.from_dataset(dataset, config, backbone, cf_table).to(device)
+    untrained = LightGCN.from_dataset(dataset, LightGCNConfig(width=CF_WIDTH))
+    config = workspace.specify("gensr").options
+    model = GenSR.from_dataset(dataset, config, backbone, untrained).to(device)
     batches = [dataset.batch("test", task, np.arange(load.train_rows)) for task in BEHAVIORS]
     train = [batch.with_candidates(batch.cand[:, :5]).to(device) for batch in batches]
     score = dataset.batch("test", "src", np.arange(load.score_rows))

@@ -19,11 +19,12 @@ NUMBERS = 1
 __getattr__, __all__ = attach(
     __name__,
     {
-        "config": ["available_profiles", "load_profile"],
+        "config": ["available_profiles"],
         "data.sources.load": ["load_dataset"],
         "models": ["available_models", "build_model"],
         "training.loop": ["train"],
         "training.evaluation": ["evaluate"],
+        "experiments.spec": ["load_profile"],
         "experiments.workspace": ["Workspace"],
         "experiments.sweep": ["sweep"],
         "experiments.significance": ["compare"],

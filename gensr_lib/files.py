@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
 
 
 def project_root() -> Path:
@@ -47,3 +51,32 @@ def git_commit(folder: Path) -> str:
     except OSError:
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def read_or_refuse(path: Path, read: Callable[[Path], Any]) -> Any:
+    """What ``read`` makes of a file of a run.
+
+    Raises:
+        ConfigError: it is missing or damaged; the message names it.
+    """
+    try:
+        return read(path)
+    except Exception as error:  # json, parquet, safetensors and pickle each have their own errors
+        raise ConfigError(
+            f"{path}: missing or damaged ({error}); delete the folder {path.parent} and run again."
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run; `ConfigError` as `read_or_refuse`."""
+    return read_or_refuse(path, lambda p: json.loads(p.read_text(encoding="utf-8")))
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON file whole or not at all; numpy's numbers become plain ones, all else text."""
+    text = json.dumps(content, indent=2, default=_plain) + "\n"
+    return write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)

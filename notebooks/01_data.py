@@ -26,8 +26,6 @@
 # You need no more than pandas and the idea of ranking.
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
 import torch
@@ -49,9 +47,7 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the simulation, the made queries and the stored negatives
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
 plots.use_style()
 
@@ -479,7 +475,10 @@ world = simulate(book.profile.pocket, SEED)
 purchases = Tables(world.interactions[world.interactions["behavior"] == "rec"], world.items)
 twins = synthesize_searches(purchases, SEED)
 rules = {rule: book.profile.data.replace(twins=rule) for rule in ("hidden", "visible")}
-worlds = {("this data set", rule): load_dataset(DATASET, book.profile, SEED, data_config=rules[rule]) for rule in rules}
+worlds = {
+    ("this data set", rule): load_dataset(book.dataset_name, book.profile, SEED, data_config=config)
+    for rule, config in rules.items()
+}
 worlds |= {("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins", SEED) for rule in rules}
 
 # %%

@@ -26,14 +26,13 @@
 
 # %%
 import math
-import os
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
-from gensr_lib import Workspace, build_model
+from gensr_lib import Workspace
 from gensr_lib.experiments.workspace import result_table
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 from gensr_lib.show import plots, tables
@@ -45,9 +44,7 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, the initial weights and the training
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
 plots.use_style()
 
@@ -111,8 +108,7 @@ second.loc["i1":, "i1":].round(2)
 # vectors are small, so the difference is about 0 and the loss about $-\ln \sigma(0) = \ln 2$.
 
 # %%
-torch.manual_seed(SEED)
-fresh = build_model("lightgcn", dataset, book.settings("lightgcn"))
+fresh = book.build("lightgcn")
 index = np.arange(min(1000, len(dataset.rows["train"]["rec"])))
 positive = dataset.item[dataset.rows["train"]["rec"].event[index]]
 negatives = dataset.training_negatives("rec", 1, (SEED, 0))[index]

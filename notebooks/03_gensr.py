@@ -24,14 +24,12 @@
 # You need [chapter 1](01_data.ipynb) and [chapter 2](02_lightgcn.ipynb).
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import ttest_rel
 
-from gensr_lib import Workspace, build_model
+from gensr_lib import Workspace
 from gensr_lib.data.batches import merged_history
 from gensr_lib.experiments.workspace import result_table
 from gensr_lib.models.gensr.prompt import PROMPTS
@@ -48,11 +46,8 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, the initial weights and the training
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
-is_default = (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
 
 # %% [markdown]
 # ## Soft filtering on three items (eq. 5 and 6)
@@ -129,9 +124,7 @@ for task, text in PROMPTS.items():
 # language model and tokenizer are the profile's.
 
 # %%
-artefacts = book.artefacts("gensr")
-torch.manual_seed(SEED)
-model = build_model("gensr", dataset, book.settings("gensr"), **artefacts).eval()
+model = book.build("gensr").eval()
 batch = dataset.batch("test", "src", np.arange(4))
 state = model.encode(batch)
 slots, weights = model.soft_filter(state, batch)
@@ -173,11 +166,12 @@ print(f"loss before training: generation {start['generation']:.3f}, contrastive 
 # is kept.
 
 # %% tags=["nbval-ignore-output"]
-settings = book.settings("gensr")
-pd.Series({**settings.training.model_dump(), **settings.model}, name="value", dtype=object).to_frame()
+spec = book.specify("gensr")
+profiled = book.profile.models["gensr"].model
+pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object).to_frame()
 
 # %% [markdown]
-# A run that is already on disk with the same data, configuration and code is loaded; one that was killed goes on.
+# A run that is already on disk with the same data and configuration is loaded; one that was killed goes on.
 
 # %%
 run = book.fit("gensr")
@@ -200,7 +194,7 @@ curves
 # base rate costs $H(1/(1+n))$ nats. What lies below that line is information about the click.
 
 # %% tags=["nbval-ignore-output"]
-rate = 1 / (1 + settings.training.negatives)
+rate = 1 / (1 + spec.training.negatives)
 constant = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
 last = run.history.iloc[-1]
 print(f"best constant guess {constant:.3f}; GenSR rec {last['rec generation']:.3f}, src {last['src generation']:.3f}")
@@ -238,7 +232,7 @@ bars
 ndcg = table.xs("N@10", axis=1, level=1)
 shares = (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict() if "oracle" in ndcg.index else {}
 print("share of the oracle's NDCG@10:", shares or "unknown: real data have no oracle")
-if is_default:
+if book.is_default:
     assert shares["rec"] >= 0.55 and shares["src"] >= 0.85
     assert (ndcg.loc["gensr"] > 2 * ndcg.loc["popularity"]).all()
 

@@ -24,13 +24,10 @@
 # You need [chapter 3](03_gensr.ipynb), which trains the GenSR that is examined here.
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
-import torch
 
-from gensr_lib import Workspace, build_model
+from gensr_lib import Workspace
 from gensr_lib.analysis.mutual_information import answer_information, entropy, estimate, gaussian_information
 from gensr_lib.analysis.representations import collect
 from gensr_lib.experiments.paper import table_1
@@ -45,14 +42,11 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, the trainings, the samples and the estimates
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
-is_smoke, is_default = PROFILE == "smoke", (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
-n_gauss, repeats = (1000, 2) if is_smoke else (10_000, 5)
+n_gauss, repeats = (1000, 2) if book.is_smoke else (10_000, 5)
 few = min(repeats, 3)  # where the spread is not reported
-bound = {"steps": 40} if is_smoke else {}  # options of the neural bounds: none, so their defaults
+bound = {"steps": 40} if book.is_smoke else {}  # options of the neural bounds: none, so their defaults
 rng = np.random.default_rng(SEED)
 
 # %% [markdown]
@@ -114,7 +108,7 @@ for d, truth in cases:
 #| caption: Estimates for correlated Gaussians in nats, by dimensions and true information; 10,000 samples by default.
 gaussians = pd.DataFrame(found, columns=["dimensions", "truth", "method", "nats"])
 gaussians = gaussians.pivot(index=["dimensions", "truth"], columns="method", values="nats")[["mine", "infonce", "knn"]]
-if not is_smoke:
+if not book.is_smoke:
     informative = gaussians.query("truth > 0")
     assert (abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1).all()
     assert abs(gaussians.loc[(20, 0.0), "mine"]) < 0.02
@@ -169,7 +163,7 @@ rows = {}
 for name, (columns, answer, truth) in channels.items():
     result = estimate(columns, answer, seed=SEED, repeats=few, **bound)
     rows[name] = {"truth": truth, "mine": result.nats, "ceiling H(Y)": result.ceiling}
-    assert is_smoke or abs(result.nats / truth - 1) < 0.1
+    assert book.is_smoke or abs(result.nats / truth - 1) < 0.1
 tables.show(pd.DataFrame(rows).T.rename_axis("channel"), "06_discrete", book.figures)
 
 # %% [markdown]
@@ -205,7 +199,7 @@ for task, (log_prob, events) in known.items():
     truth = dataset.truth.information(task, n_negatives=1) / np.log(2)
     rows[task] = {"truth": truth, "mine": result.bits, "sd": result.sd / np.log(2), "knn": neighbours.bits}
 known_table = pd.DataFrame(rows).T.rename_axis("task")
-if rows and not is_smoke:
+if rows and not book.is_smoke:
     assert (abs(known_table["mine"] - known_table["truth"]) < 0.05).all()
 tables.show(known_table, "06_known", book.figures)
 
@@ -261,7 +255,7 @@ tables.show(systems, "06_systems", book.figures, digits=4)
 # - the **label**: whether the item was clicked.
 
 # %%
-negatives = 1 if is_smoke else 3
+negatives = 1 if book.is_smoke else 3
 models = {name: run.model for name, run in runs.items()}
 samples = {
     (name, task): collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
@@ -357,7 +351,7 @@ for (name, task), sample in samples.items():
     known_bits = known_table["truth"].get(task, np.nan) if known else np.nan
     drawn, label = (found[reading, task, name] for reading in ("input → yes or no drawn", "hidden → label"))
     checks.append((task, name, exact, drawn, known_bits, label))
-    assert not is_default or (drawn < exact + 0.05 and label < known_bits + 0.05)
+    assert not book.is_default or (drawn < exact + 0.05 and label < known_bits + 0.05)
 columns = ["task", "system", "drawn: exact", "drawn: mine", "label: truth (ceiling)", "label: mine (hidden)"]
 tables.show(pd.DataFrame(checks, columns=columns).set_index(["task", "system"]), "06_checks", book.figures)
 
@@ -370,7 +364,7 @@ tables.show(pd.DataFrame(checks, columns=columns).set_index(["task", "system"]),
 
 # %%
 found_in = found.xs("unisar", level="system").unstack("task").loc[["input → label", "hidden → label"]]
-if is_default:
+if book.is_default:
     assert (found_in.loc["hidden → label"] > found_in.loc["input → label"]).all()
 found_in.round(3)
 
@@ -385,9 +379,7 @@ found_in.round(3)
 # %%
 fresh = {}
 for name in order:
-    artefacts = book.artefacts(name)
-    torch.manual_seed(SEED)  # as in training: the same start
-    model = build_model(name, dataset, book.settings(name), **artefacts)
+    model = book.build(name)  # as in training: the same start
     for task in ("rec", "src"):
         sample = collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
         result = estimate(
@@ -408,7 +400,7 @@ tables.show(control, "06_untrained", book.figures)
 # of information. This reading does not measure what a model knows.
 
 # %%
-assert not is_default or control["untrained"].mean() > control["trained"].mean()
+assert not book.is_default or control["untrained"].mean() > control["trained"].mean()
 
 # %% [markdown]
 # ## Does the order survive?

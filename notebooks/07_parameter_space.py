@@ -24,15 +24,13 @@
 # You need [chapter 3](03_gensr.ipynb) and [chapter 6](06_mutual_information.ipynb), which train the two models.
 
 # %%
-import os
 import re
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.metrics import roc_auc_score
 
-from gensr_lib import Workspace, build_model
+from gensr_lib import Workspace
 from gensr_lib.analysis.gradient_conflict import ALL, summary
 from gensr_lib.analysis.parameter_space import kde_overlap, pca, separation, tsne
 from gensr_lib.analysis.representations import collect
@@ -46,13 +44,10 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, the trainings and the shuffles
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
-is_smoke, is_default = PROFILE == "smoke", (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
 systems, tasks = ("unisar", "gensr"), ("rec", "src")
-n_rows, permutations = (50, 20) if is_smoke else (500, 200)
+n_rows, permutations = (50, 20) if book.is_smoke else (500, 200)
 
 # %% [markdown]
 # ## A tiny example first
@@ -90,9 +85,7 @@ tables.show(tiny, "07_tiny", book.figures)
 trained = {name: book.fit(name).model for name in systems}
 fresh = {}
 for name in systems:
-    artefacts = book.artefacts(name)
-    torch.manual_seed(SEED)  # as in training: the same start
-    fresh[name] = build_model(name, dataset, book.settings(name), **artefacts).eval()
+    fresh[name] = book.build(name).eval()  # as in training: the same start
 
 # %%
 stages = {"before training": fresh, "trained": trained}
@@ -237,7 +230,7 @@ tables.show(shown, "07_separation", book.figures)
 
 # %%
 probe = separations["value"].xs("probe accuracy", level="statistic").unstack("stage")
-if is_default:
+if book.is_default:
     assert (probe.drop(("unisar", "encoder")) > 0.9).all(axis=None), "apart, before training and after"
     assert (probe.loc[[("unisar", "encoder")]] < 0.65).all(axis=None)
 
@@ -314,8 +307,8 @@ tables.show(wrong.rename_axis("system"), "07_wrong_task", book.figures)
 gradients = {name: book.fit(name).gradients for name in systems}
 shared_steps = set.intersection(*(set(table["step"]) for table in gradients.values()))
 assert len(shared_steps) > 1
-if PROFILE != "paper":  # there each model has its published batch size
-    assert len({book.settings(name).training.batch_size for name in systems}) == 1, "not the same batches"
+if book.profile_name != "paper":  # there each model has its published batch size
+    assert len({book.specify(name).training.batch_size for name in systems}) == 1, "not the same batches"
 gradients = {name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()}
 layers = {name: table[table["layer"] != ALL] for name, table in gradients.items()}
 whole = {name: table[table["layer"] == ALL].set_index("step") for name, table in gradients.items()}
@@ -323,7 +316,7 @@ whole = {name: table[table["layer"] == ALL].set_index("step") for name, table in
 # %%
 #| label: fig:07-conflict
 #| caption: Cosine between the gradients of search and recommendation over all shared parameters, during training.
-smooth = 1 if is_smoke else 5
+smooth = 1 if book.is_smoke else 5
 curve = pd.DataFrame({name: table["cosine"].rolling(smooth, min_periods=1).mean() for name, table in whole.items()})
 figure = plots.lines(curve, "training step", "cosine between the tasks")
 plots.save_figure(figure, "07_conflict", book.figures)

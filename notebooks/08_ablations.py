@@ -24,8 +24,6 @@
 # You need [chapter 3](03_gensr.ipynb), which builds the model that is taken apart here.
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
 
@@ -44,11 +42,8 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
-is_smoke, is_default = PROFILE == "smoke", (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
-jobs = 1 if is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
+book = Workspace.open(DATASET, PROFILE, SEED)
+jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first: the luck of a training
@@ -193,7 +188,7 @@ figure
 
 # %%
 n10 = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])
-if is_default:
+if book.is_default:
     lost = [("rec", "w/o CF view"), ("src", "w/o semantic view")]
     assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[("rec", "w/o soft filter"), "low"] > 0
     assert (n10.drop(index=[*lost, ("rec", "w/o soft filter")])["p_holm"] > 0.05).all()
@@ -269,7 +264,7 @@ tables.show(shown_beyond, "08_beyond", book.figures)
 
 # %%
 n10_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(["task", "variant"])
-if is_default:
+if book.is_default:
     assert (n10_beyond.loc[[("rec", "history of src alone"), ("rec", "random CF vectors")], "high"] < -0.03).all()
     assert n10_beyond.loc[("rec", "whole history in the slot"), "low"] > 0.02
     assert n10_beyond.loc[("rec", "trained on rec alone"), "low"] > -0.02

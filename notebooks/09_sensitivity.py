@@ -23,8 +23,6 @@
 # You need [chapter 3](03_gensr.ipynb) for the loss, and [chapter 8](08_ablations.ipynb) for sweeps and tests.
 
 # %%
-import os
-
 import pandas as pd
 import torch
 
@@ -44,11 +42,8 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
-is_smoke, is_default = PROFILE == "smoke", (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
-jobs = 1 if is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
+book = Workspace.open(DATASET, PROFILE, SEED)
+jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first
@@ -167,7 +162,7 @@ tables.show(both[both["metric"] == "N@10"].set_index(["task", "variant"])[column
 # where the trainings disagree.
 
 # %%
-if is_default:
+if book.is_default:
     assert (both["p_holm"] > 0.05).all()
     assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015).all()
 

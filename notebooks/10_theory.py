@@ -26,8 +26,6 @@
 # proof gives.
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
 from gensr_lib.progress import bar
@@ -45,12 +43,9 @@ PROFILE = "pocket"  # or "smoke" (does it run?: few repetitions); "paper" is the
 SEED = 0  # of all simulations
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
-smoke = PROFILE == "smoke"
-repetitions = 12 if smoke else 50
-sizes = [20 * 2**k for k in range(5 if smoke else 9)]  # 20 ... 5120
+book = Workspace.open(DATASET, PROFILE, SEED)
+repetitions = 12 if book.is_smoke else 50
+sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 
 # %% [markdown]
 # ## The claim
@@ -94,7 +89,7 @@ pd.DataFrame(formulas, index=pd.Index(weights, name="w")).round(3)
 # %%
 grid = np.linspace(-3, 3, 13)
 rng = np.random.default_rng(SEED)
-x = rng.standard_normal(1000 if smoke else 4000)
+x = rng.standard_normal(1000 if book.is_smoke else 4000)
 found = {"correlation": [], "nearest neighbours": []}
 for w in grid:
     y = w * x + rng.standard_normal(len(x))
@@ -245,7 +240,7 @@ tables.show(medians, "10_estimates", book.figures)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:10-efficiency
 #| caption: Efficiency of logistic regression relative to LDA, by Efron's formula and in simulation.
-n, rows = (600, []) if smoke else (4000, [])
+n, rows = (600, []) if book.is_smoke else (4000, [])
 for distance in bar((1.0, 2.0, 3.0, 4.0)):
     law = theory.world("gaussian", distance=distance)
     table = theory.estimation_curves(law, [n], ("LDA", "logistic"), repetitions=2 * repetitions, seed=SEED)
@@ -408,7 +403,7 @@ pd.Series(limit, name="I_S + I_R").round(3).to_frame()
 # $$\sin^2(\theta/2) = \frac{q}{2(1 + q)}, \qquad q = \frac{(d - 1)\,\sigma_\epsilon^2}{n \lVert w \rVert^2}.$$
 
 # %%
-angles = np.arange(0, 121, 15 if smoke else 5)
+angles = np.arange(0, 121, 15 if book.is_smoke else 5)
 task_sizes = [15, 20, 30, 50, 80, 130, 200, 320, 500, 800]
 rows = []
 for n in bar(task_sizes):
@@ -520,7 +515,7 @@ pd.DataFrame(norms, index=["as one: norm of the inverse", "in blocks: norm of th
 
 # %%
 law = theory.world("gaussian", d=5)
-taylor_sizes = [200 * 2**k for k in range(3 if smoke else 6)]
+taylor_sizes = [200 * 2**k for k in range(3 if book.is_smoke else 6)]
 terms = {}
 for n in bar(taylor_sizes):
     x, y = law.draw(n, 2 * repetitions, seed=SEED)

@@ -26,8 +26,6 @@
 # [chapter 6](06_mutual_information.ipynb).
 
 # %%
-import os
-
 import numpy as np
 import pandas as pd
 
@@ -45,12 +43,9 @@ PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a 
 SEED = 0  # of the data and the trainings
 
 # %%
-DATASET = os.environ.get("GENSR_DATASET", DATASET)
-PROFILE = os.environ.get("GENSR_PROFILE", PROFILE)
-book = Workspace(DATASET, PROFILE, SEED)
+book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
-is_default = (DATASET, PROFILE, SEED) == ("pocket", "pocket", 0)
-n_users = 5 if PROFILE == "smoke" else 40
+n_users = 5 if book.is_smoke else 40
 
 # %% [markdown]
 # ## Four systems
@@ -302,7 +297,7 @@ if dataset.truth is not None:
 #| label: tbl:11-worth
 #| caption: True probability that the next recommendation click lies in a list of ten, mean over test users.
 worth = worth.astype(float)
-if is_default:
+if book.is_default:
     assert worth["popularity"].mean() < worth["gensr"].mean() < worth["oracle"].mean()
 mean_worth = worth.mean().rename_axis("system").rename("P(next click in the list)")
 tables.show(mean_worth, "11_worth", book.figures)

@@ -15,7 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gensr_lib.config import TrainingConfig
-from gensr_lib.models.base import Popularity
+from gensr_lib.models import Popularity
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate

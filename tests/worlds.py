@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import torch
 
 from gensr_lib.config import DataConfig
 from gensr_lib.data.dataset import Dataset
@@ -48,6 +49,16 @@ def twin_events(user: str, n: int = 6) -> list[tuple]:
     purchases = [(user, f"{user}-i{t}", t, "rec") for t in range(n)]
     searches = [(user, f"{user}-i{t}", t, "src", "red shoe", 100 + t) for t in range(n)]
     return purchases + searches
+
+
+class Vectors:
+    """As much of a LightGCN as GenSR looks at: its item vectors, here any table (I + 1, d)."""
+
+    def __init__(self, table: torch.Tensor):
+        self.table = table
+
+    def item_vectors(self) -> torch.Tensor:
+        return self.table
 
 
 @cache

@@ -264,9 +264,9 @@ def check_site() -> Iterator[Check]:
 def check_paper() -> Iterator[Check]:
     """The weights that profile paper needs."""
     try:
-        from ..config import load_profile
+        from ..config import read_profile
 
-        name = load_profile("paper").backbone.name
+        name = read_profile("paper").backbone.name
         weights = _cached(name)
     except ImportError:
         return  # named among the packages

@@ -129,11 +129,11 @@ class TrainingConfig(Config):
     )
 
 
-class ModelSettings(Config):
-    """The options of one model (checked by the model itself) and its training."""
+class ModelBlock(Config):
+    """What a profile says of a model, or of a family of models, before the model's class has read it."""
 
-    model: dict[str, Any] = Field(default_factory=dict)
-    training: TrainingConfig = TrainingConfig()
+    model: dict[str, Any] = Field(default_factory=dict, description="options of the model's own `Config`")
+    training: dict[str, Any] = Field(default_factory=dict, description="fields of `TrainingConfig`")
 
 
 class BackboneConfig(Config):
@@ -156,18 +156,19 @@ class SweepConfig(Config):
 
 
 class Profile(Config):
-    """Everything a run needs beyond the data set and the seed."""
+    """Everything a run needs beyond the data set and the seed.
+
+    ``families`` holds the defaults of models by their `RankingModel.family`, ``models`` what a single
+    model has otherwise. Both are read by the models' classes in `experiments.spec`.
+    """
 
     name: str
     pocket: PocketConfig = PocketConfig()
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
-    models: dict[str, ModelSettings] = Field(default_factory=dict)
+    families: dict[str, ModelBlock] = Field(default_factory=dict)
+    models: dict[str, ModelBlock] = Field(default_factory=dict)
     sweep: SweepConfig = SweepConfig()
-
-    def settings(self, model: str) -> ModelSettings:
-        """Settings of a model by name; a model the profile does not mention gets the defaults."""
-        return self.models.get(model, ModelSettings())
 
 
 def available_profiles() -> list[str]:
@@ -176,8 +177,8 @@ def available_profiles() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 
 
-def load_profile(name: str) -> Profile:
-    """Read a profile by name.
+def read_profile(name: str) -> Profile:
+    """Read a profile by name; the blocks of single models are left to `experiments.load_profile`.
 
     Raises:
         ConfigError: no profile of that name, or a file with an unknown key or a value out of range.

@@ -30,7 +30,7 @@ class Batch:
         query: (B, W) words of the current query; all 0 for ``rec``.
         query_text: B strings, the current query as typed; empty for ``rec``.
         cand: (B, C) candidates; column 0 is the positive (training and evaluation alike).
-        event: (B,) row number of the target event, for an oracle; -1 where there is none.
+        event: (B,) row of the answer in the log; None unless it was asked for, as only an oracle may.
     """
 
     task: str
@@ -44,7 +44,7 @@ class Batch:
     query: Tensor
     query_text: tuple[str, ...]
     cand: Tensor
-    event: Tensor
+    event: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.user)

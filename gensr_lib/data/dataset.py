@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -158,12 +158,20 @@ class Dataset:
 
     # --- batches -----------------------------------------------------------------------------
 
-    def batch(self, split: str, task: str, index: np.ndarray, candidates: np.ndarray | None = None) -> Batch:
+    def batch(
+        self,
+        split: str,
+        task: str,
+        index: np.ndarray,
+        candidates: np.ndarray | None = None,
+        with_event: bool = False,
+    ) -> Batch:
         """The batch of some rows of a split.
 
         Args:
             index: positions in ``rows[split][task]``.
             candidates: (B, C); by default the positive and the stored negatives.
+            with_event: name the rows of the answers in the log, for an oracle.
         """
         rows = self.rows[_known("split", split, SPLITS)][_known("task", task, BEHAVIORS)]
         event = rows.event[index]
@@ -172,12 +180,13 @@ class Dataset:
                 raise DataError("training rows have no stored negatives; pass the candidates.")
             candidates = np.concatenate([self.item[event][:, None], rows.negatives[index]], axis=1)
         query = self.query[event]
-        return self.make_batch(
+        made = self.make_batch(
             task, self.user[event], rows.limit[index], candidates,
-            query_words=self.query_word_ids[query], query_text=tuple(self.query_texts[query]), event=event,
+            query_words=self.query_word_ids[query], query_text=tuple(self.query_texts[query]),
         )  # fmt: skip
+        return replace(made, event=torch.from_numpy(event)) if with_event else made
 
-    def make_batch(self, task, user, limit, candidates, query_words, query_text, event) -> Batch:
+    def make_batch(self, task, user, limit, candidates, query_words, query_text) -> Batch:
         """A batch from its parts: history of ``user`` (B,) before row ``limit`` (B,), candidates (B, C)."""
         c = self.config
         rec_end = np.searchsorted(self.rec_row, limit)
@@ -190,16 +199,18 @@ class Dataset:
         past_query = self.ses_query.last(user, ses_end, c.history_src)  # (B, S), 0: the empty query
         arrays = dict(
             user=user, rec_items=rec_items, rec_time=rec_time, ses_words=self.query_word_ids[past_query],
-            ses_clicks=ses_clicks, ses_time=ses_time, merge_index=merge, query=query_words, cand=candidates, event=event
+            ses_clicks=ses_clicks, ses_time=ses_time, merge_index=merge, query=query_words, cand=candidates,
         )  # fmt: skip
         tensors = {name: torch.from_numpy(np.ascontiguousarray(a)).long() for name, a in arrays.items()}
         return Batch(task=task, query_text=query_text, **tensors)
 
-    def batches(self, split: str, task: str, size: int, share: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
+    def batches(
+        self, split: str, task: str, size: int, share: tuple[int, int] = (0, 1), with_event: bool = False
+    ) -> Iterator[Batch]:
         """Evaluation batches in stored order; ``share`` (k, n) yields every n-th row from the k-th."""
         index = np.arange(len(self.rows[split][task]))[share[0] :: share[1]]
         for start in range(0, len(index), size):
-            yield self.batch(split, task, index[start : start + size])
+            yield self.batch(split, task, index[start : start + size], with_event=with_event)
 
     def training_negatives(self, task: str, n: int, seed: tuple[int, ...]) -> np.ndarray:
         """Fresh negatives (N, n) for all training rows of a task; the same seed gives the same ones."""

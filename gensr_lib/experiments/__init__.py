@@ -5,7 +5,9 @@ from ..lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     {
-        "workspace": ["Run", "Workspace", "result_table"],
+        "spec": ["RunSpec", "load_profile"],
+        "store": ["Run"],
+        "workspace": ["Workspace", "result_table"],
         "sweep": ["Sweep", "grid"],
         "significance": ["compare", "crossed_test", "detectable", "holm", "summary"],
         "paper": ["table_1"],

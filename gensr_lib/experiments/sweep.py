@@ -1,4 +1,4 @@
-"""Sweeps: a model under many settings and seeds, in parallel processes, summarised in one tidy table.
+"""Sweeps: a model under many settings and seeds, in parallel processes, as one tidy table.
 
 A sweep is a mapping from names to options. Equal settings are one run, whatever they are called and
 whichever sweep they belong to; finished runs are loaded, a killed sweep goes on, and two sweeps in one
@@ -7,7 +7,6 @@ folder share the work. For tuning, where the next trial depends on the last, use
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -24,13 +23,13 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 from sklearn.model_selection import ParameterGrid
 from tqdm.auto import tqdm
 
-from ..config import ModelSettings, Profile, digest
+from ..config import Profile, digest
 from ..errors import ConfigError
-from ..files import project_root
-from ..models import model_class
-from ..training.loop import readable
+from ..files import project_root, read_json, read_or_refuse
 from .significance import seed_means
-from .workspace import RANKS, RESULT, Workspace
+from .spec import RunSpec
+from .store import RANKS, RESULT, is_finished
+from .workspace import Workspace
 
 Variants = Mapping[str, Mapping[str, Any]]
 
@@ -40,7 +39,8 @@ class Sweep:
     """The results of a sweep.
 
     Attributes:
-        runs: one row per variant and seed: ``variant, seed, run`` (folder), ``best_epoch, seconds, loaded``.
+        runs: one row per variant and seed: ``variant, seed, run`` (folder), ``best_epoch, seconds,
+            loaded``.
         ranks: every test row of every run: ``variant, seed, task, row, user, item, rank``.
     """
 
@@ -49,15 +49,26 @@ class Sweep:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Tidy: ``variant, task, metric, seed, value``, one row per number; `significance` says what differs."""
+        """Tidy: ``variant, task, metric, seed, value``, a row per number."""
         return seed_means(self.ranks)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A run of a sweep: its specification, the name of its folder, and who asked for it."""
+
+    variant: str
+    folder: str
+    spec: RunSpec
 
 
 def grid(**values: Sequence) -> dict[str, dict[str, Any]]:
     """All combinations of some options' values, named after them.
 
-    >>> grid(tau=[0.05, 0.07], beta=[0.1])
-    {'beta=0.1, tau=0.05': {'beta': 0.1, 'tau': 0.05}, 'beta=0.1, tau=0.07': {'beta': 0.1, 'tau': 0.07}}
+    >>> list(grid(tau=[0.05, 0.07], beta=[0.1]))
+    ['beta=0.1, tau=0.05', 'beta=0.1, tau=0.07']
+    >>> grid(tau=[0.05])
+    {'tau=0.05': {'tau': 0.05}}
 
     Raises:
         ConfigError: values that are no list, or an empty one.
@@ -65,7 +76,8 @@ def grid(**values: Sequence) -> dict[str, dict[str, Any]]:
     for name, listed in values.items():
         if isinstance(listed, str) or not hasattr(listed, "__len__") or not len(listed):
             raise ConfigError(f"the values of {name} must be a list with something in it, not {listed!r}")
-    return {", ".join(f"{k}={v}" for k, v in point.items()): point for point in ParameterGrid(values)}
+    points = ParameterGrid(values)
+    return {", ".join(f"{k}={v}" for k, v in point.items()): point for point in points}
 
 
 def sweep(
@@ -78,37 +90,29 @@ def sweep(
 ) -> Sweep:
     """Train and test every variant with every seed; what is already there is loaded.
 
-    Each variant's options come on top of those that the profile's ``sweep.options`` hold for the model, so that all
-    runs of all sweeps of a profile can be compared. The data, and what a model is built on (LightGCN), are the
-    workspace's.
+    Each variant's options come on top of those that the profile's ``sweep.options`` hold for the
+    model, so that all runs of all sweeps of a profile can be compared. The data, and what a model is
+    built on (LightGCN), are the workspace's.
 
     Args:
-        variants: options by name, as for `Workspace.fit`; `grid` makes them.
-        seeds: of weights and training; default: ``sweep.seeds`` of the profile, counted from the workspace's seed.
-        jobs: processes at once, each on one thread (or one GPU); default: as many as cores, GPUs and memory allow.
+        variants: options by name, as for `Workspace.specify`; `grid` makes them.
+        seeds: of weights and training; default: ``sweep.seeds`` of the profile, counted from the
+            workspace's seed.
+        jobs: processes at once, each on one thread (or one GPU); default: as many as cores, GPUs
+            and memory allow.
 
     Raises:
-        ConfigError: an unknown option, a value out of range, no variants, or seeds or jobs that are none (before
-            anything is trained); runs that failed (after all others are done).
+        ConfigError: an unknown option, a value out of range, no variants, or seeds or jobs that are
+            not numbers as above (before anything is trained); runs that failed (after all others).
     """
-    seeds = _seeds(workspace, seeds)
     if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
         raise ConfigError(f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit")
     if not isinstance(variants, Mapping) or not variants:
         raise ConfigError("a sweep needs variants: a mapping with at least one name and its options, {'whole': {}}")
-    shared = workspace.profile.sweep.options.get(model, {})
-    wanted = {name: {**shared, **(options or {})} for name, options in variants.items()}
-    settings = {name: _settings(workspace, model, name, options) for name, options in wanted.items()}
-    folders = {name: f"{model}-{digest(settings[name])[:8]}" for name in wanted}  # equal settings are one run
-    runs = [(name, seed, folders[name]) for name in wanted for seed in seeds]
-    keys = {(folder, seed): workspace.run_hash(model, settings[name], seed) for name, seed, folder in runs}
-    todo = {
-        (folder, seed): wanted[name]
-        for name, seed, folder in runs
-        if not _finished(workspace, folder, seed, keys[folder, seed])
-    }
-    _run_all(workspace, model, todo, jobs)
-    return _collect(workspace, runs, keys, set(todo))
+    tasks = _tasks(workspace, model, variants, _seeds(workspace, seeds))
+    todo = {(task.folder, task.spec.seed): task for task in tasks if not _is_done(workspace, task)}
+    _run_all(workspace, list(todo.values()), jobs)
+    return _collect(workspace, tasks, set(todo))
 
 
 def _seeds(workspace: Workspace, seeds: Iterable[int] | None) -> list[int]:
@@ -120,77 +124,89 @@ def _seeds(workspace: Workspace, seeds: Iterable[int] | None) -> list[int]:
     return [int(seed) for seed in listed]
 
 
-def _settings(workspace: Workspace, model: str, name: str, options: Mapping[str, Any]) -> ModelSettings:
-    """The settings of a variant with all defaults filled in; an error names the variant."""
-    try:
-        settings = workspace.settings(model, **options)
-    except ConfigError as error:
-        raise ConfigError(f"variant '{name}': {error}") from None
-    return settings.replace(model=model_class(model).Config.parse(settings.model).model_dump())
+def _tasks(workspace: Workspace, model: str, variants: Variants, seeds: list[int]) -> list[_Task]:
+    """One task per variant and seed; an error names the variant."""
+    shared = workspace.profile.sweep.options.get(model, {})
+    tasks = []
+    for name, options in variants.items():
+        try:
+            specs = [workspace.specify(model, seed=seed, **{**shared, **(options or {})}) for seed in seeds]
+        except ConfigError as error:
+            raise ConfigError(f"variant '{name}': {error}") from None
+        same = digest(specs[0].options, specs[0].training)[:8]  # equal settings are one run
+        tasks += [_Task(name, f"{model}-{same}", spec) for spec in specs]
+    return tasks
 
 
-def _finished(workspace: Workspace, folder: str, seed: int, key: str) -> bool:
-    path = workspace.folder / folder / f"seed-{seed}" / RESULT
-    return path.exists() and readable(path, lambda p: json.loads(p.read_text())["hash"]) == key
+def _folder(workspace: Workspace, task: _Task):
+    return workspace.folder / workspace.place(task.spec, task.folder)
 
 
-def _run_all(workspace: Workspace, model: str, todo: Mapping[tuple[str, int], dict], jobs: int | None) -> None:
+def _is_done(workspace: Workspace, task: _Task) -> bool:
+    return is_finished(_folder(workspace, task), task.spec.hash)
+
+
+def _run_all(workspace: Workspace, tasks: list[_Task], jobs: int | None) -> None:
     """Make the runs that are missing; one that fails does not stop the others.
 
     Raises:
         ConfigError: naming the runs that failed, or if a process died.
     """
-    jobs, gpus = min(jobs or _most_jobs(), max(1, len(todo))), torch.cuda.device_count()
-    where = str(project_root()), workspace.dataset_name, workspace.profile_name, workspace.seed
-    where = *where, workspace.profile.model_dump_json()
-    tasks = [(model, folder, seed, options, n % gpus if gpus else None)
-             for n, ((folder, seed), options) in enumerate(todo.items())]  # fmt: skip
+    jobs = min(jobs or _most_jobs(), max(1, len(tasks)))
+    gpus = torch.cuda.device_count()
+    placed = [(task, number % gpus if gpus else None) for number, task in enumerate(tasks)]
+    for need in {need for task in tasks for need in task.spec.built_on} - {"language_model"}:
+        workspace.fit(need)  # once, here: the processes would wait for each other
     if jobs == 1:
-        results = (_run(workspace, *task) for task in tasks)
+        results = (_run(workspace, *each) for each in placed)
     else:
+        where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
+        home = (str(project_root()), *where, workspace.profile.model_dump_json())
         with parallel_config("loky", inner_max_num_threads=1):
             results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_run_elsewhere)(where, *task) for task in tasks
+                delayed(_run_elsewhere)(home, *each) for each in placed
             )
     try:
-        failed = [e for e in tqdm(results, f"runs of {model}", len(tasks), leave=False, disable=None) if e]
+        bar = tqdm(results, "runs of the sweep", len(tasks), leave=False, disable=None)
+        failed = [error for error in bar if error]
     except BrokenExecutor:
         raise ConfigError(
-            f"a process of the sweep died, perhaps for want of memory; what is finished is kept: run it again with "
-            f"jobs={jobs - 1 or 1}."
+            f"a process of the sweep died, perhaps for want of memory; what is finished is kept: run "
+            f"it again with jobs={jobs - 1 or 1}."
         ) from None
     if failed:
-        raise ConfigError(f"{len(failed)} of {len(tasks)} runs failed, the others are kept:\n" + "\n".join(failed))
+        what = "\n".join(failed)
+        raise ConfigError(f"{len(failed)} of {len(tasks)} runs failed, the others are kept:\n{what}")
 
 
 def _most_jobs() -> int:
-    """One process per GPU; without, one per core, as long as each finds as much memory as this process takes."""
+    """One process per GPU; without, one per core, if each finds as much memory as this one takes."""
     if torch.cuda.is_available():
         return torch.cuda.device_count()
     fitting = psutil.virtual_memory().available // (2 * psutil.Process().memory_info().rss)
     return max(1, min(cpu_count(), fitting))
 
 
-def _run_elsewhere(where: tuple[str, str, str, int, str], *task) -> str | None:
+def _run_elsewhere(home: tuple[str, str, str, int, str], *task) -> str | None:
     """`_run` in a process of its own, without bars: they would write over each other."""
-    os.environ["GENSR_HOME"] = where[0]  # the process may be left from a sweep elsewhere
+    os.environ["GENSR_HOME"] = home[0]  # the process may be left from a sweep elsewhere
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        return _run(_workspace(*where), *task)
+        return _run(_workspace(*home), *task)
 
 
 @lru_cache(maxsize=1)
 def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> Workspace:
-    """One data set for all runs of a process; the profile is the one that the sweep began with, as JSON."""
+    """One data set for all runs of a process; the profile is the one that the sweep began with."""
     workspace = Workspace(dataset, name, seed)
     workspace.profile = Profile.model_validate_json(profile)
     return workspace
 
 
-def _run(workspace: Workspace, model: str, folder: str, seed: int, options: dict, gpu: int | None) -> str | None:
+def _run(workspace: Workspace, task: _Task, gpu: int | None) -> str | None:
     """Make one run; returns what went wrong, if anything did.
 
-    On a CPU always on one thread: several such processes are faster than one on several threads, and the
-    numbers do not depend on how many processes there were.
+    On a CPU always on one thread: several such processes are faster than one on several threads, and
+    the numbers do not depend on how many processes there were.
     """
     threads = torch.get_num_threads()
     try:
@@ -198,30 +214,26 @@ def _run(workspace: Workspace, model: str, folder: str, seed: int, options: dict
             torch.set_num_threads(1)
         else:
             torch.cuda.set_device(gpu)
-        workspace.fit(model, variant=folder, seed=seed, **options)
+        workspace.run(task.spec, variant=task.folder)
         workspace.forget()
     except Exception as error:  # whatever it is, the other runs go on
-        return f"{folder}, seed {seed}, {options}: {type(error).__name__}: {error}"
+        named = f"variant '{task.variant}', seed {task.spec.seed} ({task.folder})"
+        return f"{named}: {type(error).__name__}: {error}"
     finally:
         torch.set_num_threads(threads)
 
 
-def _collect(
-    workspace: Workspace,
-    wanted: list[tuple[str, int, str]],
-    keys: Mapping[tuple[str, int], str],
-    made: set[tuple[str, int]],
-) -> Sweep:
+def _collect(workspace: Workspace, tasks: list[_Task], made: set[tuple[str, int]]) -> Sweep:
     runs, ranks = [], []
-    for name, seed, folder in wanted:
-        at = workspace.folder / folder / f"seed-{seed}"
-        record = readable(at / RESULT, lambda p: json.loads(p.read_text()))
-        if record["hash"] != keys[folder, seed]:
-            raise ConfigError(
-                f"{at}: this run was replaced during the sweep; run it again, and change no code meanwhile"
-            )
-        runs.append({"variant": name, "seed": seed, "run": folder, "best_epoch": record["best_epoch"],
-                     "seconds": record["seconds"]["all"], "loaded": (folder, seed) not in made})  # fmt: skip
-        ranks.append(readable(at / RANKS, pd.read_parquet).assign(variant=name, seed=seed))
+    for task in tasks:
+        at, seed = _folder(workspace, task), task.spec.seed
+        record = read_json(at / RESULT)
+        if record["hash"] != task.spec.hash:
+            raise ConfigError(f"{at}: this run was replaced during the sweep; run it again")
+        row = {"variant": task.variant, "seed": seed, "run": task.folder}
+        row |= {"best_epoch": record["best_epoch"], "seconds": record["seconds"]["all"]}
+        runs.append({**row, "loaded": (task.folder, seed) not in made})
+        table = read_or_refuse(at / RANKS, pd.read_parquet)
+        ranks.append(table.assign(variant=task.variant, seed=seed))
     columns = ["variant", "seed", "task", "row", "user", "item", "rank"]
     return Sweep(pd.DataFrame(runs), pd.concat(ranks, ignore_index=True)[columns])

@@ -38,7 +38,7 @@ def event_batch(dataset: Dataset, task: str, events: Sequence[Event], query: str
     arrays = dict(
         user=np.zeros(1, dtype=np.int64), rec_items=rec_items, rec_time=rec_time, ses_words=words, ses_clicks=clicks,
         ses_time=time, merge_index=merge_order(rec_time, rec_items != 0, time, clicks[:, :, 0] != 0),
-        query=dataset.word_ids(query), cand=np.zeros((1, 0), dtype=np.int64), event=np.full(1, -1),
+        query=dataset.word_ids(query), cand=np.zeros((1, 0), dtype=np.int64),
     )  # fmt: skip
     return Batch(task=task, query_text=(query,), **{name: torch.from_numpy(a).long() for name, a in arrays.items()})
 

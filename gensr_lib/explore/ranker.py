@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import numbers
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from reprlib import repr as short
 from typing import TYPE_CHECKING
@@ -26,13 +26,11 @@ from ..data.split import TEST, TRAIN
 from ..errors import ConfigError, unknown
 from ..models import available_models
 from ..models.base import RankingModel
-from ..models.gensr.model import GenSR, View
-from ..models.language_model import log_probs_of
 from .histories import event_batch, history_table
 from .questions import A_LIST, Directory, Person, listed, positive, typed
 
 if TYPE_CHECKING:
-    from ..experiments.workspace import Run
+    from ..experiments.store import Run
 
 P_YES = "P(Yes)"
 # What can be taken out of GenSR's prompt, and the slots that then hold zeros.
@@ -40,12 +38,6 @@ PARTS = {
     "cf": ("user_cf", "item_cf"), "semantic": ("user_semantic", "item_semantic"),
     "history": ("user_cf", "user_semantic"),
 }  # fmt: skip
-# Models that know users by number. A model that is not named here reads of a user nothing but the history.
-NO_STRANGERS = {
-    "lightgcn": "it has a vector for each user it was trained on, and for nobody else",
-    "oracle": "it knows the click law of simulated users only",
-}
-USER_TABLES = {"unisar": "user_id"}  # the mean of this table stands for a new user
 
 
 @dataclass(frozen=True)
@@ -103,9 +95,9 @@ class Ranker:
             raise ConfigError(
                 f"dataset is {short(dataset)}; pass a Dataset, such as load_dataset(…) or Workspace(…).dataset."
             )
-        wanted = model.sizes() if data_hash is None else {**model.sizes(), "hash": data_hash}
+        wanted = {name: getattr(model, name, None) for name in ("n_users", "n_items")} | {"hash": data_hash}
         for name, value in wanted.items():
-            if (here := getattr(dataset, name, value)) != value:
+            if value is not None and (here := getattr(dataset, name)) != value:
                 other = f"the data set '{dataset.name}' has {here}: use the data, profile and seed of its training."
                 raise ConfigError(f"the model '{model.name}' has {name} = {value}, {other}")
         self.model, self.dataset = model, dataset
@@ -195,7 +187,7 @@ class Ranker:
         score = self._scores(person, query, places)
         batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
         with self._scoring():
-            _, weights = self.model.filter_weights(batch.to(_device(self.model)))
+            _, weights = self.model.filter_weights(batch.to(self.model.device))
         table = self._items(places)[[ITEM, TITLE]].assign(**{"score": score, P_YES: p_yes(score)})
         for part in [*weights, "history"]:
             table[part] = score - self._scores(person, query, places, _slots([part]))
@@ -235,12 +227,12 @@ class Ranker:
         if person.index is None:
             return event_batch(self.dataset, task, person.events, query)
         event = self._test_event(person.index, task)
-        if event >= 0 and self.dataset.query_texts[self.dataset.query[event]] != query:
-            event = -1
-        return self.dataset.make_batch(
+        made = self.dataset.make_batch(
             task, np.array([person.index]), np.array([self._limit(person.index, task)]), np.zeros((1, 0), np.int64),
-            query_words=self.dataset.word_ids(query), query_text=(query,), event=np.array([event]),
+            query_words=self.dataset.word_ids(query), query_text=(query,),
         )  # fmt: skip
+        known = event >= 0 and self.dataset.query_texts[self.dataset.query[event]] == query
+        return replace(made, event=torch.tensor([event])) if known and self.model.reads_event else made
 
     def _require(self, batch: Batch, person: Person) -> None:
         name, kind = self.model.name, "search" if batch.task == SRC else "recommendation"
@@ -252,14 +244,14 @@ class Ranker:
                 f"the data set '{self.dataset.name}' has no {kind} event to train on, so the model '{name}' was never "
                 f"trained for {kind}; use data that have some."
             )
-        if person.index is None and name in NO_STRANGERS:
+        if person.index is None and not self.model.serves_new_users:
             raise ConfigError(
-                f"the model '{name}' cannot score a new user: {NO_STRANGERS[name]}. "
+                f"the model '{name}' cannot score a new user: it knows the users of its training only. "
                 f"Name a known user, or use a model that reads histories, such as gensr."
             )
-        if name == "oracle" and batch.event.item() < 0:
+        if self.model.reads_event and batch.event is None:
             raise ConfigError(
-                f"the oracle knows the click law of simulated events only, and user "
+                f"the model '{name}' knows the click law of simulated events only, and user "
                 f"'{self.dataset.user_ids[person.index]}' has no test {kind} event with this query."
             )
 
@@ -268,7 +260,7 @@ class Ranker:
     @contextlib.contextmanager
     def _scoring(self, stranger: bool = False) -> Iterator[None]:
         """Eval mode without gradients; a new user's vector is the mean of the model's table of users."""
-        was_training, table = self.model.training, USER_TABLES.get(self.model.name) if stranger else None
+        was_training, table = self.model.training, self.model.user_table if stranger else None
         if was_training:
             self.model.eval()
         hook = getattr(self.model, table).register_forward_hook(_mean_row) if table else None
@@ -288,7 +280,7 @@ class Ranker:
         places = np.arange(1, self.dataset.n_items + 1) if places is None else places
         batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
         self._require(batch, person)
-        found = self._score(batch.to(_device(self.model)), zeroed, stranger=person.index is None)
+        found = self._score(batch.to(self.model.device), zeroed, stranger=person.index is None)
         if not np.isfinite(found).all():
             raise ValueError(f"{self.model.name} gives a score that is not finite; its weights are damaged.")
         return found
@@ -296,14 +288,14 @@ class Ranker:
     def _score(self, batch: Batch, zeroed: frozenset[str], stranger: bool) -> np.ndarray:
         """Scores of the candidates of a one-row batch, (C,); GenSR encodes the history once for all chunks."""
         with self._scoring(stranger):
-            views = self.model.encode(batch) if isinstance(self.model, GenSR) else None
-            parts = [batch.with_candidates(cand) for cand in batch.cand.split(self.chunk, dim=1)]
-            found = [_logit(self.model, p, views, zeroed) if views else self.model.score(p) for p in parts]
-        return torch.cat(found, dim=1)[0].float().cpu().numpy()
+            options = {"zeroed": zeroed} if zeroed else {}
+            found = self.model.score_in_chunks(batch, self.chunk, **options)
+        return found[0].float().cpu().numpy()
 
     def _require_slots(self, what: str) -> None:
-        if not isinstance(self.model, GenSR) or self.model.config.history_slot == "sequence":
-            kind = "history_slot='sequence'" if isinstance(self.model, GenSR) else f"the model '{self.model.name}'"
+        slots = self.model.prompt_slots
+        if not slots or self.model.config.history_slot == "sequence":
+            kind = "history_slot='sequence'" if slots else f"the model '{self.model.name}'"
             raise ConfigError(f"{what} looks into the four slots of GenSR's prompt, and {kind} has not got these.")
 
     # --- tables --------------------------------------------------------------------------------
@@ -318,19 +310,11 @@ class Ranker:
         best = order[allowed[order]][:k]
         table = self._items(best + 1).assign(score=scores[best])
         table.insert(0, "rank", np.arange(1, k + 1))
-        return table.assign(**{P_YES: p_yes(scores[best])}) if isinstance(self.model, GenSR) else table
+        return table.assign(**{P_YES: p_yes(scores[best])}) if self.model.prompt_slots else table
 
     def _items(self, places: np.ndarray) -> pd.DataFrame:
         about = self.dataset.items.iloc[places - 1].reset_index(drop=True)
         return about[[ITEM, TITLE, CATEGORIES]].assign(**{TITLE: [self.dataset.item_title[i] for i in places]})
-
-
-def _logit(model: GenSR, batch: Batch, views: dict[str, View], zeroed: frozenset[str]) -> Tensor:
-    """`GenSR.score` (1, C) with zeros in the slots of ``zeroed``."""
-    slots, _ = model.soft_filter(views, batch)
-    slots = {name: torch.zeros_like(x) if name in zeroed else x for name, x in slots.items()}
-    log_probs = log_probs_of(model.lm, model.read(model.prompt(batch, views, slots))[1], model.answers)
-    return log_probs[..., 0] - log_probs[..., 1]
 
 
 def _slots(zeroed: list[str]) -> frozenset[str]:
@@ -354,7 +338,3 @@ def _checked_length(k: int | None, allowed: np.ndarray) -> int:
 
 def _mean_row(module: torch.nn.Embedding, inputs: tuple, output: Tensor) -> Tensor:
     return module.weight.mean(dim=0).expand_as(output)
-
-
-def _device(model: torch.nn.Module) -> torch.device:
-    return next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))

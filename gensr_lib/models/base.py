@@ -1,30 +1,26 @@
-"""The contract of every model, and the two models that need no training: popularity and the oracle.
+"""The contract of every model: what a system writes, and what others may know of it.
 
-A model gives ``loss(batch)``, a dict of scalar terms whose sum weighted by ``loss_weights`` is
-trained, and ``score(batch)``, float32 logits (B, C), higher is better. Only ``loss`` may rely on
-the positive standing in column 0.
+A model gives ``loss(batch)``, a dict of scalar terms whose sum weighted by ``loss_weights`` is trained,
+and ``score(batch)``, float32 logits (B, C), higher is better. Only ``loss`` may rely on the positive
+standing in column 0.
 """
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import Config
 from ..data.batches import Batch
 from ..data.dataset import Dataset
-from ..data.schema import BEHAVIORS, REC, SRC
+from ..data.schema import BEHAVIORS
 from ..errors import ConfigError
-from ..files import write_atomically
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+from .saving import load_weights, read_config, save_weights, write_config
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,8 @@ class Representation:
 
     Attributes:
         input: (B, C, d_x) the vectors that enter the part that answers, laid end to end.
-        hidden: (B, C, d_h) states by name, from the shared ``encoder`` to the ``head`` that the score is read from.
+        hidden: (B, C, d_h) states by name, from the shared ``encoder`` to the ``head`` that the
+            score is read from.
         score: (B, C) as `RankingModel.score` gives it: the log-odds of a click.
     """
 
@@ -42,42 +39,81 @@ class Representation:
     score: Tensor
 
 
-class RankingModel(nn.Module):
-    """Base of all models.
+class RankingModel(nn.Module, ABC):
+    """Base of all models; a system writes ``__init__``, ``from_dataset``, ``loss``, ``score``, ``Config``.
+
+    A rule that nobody trains needs no ``loss``, and without sizes no ``from_dataset``. The rest are
+    traits with defaults. Nothing outside of `gensr_lib.models` asks for a model by its
+    name or class: what must be known of it stands here.
 
     Class attributes:
-        name: as in `available_models`.
+        name: in tables and folders.
         tasks: which of ``rec`` and ``src`` it serves.
+        family: whose defaults of a profile it gets, see ``families`` in the YAML.
         Config: its options.
-        needs: artefacts that `from_dataset` takes beside the data set, by keyword.
+        needs: what `from_dataset` takes beside the data set, by keyword: names of models, each given
+            trained, or ``language_model``.
+        serves_new_users: whether it can score a user whom it was not trained on.
+        user_table: name of an embedding by user, whose mean then stands for a new user.
+        prompt_slots: names of the soft slots of its prompt; its score is then the logit of P(Yes).
+        reads_event: whether a batch must name the row of the answer: an oracle's business only.
+        saved: whether its weights are kept on disk.
+        tiny: options that make it small enough for the contract tests.
+        unreached: how the names of parameters begin that no loss can reach.
     """
 
     name: ClassVar[str]
     tasks: ClassVar[frozenset[str]] = frozenset(BEHAVIORS)
+    family: ClassVar[str] = "baseline"
     Config: ClassVar[type[Config]] = Config
     needs: ClassVar[tuple[str, ...]] = ()
+    serves_new_users: ClassVar[bool] = True
+    user_table: ClassVar[str | None] = None
+    prompt_slots: ClassVar[tuple[str, ...]] = ()
+    reads_event: ClassVar[bool] = False
+    saved: ClassVar[bool] = True
+    tiny: ClassVar[dict[str, Any]] = {}
+    unreached: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, **sizes: int | Tensor):
+        """Keep the options, and what else the constructor was given.
+
+        Args:
+            sizes: the subclass's own arguments by name, so that `from_pretrained` can call it again:
+                numbers as they are, of a tensor its shape and type (its values are weights).
+        """
         super().__init__()
         self.config = config
+        self.sizes = {name: _described(value) for name, value in sizes.items()}
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, config: Config, **artefacts) -> RankingModel:
+    def from_dataset(cls, dataset: Dataset, config: Config, **needs: Any) -> RankingModel:
         """A fresh model sized for a data set."""
-        raise NotImplementedError
+        return cls(config)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalar loss terms of a batch whose column 0 holds the positives; none: not trained."""
+        return {}
+
+    @abstractmethod
+    def score(self, batch: Batch) -> Tensor:
+        """Logits (B, C) in float32."""
 
     @property
     def loss_weights(self) -> dict[str, float]:
         """Weight of each term of `loss` in what is trained; a term not named here counts 1."""
         return {}
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalar loss terms of a batch whose column 0 holds the positives."""
-        raise NotImplementedError
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are; the CPU if it has none."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
 
-    def score(self, batch: Batch) -> Tensor:
-        """Logits (B, C) in float32."""
-        raise NotImplementedError
+    def score_in_chunks(self, batch: Batch, size: int) -> Tensor:
+        """`score`, ``size`` candidates at a time, for lists as long as a catalogue."""
+        parts = [self.score(batch.with_candidates(some)) for some in batch.cand.split(size, dim=1)]
+        return torch.cat(parts, dim=1)
 
     def represent(self, batch: Batch) -> Representation:
         """The vectors behind the scores of a batch.
@@ -89,23 +125,11 @@ class RankingModel(nn.Module):
 
     # --- on disk -----------------------------------------------------------------------------
 
-    def sizes(self) -> dict[str, int]:
-        """What the constructor needs beside the configuration to rebuild an equal model."""
-        return {}
-
-    @classmethod
-    def from_sizes(cls, config: Config, folder: Path, **sizes) -> RankingModel:
-        """Rebuild an untrained model of the same shape; weights are loaded afterwards."""
-        return cls(config, **sizes)
-
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors``; shared tensors are stored once."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        meta = {"model": self.name, "config": self.config.model_dump(mode="json"), "sizes": self.sizes()}
-        write_atomically(folder / CONFIG, lambda p: p.write_text(json.dumps(meta, indent=2) + "\n"))
-        state = unshared(self.state_dict())
-        write_atomically(folder / WEIGHTS, lambda p: save_file(state, p))
+        write_config(folder, self.name, self.config, self.sizes)
+        save_weights(self, folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> RankingModel:
@@ -114,135 +138,24 @@ class RankingModel(nn.Module):
         Raises:
             ConfigError: no model there, one of another class, or weights of another configuration.
         """
-        folder = Path(folder)
-        if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
-            raise ConfigError(f"{folder}: no saved model ({CONFIG} and {WEIGHTS}) here.")
-        meta = json.loads((folder / CONFIG).read_text())
-        if meta.get("model") != cls.name:
-            raise ConfigError(f"{folder}: holds a '{meta.get('model')}' model, not '{cls.name}'.")
-        model = cls.from_sizes(cls.Config.parse(meta["config"], str(folder / CONFIG)), folder, **meta["sizes"])
-        load_weights(model, folder / WEIGHTS)
+        config, sizes = read_config(Path(folder), cls.name, cls.Config)
+        model = cls.from_sizes(config, Path(folder), **sizes)
+        load_weights(model, Path(folder))
         return model.eval()
 
-
-def unshared(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in which each storage occurs once (safetensors refuses tied tensors)."""
-    seen: set[tuple] = set()
-    kept = {}
-    for name, tensor in state.items():
-        key = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
-        if key not in seen:
-            seen.add(key)
-            kept[name] = tensor.detach().contiguous()
-    return kept
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load safetensors weights; tied tensors follow the one that is stored.
-
-    Raises:
-        ConfigError: the file is damaged, or belongs to another configuration.
-    """
-    try:
-        state = load_file(path)
-    except Exception as error:  # safetensors raises its own untyped error class
-        raise ConfigError(f"{path}: not a readable safetensors file ({error}); delete it and train again.") from None
-    _untie(model, state)
-    own = model.state_dict()
-    stored_only = sorted(set(state) - set(own))
-    missing = sorted(set(unshared(own)) - set(state))
-    shapes = [k for k in state if k in own and state[k].shape != own[k].shape]
-    if stored_only or missing or shapes:
-        first = (shapes or missing or stored_only)[0]
-        raise ConfigError(
-            f"{path}: this checkpoint is of another configuration ('{first}' differs); "
-            f"use the configuration it was trained with or train again."
-        )
-    model.load_state_dict(state, strict=False)
-
-
-def _untie(model: nn.Module, stored: dict[str, Tensor]) -> None:
-    """Give tensors that the model ties but the file holds apart (the head of flan-t5) storages of their own.
-
-    Without this the head would silently overwrite the embeddings, or the other way round.
-    """
-    seen: set[int] = set()
-    for name, tensor in model.state_dict().items():
-        if name in stored and tensor.numel() and tensor.data_ptr() in seen:
-            owner, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(owner), leaf, nn.Parameter(tensor.clone()))
-        elif name in stored:
-            seen.add(tensor.data_ptr())
-
-
-class PopularityConfig(Config):
-    """Popularity has no options."""
-
-
-class Popularity(RankingModel):
-    """Ranks by the number of training clicks under the same behavior: the anchor every system must beat."""
-
-    name = "popularity"
-    Config = PopularityConfig
-
-    def __init__(self, config: Config, n_items: int):
-        super().__init__(config)
-        self.register_buffer("clicks", torch.zeros(2, n_items + 1))  # row 0 rec, row 1 src
-
     @classmethod
-    def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Popularity:
-        """Count the clicks of the training part."""
-        model = cls(config or PopularityConfig(), dataset.n_items)
-        for row, task in enumerate(BEHAVIORS):
-            items = dataset.item[dataset.rows["train"][task].event]
-            model.clicks[row] = torch.from_numpy(np.bincount(items, minlength=dataset.n_items + 1)).float()
-        return model
-
-    def sizes(self) -> dict[str, int]:
-        """The number of items."""
-        return {"n_items": self.clicks.shape[1] - 1}
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing is trained."""
-        return {}
-
-    def score(self, batch: Batch) -> Tensor:
-        """Clicks of each candidate."""
-        return self.clicks[BEHAVIORS.index(batch.task)][batch.cand]
+    def from_sizes(cls, config: Config, folder: Path, **sizes: Any) -> RankingModel:
+        """An untrained model of the saved shape; what is no number or tensor comes from ``folder``."""
+        return cls(config, **{name: _empty(size) for name, size in sizes.items()})
 
 
-class OracleConfig(Config):
-    """The oracle has no options."""
+def _described(value: int | Tensor) -> Any:
+    if isinstance(value, Tensor):
+        return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+    return value
 
 
-class Oracle(RankingModel):
-    """Ranks by the true click law of a simulated world: no system can be better on average."""
-
-    name = "oracle"
-    Config = OracleConfig
-
-    def __init__(self, config: Config, dataset: Dataset):
-        super().__init__(config)
-        self.dataset = dataset
-        self.item = np.r_[0, dataset.truth.item_index(dataset.item_ids[1:])]  # ours -> the simulation's
-
-    @classmethod
-    def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Oracle:
-        """Raises ConfigError unless the data set is simulated."""
-        if dataset.truth is None:
-            raise ConfigError(f"the oracle needs a simulated world with a known click law; '{dataset.name}' has none.")
-        return cls(config or OracleConfig(), dataset)
-
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Nothing is trained."""
-        return {}
-
-    def score(self, batch: Batch) -> Tensor:
-        """log P(click | user's state, item, query), known by construction."""
-        at = self.dataset.events.iloc[batch.event.cpu().numpy()]
-        rows = self.dataset.truth.rows(at["user_id"].to_numpy(), at["time"].to_numpy(), at["behavior"].to_numpy())
-        log_prob = self.dataset.truth.log_prob(rows, self.item[batch.cand.cpu().numpy()])
-        return torch.from_numpy(np.asarray(log_prob, dtype=np.float32)).to(batch.cand.device)
-
-
-__all__ = ["REC", "SRC", "Oracle", "Popularity", "RankingModel", "Representation", "load_weights", "unshared"]
+def _empty(size: Any) -> Any:
+    if isinstance(size, dict):
+        return torch.zeros(size["shape"], dtype=getattr(torch, size["dtype"]))
+    return size

@@ -87,14 +87,13 @@ def evaluate(
 @torch.no_grad()  # not inference_mode: what a model keeps (a graph, say) must still serve training afterwards
 def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> list[dict]:
     """Ranks of this process's share of one task, as columns per batch."""
-    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     autocast = accelerator.autocast if accelerator else contextlib.nullcontext
     rows = np.arange(len(dataset.rows[split][task]))[share[0] :: share[1]]
     found, total = [], -(-len(rows) // batch_size)
-    batches = dataset.batches(split, task, batch_size, share)
+    batches = dataset.batches(split, task, batch_size, share, with_event=model.reads_event)
     for batch in tqdm(batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None):
         with autocast():
-            scores = model.score(batch.to(device))
+            scores = model.score(batch.to(model.device))
         at = rows[len(found) * batch_size :][: len(batch)]
         found.append({
             "task": task, "row": at, "user": batch.user.numpy(), "item": batch.cand[:, 0].numpy(),

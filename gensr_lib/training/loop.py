@@ -7,19 +7,15 @@ that was killed goes on from its last checkpoint and ends with the same numbers.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -29,12 +25,11 @@ from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, SRC
 from ..data.split import TRAIN, VALID
 from ..errors import ConfigError
-from ..files import write_atomically
-from ..models.base import RankingModel, load_weights, unshared
+from ..models.base import RankingModel
+from ..models.saving import weights_of
+from .checkpoints import Checkpoints
 from .evaluation import evaluate
 from .gradients import measure
-
-POINTER = "checkpoint.json"  # names the files of the last whole checkpoint; written last, by rename
 
 
 @dataclass
@@ -102,12 +97,14 @@ def train(
         folder: for checkpoints; a run found there is taken up, None keeps nothing on disk.
 
     Raises:
-        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged, or
-            the data set has no training row for any task of the model.
+        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged, the
+            data set has no training row for any task of the model, or it has no loss.
         ValueError: the loss is not finite.
     """
     if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
         return TrainingRun(model.eval(), pd.DataFrame(), 0, 0.0)
+    if type(model).loss is RankingModel.loss:
+        raise ConfigError(f"{model.name} has parameters, and no loss(batch) to train them by.")
     loop = _Loop(model, dataset, training, seed, folder, accelerator or make_accelerator())
     return loop.run()
 
@@ -133,14 +130,15 @@ class _Objective(nn.Module):
 class _Loop:
     def __init__(self, model, dataset, training, seed, folder, accelerator):
         self.model, self.dataset, self.training, self.seed = model, dataset, training, seed
-        self.accelerator, self.folder = accelerator, folder
+        self.accelerator = accelerator
         self.tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[TRAIN][t])]
         if not self.tasks:
             raise ConfigError(
                 f"{dataset.name} has no training row for {model.name}, which serves {sorted(model.tasks)}."
             )
         self.sizes, self.steps = _step_sizes({t: len(dataset.rows[TRAIN][t]) for t in self.tasks}, training)
-        self.hash = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
+        key = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
+        self.checkpoints = Checkpoints(folder, key)
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
@@ -255,53 +253,22 @@ class _Loop:
             row |= {f"valid {t} {m}": v for t, values in found.metrics.items() for m, v in values.items()}
         if value > self.state.best_value:
             self.state.best_value, self.state.best_epoch = value, epoch + 1
-            self.best = {k: v.clone() for k, v in unshared(self.model.state_dict()).items()}
+            self.best = {k: v.clone() for k, v in weights_of(self.model).items()}
         self.state.epochs.append({**row, "seconds": seconds})
         self.state.sums, self.state.counts = {}, {}
 
     # --- checkpoints -------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """Write all files under names of this step, then point at them; older ones are deleted last."""
-        if self.folder is None or not self.accelerator.is_main_process:
-            return
-        names = {part: f"{part}-{self.state.step}" for part in ("weights", "best", "optimizer")}
-        names |= {"weights": names["weights"] + ".safetensors", "best": names["best"] + ".safetensors"}
-        write_atomically(self.folder / names["weights"], lambda p: save_file(unshared(self.model.state_dict()), p))
-        write_atomically(self.folder / names["best"], lambda p: save_file(self.best, p))
-        write_atomically(self.folder / names["optimizer"], lambda p: torch.save(self.optimizer.state_dict(), p))
-        pointer = {"hash": self.hash, "files": names, "state": vars(self.state)}
-        write_atomically(self.folder / POINTER, lambda p: p.write_text(json.dumps(pointer)))
-        for path in self.folder.iterdir():
-            part = path.name.removeprefix(".").split("-")[0]  # a dot: half written when a run was killed
-            if part in names and path.name not in names.values():
-                path.unlink()
+        if self.accelerator.is_main_process:
+            state = vars(self.state)
+            self.checkpoints.save(self.state.step, self.model, self.best, self.optimizer, state)
 
     def _resume(self) -> None:
         """Take up the run of the last whole checkpoint, if there is one."""
-        if self.folder is None or not (self.folder / POINTER).exists():
-            return
-        pointer = readable(self.folder / POINTER, lambda p: json.loads(p.read_text()))
-        if pointer["hash"] != self.hash:
-            raise ConfigError(
-                f"{self.folder}: the checkpoint here was made with another configuration, data set or seed; "
-                f"delete the folder, or run with the configuration it was made with."
-            )
-        files = {part: self.folder / name for part, name in pointer["files"].items()}
-        readable(files["weights"], lambda p: load_weights(self.model, p))
-        self.best = readable(files["best"], load_file)
-        self.optimizer.load_state_dict(readable(files["optimizer"], lambda p: torch.load(p, weights_only=True)))
-        self.state = _Progress(**pointer["state"])
-
-
-def readable(path: Path, read: Callable[[Path], Any]) -> Any:
-    """What ``read`` gives, or a `ConfigError` that names the file of a run that cannot be used."""
-    try:
-        return read(path)
-    except Exception as error:  # json, parquet, safetensors and pickle each have their own errors
-        raise ConfigError(
-            f"{path}: missing or damaged ({error}); delete the folder {path.parent} and run again."
-        ) from None
+        if found := self.checkpoints.restore(self.model, self.optimizer):
+            self.best, state = found
+            self.state = _Progress(**state)
 
 
 def _step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:

@@ -670,11 +670,10 @@ def extended(root, tmp_path_factory) -> Path:
         copy(root / name, home / name, **options)
     model, register, _ = blocks(root / "book/add_a_model.md")
     (home / "gensr_lib/models/joint/mean_history.py").write_text(model)
-    listed = home / "gensr_lib/models/__init__.py"
+    listed = home / "gensr_lib/models/registry.py"
     text = listed.read_text()
-    assert text.count(" = (Popularity, ") == 1 and "\nfrom .recommendation.lightgcn import LightGCN\n" in text
-    text = text.replace(" = (Popularity, ", " = (Popularity, MeanHistory, ")
-    listed.write_text(text.replace("\nfrom .recommendation.lightgcn", f"\n{register}from .recommendation.lightgcn"))
+    assert text.count("MODELS = {\n") == 1
+    listed.write_text(text.replace("MODELS = {\n", f"MODELS = {{\n{register}"))
     return home
 
 

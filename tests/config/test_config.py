@@ -11,15 +11,15 @@ import yaml
 from gensr_lib.config import (
     BackboneConfig,
     DataConfig,
-    ModelSettings,
     Profile,
     TrainingConfig,
     available_profiles,
     digest,
-    load_profile,
+    read_profile,
 )
 from gensr_lib.data.pocket.world import PocketConfig
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.spec import checked, load_profile, resolve
 from gensr_lib.models import available_models
 
 PROFILES = ("paper", "pocket", "smoke")
@@ -33,7 +33,7 @@ def test_the_three_profiles_of_the_book():
 def test_every_key_of_a_profile_reaches_the_object(name):
     """A value in the YAML file that the loaded object lacks, or has otherwise, would be a silent default."""
     raw = yaml.safe_load((resources.files("gensr_lib.config") / f"{name}.yaml").read_text(encoding="utf-8"))
-    profile = load_profile(name)
+    profile = read_profile(name)
     assert profile.name == name
 
     def check(values: dict, found: dict, path: str) -> None:
@@ -48,16 +48,18 @@ def test_every_key_of_a_profile_reaches_the_object(name):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_models_and_their_options_in_a_profile_exist(name):
-    for model, settings in load_profile(name).models.items():
-        config = available_models()[model].Config.parse(settings.model)
-        assert settings.model.items() <= config.model_dump().items()
+    profile = load_profile(name)
+    for model, block in profile.models.items():
+        options, training = resolve(profile, model)
+        assert block.model.items() <= options.model_dump().items()
+        assert block.training.items() <= training.model_dump().items()
 
 
 @pytest.mark.parametrize("model", available_models())
 def test_every_model_has_settings_in_every_profile(model):
     for name in PROFILES:
-        settings = load_profile(name).settings(model)
-        assert isinstance(settings, ModelSettings) and settings.training.batch_size >= 1
+        options, training = resolve(read_profile(name), model)
+        assert isinstance(options, available_models()[model].Config) and training.batch_size >= 1
 
 
 def test_the_paper_profile_is_the_paper():
@@ -79,8 +81,6 @@ def test_unknown_profile():
         ({"data": {"eval_negativs": 9}}, r"did you mean 'data\.eval_negatives'"),
         ({"pocket": {"n_users": 0}}, r"option 'pocket\.n_users': .*greater than or equal to 1, got 0"),
         ({"data": {"twins": "both"}}, r"option 'data\.twins': .*'hidden' or 'visible', got 'both'"),
-        ({"models": {"gensr": {"training": {"epochs": -1}}}}, r"option 'models\.gensr\.training\.epochs': .*got -1"),
-        ({"models": {"gensr": {"training": {"epochz": 1}}}}, r"unknown option 'models\.gensr\.training\.epochz'"),
         ({"backbone": {"heads": "four"}}, r"option 'backbone\.heads': .*got 'four'"),
     ],
 )
@@ -148,3 +148,32 @@ def test_equal_configurations_have_equal_digests():
     one, two = DataConfig(), DataConfig.parse({"eval_negatives": 99})
     assert digest(one) == digest(two) != digest(one.replace(eval_negatives=98))
     assert digest(PocketConfig()) == digest(PocketConfig().model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"models": {"gensr": {"training": {"epochs": -1}}}}, "training of gensr.*'epochs'.*got -1"),
+        ({"models": {"gensr": {"training": {"epochz": 1}}}}, "'epochz'; did you mean 'epochs'"),
+        ({"models": {"gensr": {"model": {"tua": 0.1}}}}, "model gensr.*'tua'; did you mean 'tau'"),
+        ({"models": {"unisar": {"model": {"width": 7}}}}, "model unisar.*multiple of heads"),
+        ({"models": {"gnsr": {}}}, "unknown model 'gnsr'; did you mean 'gensr'"),
+        ({"families": {"baselin": {}}}, "unknown family 'baselin'; did you mean 'baseline'"),
+    ],
+)
+def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, says):
+    with pytest.raises(ConfigError, match=f"profile mine: .*{says}"):
+        checked(Profile.parse({"name": "mine", **values}))
+
+
+def test_a_model_has_the_defaults_of_its_family_its_own_and_then_the_keywords():
+    blocks = {
+        "families": {"baseline": {"training": {"epochs": 3, "patience": 9}}, "generative": {}},
+        "models": {"lightgcn": {"model": {"width": 5}, "training": {"epochs": 4}}},
+    }
+    profile = checked(Profile.parse({"name": "mine", **blocks}))
+    options, training = resolve(profile, "lightgcn", layers=1, negatives=2)
+    assert (options.width, options.layers) == (5, 1)
+    assert (training.epochs, training.patience, training.negatives) == (4, 9, 2)
+    assert resolve(profile, "unisar")[1].epochs == 3
+    assert resolve(profile, "gensr")[1] == TrainingConfig()

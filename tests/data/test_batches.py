@@ -95,8 +95,13 @@ def test_unknown_words_and_names():
 
 def test_every_row_is_in_exactly_one_share():
     dataset = pocket()
-    whole = [u for b in dataset.batches("test", "rec", 7) for u in b.event.tolist()]
-    shares = [u for k in range(3) for b in dataset.batches("test", "rec", 7, (k, 3)) for u in b.event.tolist()]
+
+    def events(*share):
+        made = dataset.batches("test", "rec", 7, *share, with_event=True)
+        return [event for batch in made for event in batch.event.tolist()]
+
+    whole = events()
+    shares = [event for k in range(3) for event in events((k, 3))]
     assert sorted(whole) == sorted(shares) == sorted(dataset.rows["test"]["rec"].event.tolist())
 
 

@@ -17,6 +17,8 @@ import pytest
 import torch
 
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments import spec as specs
+from gensr_lib.experiments import store
 from gensr_lib.experiments import sweep as module
 from gensr_lib.experiments import workspace as runs
 from gensr_lib.experiments.sweep import Sweep, grid, sweep
@@ -94,7 +96,7 @@ def test_seeds_change_the_training_and_not_the_data(done):
 
 def test_options_of_the_profile_hold_for_every_run(done, home):
     config = json.loads((home / "runs/pocket/smoke" / done.runs["run"][0] / "seed-0" / "config.json").read_text())
-    assert config["model"]["one_way"] is True and config["training"]["max_steps_per_epoch"] == 3
+    assert config["options"]["one_way"] is True and config["training"]["max_steps_per_epoch"] == 3
 
 
 def test_two_processes_give_the_numbers_of_one(done, fresh):
@@ -112,14 +114,14 @@ def test_a_grid_is_all_combinations():
 
 
 def test_a_second_sweep_trains_nothing(done, home, monkeypatch):
-    monkeypatch.setattr(Workspace, "_train", lambda *a: pytest.fail("trained again"))
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained again"))
     more = {"other name": {}, **grid(tau=[0.07])}
     again = sweep(Workspace("pocket", "smoke"), more, jobs=1)
     assert again.runs["loaded"].all() and set(again.runs["run"]) == {done.runs["run"][0]}
 
 
 def test_a_sweep_that_was_stopped_goes_on(done, fresh, monkeypatch):
-    workspace, train, calls = fresh(), Workspace._train, []
+    workspace, train, calls = fresh(), Workspace._make, []
 
     def stopped(self, *args):
         calls.append(args)
@@ -127,7 +129,7 @@ def test_a_sweep_that_was_stopped_goes_on(done, fresh, monkeypatch):
             raise KeyboardInterrupt
         return train(self, *args)
 
-    monkeypatch.setattr(Workspace, "_train", stopped)
+    monkeypatch.setattr(Workspace, "_make", stopped)
     with pytest.raises(KeyboardInterrupt):
         sweep(workspace, VARIANTS, jobs=1)
     assert same(done, sweep(workspace, VARIANTS, jobs=1))
@@ -151,7 +153,7 @@ def test_a_killed_sweep_goes_on_and_ends_with_the_same_numbers(done, fresh):
 
 
 def test_two_at_once_in_one_folder_make_a_run_once(fresh, monkeypatch, caplog):
-    workspace, train, started, calls = fresh(), Workspace._train, threading.Event(), []
+    workspace, train, started, calls = fresh(), Workspace._make, threading.Event(), []
 
     def slow(self, *args):
         calls.append(args)
@@ -159,8 +161,8 @@ def test_two_at_once_in_one_folder_make_a_run_once(fresh, monkeypatch, caplog):
         time.sleep(0.5)
         return train(self, *args)
 
-    monkeypatch.setattr(Workspace, "_train", slow)
-    monkeypatch.setattr(runs, "LOADING", 0.1)
+    monkeypatch.setattr(Workspace, "_make", slow)
+    monkeypatch.setattr(store, "LOADING", 0.1)
     found, options = {}, {"variant": "shared", "max_steps_per_epoch": 1}
     first = threading.Thread(target=lambda: found.update(a=workspace.fit("gensr", **options)))
     first.start()
@@ -175,7 +177,7 @@ def test_two_at_once_in_one_folder_make_a_run_once(fresh, monkeypatch, caplog):
 
 def test_a_run_of_other_numbers_is_made_anew(done, fresh, monkeypatch):
     workspace = fresh(keep="")
-    monkeypatch.setattr(runs, "NUMBERS", runs.NUMBERS + 1)
+    monkeypatch.setattr(specs, "NUMBERS", specs.NUMBERS + 1)
     again = sweep(workspace, {"whole": {}}, jobs=1, seeds=[0])
     assert not again.runs["loaded"].any() and again.runs["run"][0] == done.runs["run"][0]
     kept = [f.name for f in (workspace.folder / again.runs["run"][0]).iterdir() if f.name.startswith("seed-0.")]
@@ -197,7 +199,7 @@ def test_a_run_of_other_numbers_is_made_anew(done, fresh, monkeypatch):
     ],
 )
 def test_mistakes_are_found_before_anything_is_trained(home, monkeypatch, variants, says):
-    monkeypatch.setattr(Workspace, "_train", lambda *a: pytest.fail("trained"))
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
     with pytest.raises(ConfigError, match=says):
         sweep(Workspace("pocket", "smoke"), variants, jobs=1)
 
@@ -231,17 +233,17 @@ def test_an_unknown_model_is_an_error(home):
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_made(done, fresh, monkeypatch):
-    workspace, train = fresh(), Workspace._train
+    workspace, train = fresh(), Workspace._make
 
-    def breaks(self, folder, name, settings, *args):
-        if settings.model.get("history_slot") == "mean":
+    def breaks(self, folder, spec, *args):
+        if spec.options.history_slot == "mean":
             raise ValueError("gensr: the loss is nan at step 3; lower the rate.")
-        return train(self, folder, name, settings, *args)
+        return train(self, folder, spec, *args)
 
-    monkeypatch.setattr(Workspace, "_train", breaks)
-    with pytest.raises(ConfigError, match=r"(?s)2 of 4 runs failed.*seed 0.*'history_slot': 'mean'.*the loss is nan"):
+    monkeypatch.setattr(Workspace, "_make", breaks)
+    with pytest.raises(ConfigError, match=r"(?s)2 of 4 runs failed.*'no filter', seed 0.*the loss is nan"):
         sweep(workspace, VARIANTS, jobs=1)
-    monkeypatch.setattr(Workspace, "_train", train)
+    monkeypatch.setattr(Workspace, "_make", train)
     again = sweep(workspace, VARIANTS, jobs=1)
     assert same(done, again) and again.runs.groupby("variant")["loaded"].all().to_dict() == {
         "whole": True, "tau=0.07": True, "no filter": False}  # fmt: skip
@@ -271,8 +273,8 @@ def test_a_damaged_result_is_named(done, fresh):
 
 def test_processes_train_with_the_profile_of_the_sweep_and_not_with_its_file(fresh):
     workspace, rate = fresh(), 0.00042
-    settings = workspace.profile.models["gensr"]
-    slow = settings.replace(training=settings.training.replace(learning_rate=rate))
+    block = workspace.profile.models["gensr"]
+    slow = block.replace(training={**block.training, "learning_rate": rate})
     workspace.profile = workspace.profile.replace(models={**workspace.profile.models, "gensr": slow})
     found = sweep(workspace, {"whole": {}, "mean": {"history_slot": "mean"}}, jobs=2, seeds=[0])
     for folder in found.runs["run"]:
@@ -314,9 +316,9 @@ def test_jobs_fit_into_cores_and_memory(monkeypatch):
 
 
 def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkeypatch):
-    workspace, train, before, seen = Workspace("pocket", "smoke"), Workspace._train, torch.get_num_threads(), []
+    workspace, train, before, seen = Workspace("pocket", "smoke"), Workspace._make, torch.get_num_threads(), []
     workspace.fit("lightgcn")  # what it builds on
-    monkeypatch.setattr(Workspace, "_train", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
+    monkeypatch.setattr(Workspace, "_make", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
     torch.set_num_threads(2)
     try:
         swept = sweep(workspace, {"short": {"max_steps_per_epoch": 1}}, jobs=1, seeds=[0])
@@ -325,6 +327,6 @@ def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkey
         torch.set_num_threads(before)
     run = swept.runs["run"][0]
     config = json.loads((workspace.folder / run / "seed-0" / "config.json").read_text())
-    assert config["training"]["max_steps_per_epoch"] == 1 and config["model"]["one_way"], "on top of the profile's"
-    again = workspace.fit("gensr", variant=run, seed=0, **config["model"], **config["training"])
+    assert config["training"]["max_steps_per_epoch"] == 1 and config["options"]["one_way"], "on top of the profile's"
+    again = workspace.fit("gensr", variant=run, seed=0, **config["options"], **config["training"])
     assert again.loaded and len(seen) == 1, "from disk: a sweep keeps no model in memory"

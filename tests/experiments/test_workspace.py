@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from gensr_lib.config import ModelSettings, Profile, load_profile
+from gensr_lib.config import ModelBlock, Profile
 from gensr_lib.errors import ConfigError, DataError
+from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import workspace as runs
 from gensr_lib.experiments.provenance import PACKAGES, code_hash
-from gensr_lib.experiments.workspace import RANKS, RESULT, Workspace, load_run, result_table, save_run
+from gensr_lib.experiments.store import RANKS, RESULT, load_run, save_run
+from gensr_lib.experiments.workspace import Workspace, result_table
 from gensr_lib.training.loop import TrainingRun
 
 
@@ -51,7 +53,8 @@ def copied(trained, tmp_path, monkeypatch):
 
 def scores(run) -> torch.Tensor:
     with torch.no_grad():
-        return run.model.score(DATASET["smoke"].batch("test", "rec", np.arange(8)))
+        batch = DATASET["smoke"].batch("test", "rec", np.arange(8), with_event=run.model.reads_event)
+        return run.model.score(batch)
 
 
 DATASET = {}
@@ -91,8 +94,8 @@ def test_metrics_on_disk_are_those_of_the_ranks(trained):
 
 def tiny_profile() -> Profile:
     """The smoke profile with a GenSR that takes four steps."""
-    smoke = load_profile("smoke")
-    gensr = ModelSettings(
+    smoke = specs.load_profile("smoke")
+    gensr = ModelBlock(
         model={"history": 6}, training={"epochs": 1, "batch_size": 8, "max_steps_per_epoch": 4, "eval_batch_size": 20}
     )
     data = smoke.data.replace(max_valid_rows=10, max_test_rows=10)
@@ -143,7 +146,7 @@ def test_variants_have_their_own_folder(copied):
 
 
 def test_other_numbers_are_another_run(copied, monkeypatch):
-    monkeypatch.setattr(runs, "NUMBERS", runs.NUMBERS + 1)
+    monkeypatch.setattr(specs, "NUMBERS", specs.NUMBERS + 1)
     assert not copied().fit("lightgcn").loaded
 
 
@@ -268,9 +271,9 @@ def test_options_are_checked_before_anything_is_done(home, options, says):
 
 
 def test_options_go_to_the_model_and_to_the_training():
-    settings = Workspace("pocket", "smoke").settings("lightgcn", width=8, epochs=7)
-    assert settings.model == {"width": 8, "layers": 2} and settings.training.epochs == 7
-    assert settings.training.batch_size == 512, "the profile's"
+    spec = Workspace("pocket", "smoke").specify("lightgcn", width=8, epochs=7)
+    assert (spec.options.width, spec.options.layers) == (8, 2) and spec.training.epochs == 7
+    assert spec.training.batch_size == 512, "the profile's"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +303,8 @@ def test_provenance_in_the_record(trained):
     seconds = record["seconds"]
     assert 0 < seconds["train"] <= seconds["all"] and 0 < seconds["test"] <= seconds["all"]
     assert 50 < where["peak_memory_mb"] < 100_000
-    assert record["model"] == {"width": 16, "layers": 2} and record["training"]["epochs"] == 2
+    assert record["model"] == "lightgcn" and record["options"]["width"] == 16
+    assert record["training"]["epochs"] == 2
 
 
 def test_figures_of_the_default_run_alone_are_the_committed_ones(home):
@@ -338,7 +342,7 @@ def test_measured_gradients_come_back_with_the_run(trained, tmp_path):
     gradients = pd.DataFrame({"step": [0, 25], "layer": ["a", "a"], "cosine": [0.5, -0.25]})
     left = TrainingRun(run.model, run.history, 1, 0.0, gradients=gradients)
     save_run(tmp_path, run.model, run.evaluation, left, run.record)
-    loaded = load_run(tmp_path, "lightgcn", trained.dataset)
+    loaded = load_run(tmp_path, trained.dataset)
     pd.testing.assert_frame_equal(loaded.gradients, gradients)
     pd.testing.assert_frame_equal(loaded.history, run.history)
 
@@ -364,12 +368,9 @@ def test_what_a_model_is_built_on_is_part_of_its_hash(copied):
     workspace, other = copied(), copied()
     shorter = other.profile.models["lightgcn"].replace(training={"epochs": 1})
     other.profile = other.profile.replace(models={**other.profile.models, "lightgcn": shorter})
-    assert other.settings("gensr") == workspace.settings("gensr")
-    hashes = [w.run_hash("gensr", w.settings("gensr"), 0) for w in (workspace, other)]
-    assert hashes[0] != hashes[1]
-    assert workspace.run_hash("popularity", workspace.settings("popularity"), 0) == other.run_hash(
-        "popularity", other.settings("popularity"), 0
-    )
+    here, there = (w.specify("gensr") for w in (workspace, other))
+    assert here.options == there.options and here.hash != there.hash
+    assert workspace.specify("popularity") == other.specify("popularity")
 
 
 def test_forgotten_models_are_loaded_again(copied):

@@ -43,7 +43,7 @@ def rows_of_both_tasks(n: int) -> list[tuple[str, int, int]]:
 
 def whole_catalogue(task: str, row: int):
     """The test row as the evaluation has it, with all items as candidates."""
-    return pocket().batch("test", task, np.array([row]), keep_items(pocket())[None])
+    return pocket().batch("test", task, np.array([row]), keep_items(pocket())[None], with_event=True)
 
 
 def with_protocol(**options) -> Dataset:
@@ -245,10 +245,10 @@ def test_a_new_user_is_the_average_user_for_unisar():
 
 @pytest.mark.parametrize("name", available_models())
 def test_a_model_refuses_new_users_or_treats_them_all_alike(name, monkeypatch):
-    """The number that stands for a new user in the batch must not matter; a new model that knows users by
-    number belongs into NO_STRANGERS or USER_TABLES."""
+    """The number that stands for a new user in the batch must not matter: else the model's traits
+    `serves_new_users` and `user_table` are wrong."""
     ranked = ranker(name)
-    if name in gensr_lib.explore.ranker.NO_STRANGERS:
+    if not ranked.model.serves_new_users:
         with pytest.raises(ConfigError, match=f"'{name}' cannot score a new user: it"):
             ranked.recommend([1, 2], 3)
         with pytest.raises(ConfigError, match="cannot score a new user"):
@@ -281,7 +281,7 @@ def test_consecutive_searches_with_one_query_are_one_session():
     assert batch.ses_clicks[0, :4].tolist() == [[2, 3, 0], [4, 0, 0], [6, 0, 0], [0, 0, 0]]
     assert batch.ses_time[0, :4].tolist() == [3, 4, 6, 0], "the time of a session is that of its last click"
     assert batch.rec_items[0, :3].tolist() == [1, 5, 0] and batch.rec_time[0, :3].tolist() == [1, 5, 0]
-    assert batch.event.tolist() == [-1], "no event of the log: an oracle has nothing to look up"
+    assert batch.event is None, "no event of the log: an oracle has nothing to look up"
     items, is_search = merged_history(batch, 6)
     assert items.tolist() == [[1, 2, 3, 4, 5, 6]] and is_search[0].tolist() == [False, True, True, True, False, True]
 

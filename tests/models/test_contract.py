@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gensr_lib.config import BackboneConfig, ModelSettings
+from gensr_lib.config import BackboneConfig
 from gensr_lib.data.batches import Batch
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import available_models, build_model
@@ -19,18 +19,6 @@ from gensr_lib.training.evaluation import evaluate
 from tests.worlds import pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)
-# Options that make a model small enough for these tests; a model that is not here gets its defaults.
-OPTIONS = {
-    "gensr": {"history": 8}, "lightgcn": {"width": 8}, "unisar": {"width": 16, "id_width": 8, "align_negatives": 12},
-}  # fmt: skip
-# Parameters that no loss can reach, by the start of their names, each with a reason.
-UNREACHED = {
-    "gensr": (  # one decoder step attends to itself, whatever q and k are
-        "lm.decoder.block.0.layer.0.SelfAttention.q", "lm.decoder.block.0.layer.0.SelfAttention.k",
-        "lm.decoder.block.0.layer.0.SelfAttention.relative_attention_bias",
-    ),
-}  # fmt: skip
-UNSAVED = {"oracle"}  # it is the simulation itself
 HISTORIES = {
     "full": (),
     "no recommendation clicks": ("rec_items", "rec_time"),
@@ -44,25 +32,25 @@ by_model = pytest.mark.parametrize("name", available_models())
 
 
 @cache
-def artefact(need: str):
-    """What models need beside the data set; a new need gets its maker here."""
-    texts = [*pocket().item_text[1:], *list(PROMPTS.values()) * 200]
-    table = torch.randn(pocket().n_items + 1, 8, generator=torch.Generator().manual_seed(1))
-    table[0] = 0
-    makers = {"backbone": lambda: load_backbone(SMALL, texts), "cf_table": lambda: table}
-    return makers[need]()
+def provided(need: str):
+    """What models need beside the data set: a language model, or another model, untrained here."""
+    if need == "language_model":
+        return load_backbone(SMALL, [*pocket().item_text[1:], *list(PROMPTS.values()) * 200])
+    return make(need)
 
 
 def make(name: str, seed: int = 0):
-    """A fresh model; a backbone that is fine-tuned is made anew, so that tests do not share weights."""
-    artefact.cache_clear()
+    """A fresh model; a language model that is fine-tuned is made anew, so tests share no weights."""
+    cls = available_models()[name]
+    provided.cache_clear()
+    needs = {need: provided(need) for need in cls.needs}
     torch.manual_seed(seed)
-    needs = {need: artefact(need) for need in available_models()[name].needs}
-    return build_model(name, pocket(), ModelSettings(model=OPTIONS.get(name, {})), **needs)
+    return build_model(name, pocket(), cls.tiny, **needs)
 
 
-def batch(task: str, rows: int = 5, candidates: int = 4, history: str = "full") -> Batch:
-    made = pocket().batch("test", task, np.arange(rows))
+def batch(model, task: str, rows: int = 5, candidates: int = 4, history: str = "full") -> Batch:
+    """Rows of the test set, as `evaluate` hands them to this model."""
+    made = pocket().batch("test", task, np.arange(rows), with_event=model.reads_event)
     empty = {field: torch.zeros_like(getattr(made, field)) for field in HISTORIES[history]}
     return replace(made.with_candidates(made.cand[:, :candidates]), **empty)
 
@@ -79,7 +67,7 @@ def test_scores_have_shape_type_and_are_finite(name, task, history, mode):
     getattr(model, mode)()
     for rows, candidates in ((5, 4), (1, 4), (5, 1), (1, 1)):
         with torch.set_grad_enabled(mode == "train"):
-            scores = model.score(batch(task, rows, candidates, history))
+            scores = model.score(batch(model, task, rows, candidates, history))
         assert scores.shape == (rows, candidates) and scores.dtype == torch.float32
         assert torch.isfinite(scores).all()
 
@@ -87,19 +75,22 @@ def test_scores_have_shape_type_and_are_finite(name, task, history, mode):
 @by_task
 def test_a_mixed_batch_of_full_and_empty_histories(name, task):
     """Rows without a history beside rows with one: neither may disturb the other."""
-    model, full, empty = make(name).eval(), batch(task), batch(task, history="none at all")
+    model = make(name).eval()
+    full = batch(model, task)
+    empty = batch(model, task, history="none at all")
     mixed = replace(full, **{f: torch.cat([getattr(full, f)[:2], getattr(empty, f)[2:]])
                              for f in HISTORIES["none at all"]})  # fmt: skip
     with torch.no_grad():
         scores, expected = model.score(mixed), (model.score(full), model.score(empty))
     assert torch.allclose(scores[:2], expected[0][:2], atol=1e-5)
-    if name != "oracle":  # it does not look at the batch's history
+    if not model.reads_event:  # else it does not look at the batch's history
         assert torch.allclose(scores[2:], expected[1][2:], atol=1e-5)
 
 
 @by_task
 def test_permuted_candidates_have_permuted_scores(name, task):
-    model, made = make(name).eval(), batch(task, candidates=6)
+    model = make(name).eval()
+    made = batch(model, task, candidates=6)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     with torch.no_grad():
         scores, permuted = model.score(made), model.score(made.with_candidates(made.cand[:, order]))
@@ -111,7 +102,8 @@ def test_permuted_candidates_have_permuted_scores(name, task):
 
 @by_task
 def test_a_row_alone_scores_as_in_a_batch(name, task):
-    model, made = make(name).eval(), batch(task)
+    model = make(name).eval()
+    made = batch(model, task)
     with torch.no_grad():
         together = model.score(made)
         alone = torch.cat([model.score(made.rows(torch.tensor([i]))) for i in range(len(made))])
@@ -121,7 +113,8 @@ def test_a_row_alone_scores_as_in_a_batch(name, task):
 @by_task
 def test_the_older_padding_on_the_right_changes_nothing(name, task):
     """More room for history than anybody fills: the same scores."""
-    model, made = make(name).eval(), batch(task)
+    model = make(name).eval()
+    made = batch(model, task)
     room = 3
     pad = torch.nn.functional.pad
     rec, sessions = made.rec_items.shape[1], made.ses_clicks.shape[1]
@@ -142,7 +135,7 @@ def test_the_older_padding_on_the_right_changes_nothing(name, task):
 def test_losses_are_finite_scalars(name, task, history, mode):
     model = make(name)
     getattr(model, mode)()
-    terms = model.loss(batch(task, history=history))
+    terms = model.loss(batch(model, task, history=history))
     assert bool(terms) == bool(trainable(model)), "what has parameters has a loss"
     assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
     assert set(model.loss_weights) <= set(terms) and all(w >= 0 for w in model.loss_weights.values())
@@ -153,10 +146,10 @@ def test_gradients_reach_every_parameter(name):
     model = make(name).train()
     if not trainable(model):
         pytest.skip("nothing to train")
-    total = sum(sum(model.loss(batch(task)).values()) for task in model.tasks)
+    total = sum(sum(model.loss(batch(model, task)).values()) for task in model.tasks)
     total.backward()
     unreached = [n for n, p in trainable(model).items() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert all(n.startswith(UNREACHED.get(name, ())) for n in unreached), unreached
+    assert all(n.startswith(model.unreached) for n in unreached), unreached
     assert all(torch.isfinite(p.grad).all() for p in trainable(model).values() if p.grad is not None)
 
 
@@ -165,7 +158,7 @@ def test_one_step_lowers_the_loss(name):
     model = make(name).train()
     if not trainable(model):
         pytest.skip("nothing to train")
-    made = [batch(task, rows=8) for task in sorted(model.tasks)]
+    made = [batch(model, task, rows=8) for task in sorted(model.tasks)]
 
     def loss():
         torch.manual_seed(0)  # the same dropout
@@ -186,16 +179,17 @@ def test_a_model_that_has_scored_without_gradients_can_be_trained(name):
     """Anything it kept from scoring must still serve training."""
     model = make(name).eval()
     with torch.no_grad():
-        model.score(batch(sorted(model.tasks)[0]))
+        model.score(batch(model, sorted(model.tasks)[0]))
     model.train()
     if trainable(model):
-        sum(model.loss(batch(sorted(model.tasks)[0])).values()).backward()
+        sum(model.loss(batch(model, sorted(model.tasks)[0])).values()).backward()
 
 
 @by_model
 def test_new_weights_are_seen_after_scoring(name):
     """Nothing kept from an earlier score may outlive a step of training."""
-    model, made = make(name), batch(sorted(available_models()[name].tasks)[0])
+    model = make(name)
+    made = batch(model, sorted(model.tasks)[0])
     if not trainable(model):
         pytest.skip("nothing to train")
     with torch.no_grad():
@@ -213,17 +207,18 @@ def test_the_same_seed_gives_the_same_model_and_loss(name, task):
     for _ in range(2):
         model = make(name, seed=4).train()
         torch.manual_seed(5)
-        terms = model.loss(batch(task))
+        terms = model.loss(batch(model, task))
         with torch.no_grad():
-            found.append(([t.item() for t in terms.values()], model.eval().score(batch(task))))
+            found.append(([t.item() for t in terms.values()], model.eval().score(batch(model, task))))
     assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
 
 
 @by_model
 def test_saved_and_loaded_models_score_alike(name, tmp_path):
-    if name in UNSAVED:
+    if not available_models()[name].saved:
         pytest.skip("not saved by design")
-    model, made = make(name, seed=2).eval(), batch(sorted(available_models()[name].tasks)[0])
+    model = make(name, seed=2).eval()
+    made = batch(model, sorted(model.tasks)[0])
     model.save_pretrained(tmp_path)
     torch.manual_seed(9)
     loaded = available_models()[name].from_pretrained(tmp_path)
@@ -236,12 +231,37 @@ def test_saved_and_loaded_models_score_alike(name, tmp_path):
 
 def test_an_untied_head_survives_saving(tmp_path):
     """As in flan-t5: the head is no copy of the embeddings, though transformers builds a new T5 with both tied."""
-    model, made = make("gensr").eval(), batch("src")
+    model = make("gensr").eval()
+    made = batch(model, "src")
     model.lm.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm.lm_head.weight))
     model.save_pretrained(tmp_path)
     loaded = available_models()["gensr"].from_pretrained(tmp_path)
     with torch.no_grad():
         assert torch.equal(loaded.score(made), model.score(made))
+
+
+@by_model
+def test_the_traits_fit_the_model(name):
+    model = make(name)
+    assert model.device.type == "cpu"
+    if model.user_table:
+        assert getattr(model, model.user_table).weight.shape[0] == pocket().n_users
+    for size in ("n_users", "n_items"):
+        assert getattr(model, size, getattr(pocket(), size)) == getattr(pocket(), size)
+
+
+@by_task
+def test_candidates_in_chunks_score_as_all_at_once(name, task):
+    model = make(name).eval()
+    made = batch(model, task, rows=1, candidates=7)
+    with torch.no_grad():
+        assert torch.allclose(model.score_in_chunks(made, 3), model.score(made), atol=1e-5)
+
+
+@by_model
+def test_no_batch_names_the_answer_unless_the_model_says_so(name):
+    model = make(name)
+    assert (batch(model, sorted(model.tasks)[0]).event is None) == (not model.reads_event)
 
 
 @by_model
@@ -265,12 +285,13 @@ def test_a_model_is_evaluated_on_its_own_tasks(name):
 @by_model
 def test_unknown_options_are_refused_by_name(name):
     with pytest.raises(ConfigError, match=f"model {name}.*'no_such_option'"):
-        build_model(name, pocket(), ModelSettings(model={"no_such_option": 1}))
+        build_model(name, pocket(), {"no_such_option": 1})
 
 
 @by_task
 def test_scoring_leaves_the_batch_as_it_was(name, task):
-    model, made = make(name).eval(), batch(task)
+    model = make(name).eval()
+    made = batch(model, task)
     before = {f: v.clone() for f, v in vars(made).items() if isinstance(v, torch.Tensor)}
     with torch.no_grad():
         model.score(made)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gensr_lib.data.dataset import Dataset
-from gensr_lib.models.base import Oracle, Popularity, RankingModel
+from gensr_lib.models import Oracle, Popularity, RankingModel
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
 from gensr_lib.training.metrics import METRICS
@@ -48,7 +48,7 @@ def brute_force(model: RankingModel, dataset: Dataset, split: str, task: str) ->
     """Ranks and metrics by counting, one row and one candidate at a time."""
     rows, found, by_user = dataset.rows[split][task], [], {}
     for number in range(len(rows)):
-        made = dataset.batch(split, task, np.array([number]))
+        made = dataset.batch(split, task, np.array([number]), with_event=model.reads_event)
         own, *others = model.score(made)[0].tolist()
         rank = 1 + sum(s > own for s in others) + sum(s == own for s in others) / 2
         found.append(rank)
@@ -224,7 +224,7 @@ def test_every_process_has_a_row_in_every_step(rows):
     users = []
     for index, loop in enumerate(loops):
         loop.accelerator = Share(index)
-        users.append(loop._batch(plan, "rec", 0).event.tolist())
-    expected = pocket().rows["train"]["rec"].event[:rows]
+        users.append(loop._batch(plan, "rec", 0).user.tolist())
+    expected = pocket().user[pocket().rows["train"]["rec"].event[:rows]]
     assert all(users) and set(users[0] + users[1]) == set(expected.tolist())
     assert rows == 1 or len(users[0] + users[1]) == rows

@@ -17,19 +17,22 @@ import numpy as np
 import pytest
 import torch
 
+from gensr_lib import files
 from gensr_lib.config import BackboneConfig, TrainingConfig
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.errors import ConfigError
-from gensr_lib.models.base import Popularity
+from gensr_lib.models import Popularity
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.training import checkpoints
 from gensr_lib.training import loop as training
+from gensr_lib.training.checkpoints import POINTER
 from gensr_lib.training.evaluation import evaluate
-from gensr_lib.training.loop import POINTER, train
+from gensr_lib.training.loop import train
 from tests.processes import SHORT, lightgcn
-from tests.worlds import TINY, pocket, tables
+from tests.worlds import TINY, Vectors, pocket, tables
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)
 SHORT_GENSR = TrainingConfig(epochs=2, batch_size=16, eval_batch_size=8, learning_rate=3e-3, max_steps_per_epoch=4,
@@ -45,7 +48,7 @@ def gensr() -> GenSR:
     cf_table = torch.randn(pocket().n_items + 1, 8, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
     backbone = load_backbone(SMALL, backbone_texts())
-    return GenSR.from_dataset(pocket(), GenSRConfig(history=6, dropout=0.2), backbone, cf_table)
+    return GenSR.from_dataset(pocket(), GenSRConfig(history=6, dropout=0.2), backbone, Vectors(cf_table))
 
 
 MAKE = {"lightgcn": (lightgcn, SHORT), "gensr": (gensr, SHORT_GENSR)}
@@ -120,11 +123,11 @@ def test_every_row_of_both_tasks_is_used_once_per_epoch(monkeypatch):
     seen = {"rec": [], "src": []}
     batch = Dataset.batch
 
-    def spy(dataset, split, task, index, candidates=None):
+    def spy(dataset, split, task, index, candidates=None, **options):
         if split == "train":
             seen[task] += index.tolist()
             assert (candidates[:, 0] == dataset.item[dataset.rows["train"][task].event[index]]).all()
-        return batch(dataset, split, task, index, candidates)
+        return batch(dataset, split, task, index, candidates, **options)
 
     monkeypatch.setattr(Dataset, "batch", spy)
     monkeypatch.setattr(training._Loop, "_step", lambda loop, batches: {})
@@ -388,7 +391,7 @@ def test_kill_minus_nine(tmp_path):
 @pytest.mark.parametrize("write", [0, 1, 2, 3], ids=["weights", "best", "optimizer", "pointer"])
 def test_killed_while_writing_a_checkpoint(monkeypatch, tmp_path, write):
     """The older checkpoint is whole until the pointer has moved; what was half written is cleaned up."""
-    calls, real = [], training.write_atomically
+    calls, real = [], checkpoints.write_atomically
 
     def killed(path, *args, **options):
         calls.append(path)
@@ -397,7 +400,8 @@ def test_killed_while_writing_a_checkpoint(monkeypatch, tmp_path, write):
             raise KeyboardInterrupt
         return real(path, *args, **options)
 
-    monkeypatch.setattr(training, "write_atomically", killed)
+    monkeypatch.setattr(checkpoints, "write_atomically", killed)
+    monkeypatch.setattr(files, "write_atomically", killed)  # of the pointer
     run = killed_then_resumed(monkeypatch, tmp_path)
     assert run.resumed_at == 2
     assert_same(outcome(run), uninterrupted("lightgcn"))
@@ -450,7 +454,7 @@ def test_weights_of_another_shape_under_the_same_options_are_refused(monkeypatch
         train(gensr(), pocket(), SHORT_GENSR, folder=tmp_path)
     monkeypatch.undo()
     backbone = load_backbone(SMALL.replace(d_model=24, heads=2), backbone_texts())
-    model = GenSR.from_dataset(pocket(), gensr().config, backbone, gensr().cf_table)
+    model = GenSR.from_dataset(pocket(), gensr().config, backbone, Vectors(gensr().cf_table))
     with pytest.raises(ConfigError, match="another configuration"):
         train(model, pocket(), SHORT_GENSR, folder=tmp_path)
 

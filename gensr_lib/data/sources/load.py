@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...config import DataConfig, Profile, load_profile
+from ...config import DataConfig, Profile, read_profile
 from ...errors import ConfigError
 from ...files import project_root
 from ..dataset import Dataset
@@ -38,7 +38,7 @@ def load_dataset(
         ConfigError: an unknown name, or a folder that does not exist.
         DataError: files that cannot be used; the message says which and why.
     """
-    profile = load_profile(profile) if isinstance(profile, str) else profile
+    profile = read_profile(profile) if isinstance(profile, str) else profile
     tables, name = _read(str(name_or_path), profile, seed)
     if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any() and _has_categories(tables):
         tables = synthesize_searches(tables, seed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
-from ..base import SRC, RankingModel, Representation
+from ...data.schema import SRC
+from ..base import RankingModel, Representation
 from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
 from ..layers import HistoryEncoder, SoftFilter, masked_mean
 from ..losses import contrastive, instruction_tuning
+from ..recommendation.lightgcn import LightGCN
 from .one_way import one_way_states
 from .prompt import PROMPTS, SLOTS, Prompt, assemble
 
@@ -82,18 +84,28 @@ class GenSR(RankingModel):
 
     Args:
         config: options.
-        backbone: language model and tokenizer; the model is fine-tuned.
+        language_model: model and tokenizer; the model is fine-tuned.
         cf_table: (I + 1, d) frozen LightGCN item vectors, row 0 padding.
         item_tokens: (I + 1, T) token ids of the item texts, row 0 padding.
     """
 
     name = "gensr"
+    family = "generative"
     Config = GenSRConfig
-    needs = ("backbone", "cf_table")
+    needs = ("language_model", "lightgcn")
+    prompt_slots = SLOTS
+    tiny: ClassVar = {"history": 8}
+    unreached = (  # one decoder step attends to itself, whatever q and k are
+        "lm.decoder.block.0.layer.0.SelfAttention.q",
+        "lm.decoder.block.0.layer.0.SelfAttention.k",
+        "lm.decoder.block.0.layer.0.SelfAttention.relative_attention_bias",
+    )
 
-    def __init__(self, config: GenSRConfig, backbone: Backbone, cf_table: Tensor, item_tokens: Tensor):
-        super().__init__(config)
-        self.lm, self.tokenizer = backbone.model, backbone.tokenizer
+    def __init__(self, config: GenSRConfig, language_model: Backbone, cf_table: Tensor, item_tokens: Tensor):
+        super().__init__(config, cf_table=cf_table, item_tokens=item_tokens)
+        self.n_items = len(cf_table) - 1
+        self.lm = language_model.model
+        self.tokenizer = language_model.tokenizer
         self.register_buffer("cf_table", cf_table.float())
         self.register_buffer("item_tokens", item_tokens)
         d, width = cf_table.shape[1], self.lm.get_input_embeddings().embedding_dim
@@ -111,14 +123,15 @@ class GenSR(RankingModel):
         self._tokenize_prompts()
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, config: GenSRConfig, backbone: Backbone, cf_table: Tensor) -> GenSR:
-        """Tokenize the catalogue and scale the CF table to unit root mean square, which prompts can carry."""
-        tokens = token_matrix(backbone.tokenizer, dataset.item_text, config.item_tokens)
+    def from_dataset(cls, dataset: Dataset, config: GenSRConfig, language_model: Backbone, lightgcn: LightGCN) -> GenSR:
+        """Tokenize the catalogue; scale the CF table to unit root mean square, as prompts can carry."""
+        tokens = token_matrix(language_model.tokenizer, dataset.item_text, config.item_tokens)
+        cf_table = lightgcn.item_vectors()
         if config.cf_vectors == "random":
             cf_table = torch.randn(cf_table.shape, generator=torch.Generator().manual_seed(0))
             cf_table[0] = 0
         scale = cf_table[1:].square().mean().sqrt().clamp(min=1e-12)
-        return cls(config, backbone, cf_table / scale, tokens)
+        return cls(config, language_model, cf_table / scale, tokens)
 
     # --- §4.1 dual representation ------------------------------------------------------------
 
@@ -214,9 +227,14 @@ class GenSR(RankingModel):
         encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), per_candidate)
         return masked_mean(encoded, per_candidate).unflatten(0, shape), decoded.unflatten(0, shape)
 
-    def answer(self, batch: Batch, views: dict[str, View]) -> Tensor:
-        """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus."""
+    def answer(self, batch: Batch, views: dict[str, View], zeroed: frozenset[str] = frozenset()) -> Tensor:
+        """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus.
+
+        Args:
+            zeroed: slots of the prompt that hold zeros instead, to see what rests on them.
+        """
         slots, _ = self.soft_filter(views, batch)
+        slots = {name: torch.zeros_like(x) if name in zeroed else x for name, x in slots.items()}
         _, decoded = self.read(self.prompt(batch, views, slots))
         return log_probs_of(self.lm, decoded, self.answers)
 
@@ -244,9 +262,14 @@ class GenSR(RankingModel):
         return {"contrastive": self.config.beta}
 
     def score(self, batch: Batch) -> Tensor:
-        """log P(Yes) - log P(No), (B, C) float32: the logit of P(Yes), which ranks alike and never saturates."""
-        log_probs = self.answer(batch, self.encode(batch))
-        return log_probs[..., 0] - log_probs[..., 1]
+        """log P(Yes) - log P(No), (B, C) float32: the logit of P(Yes) ranks alike, never saturates."""
+        return _logit(self.answer(batch, self.encode(batch)))
+
+    def score_in_chunks(self, batch: Batch, size: int, zeroed: frozenset[str] = frozenset()) -> Tensor:
+        """As the base class, with the history encoded once and zeros in the slots of ``zeroed``."""
+        views = self.encode(batch)
+        parts = [batch.with_candidates(some) for some in batch.cand.split(size, dim=1)]
+        return torch.cat([_logit(self.answer(part, views, zeroed)) for part in parts], dim=1)
 
     def represent(self, batch: Batch) -> Representation:
         """The vectors that fill the prompt, the language model's states behind the answer, and the score.
@@ -264,7 +287,7 @@ class GenSR(RankingModel):
         return Representation(
             input=torch.cat([*(slots[n] for n in SLOTS if n in slots), query.expand(*batch.cand.shape, -1)], dim=-1),
             hidden={"encoder": encoded, "head": decoded},
-            score=log_probs[..., 0] - log_probs[..., 1],
+            score=_logit(log_probs),
         )
 
     @torch.no_grad()
@@ -280,17 +303,18 @@ class GenSR(RankingModel):
 
     # --- on disk -----------------------------------------------------------------------------
 
-    def sizes(self) -> dict[str, int]:
-        """Shapes of the two tables."""
-        return {"n_items": len(self.cf_table) - 1, "cf_width": self.cf_table.shape[1]}
-
     def save_pretrained(self, folder: str | Path) -> None:
-        """Weights, options, and the backbone's configuration and tokenizer in ``backbone/``."""
+        """Weights, options, and the language model's configuration and tokenizer in ``backbone/``."""
         Backbone(self.lm, self.tokenizer).save(Path(folder) / "backbone")
         super().save_pretrained(folder)
 
     @classmethod
-    def from_sizes(cls, config: GenSRConfig, folder: Path, n_items: int, cf_width: int) -> GenSR:
-        """An untrained GenSR of the saved shape."""
-        tokens = torch.zeros(n_items + 1, config.item_tokens, dtype=torch.long)
-        return cls(config, Backbone.from_folder(folder / "backbone"), torch.zeros(n_items + 1, cf_width), tokens)
+    def from_sizes(cls, config: GenSRConfig, folder: Path, **sizes: Any) -> GenSR:
+        """An untrained GenSR of the saved shape, with the saved tokenizer."""
+        language_model = Backbone.from_folder(folder / "backbone")
+        return super().from_sizes(config, folder, language_model=language_model, **sizes)
+
+
+def _logit(log_probs: Tensor) -> Tensor:
+    """(..., 2) log P of "Yes" and "No" -> (...)."""
+    return log_probs[..., 0] - log_probs[..., 1]

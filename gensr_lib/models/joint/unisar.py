@@ -11,6 +11,7 @@ d the width. Candidates enter behind the fusion only, so that a history is encod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch
 from ...data.dataset import Dataset
-from ...data.schema import BEHAVIORS
-from ..base import REC, SRC, RankingModel, Representation
+from ...data.schema import BEHAVIORS, REC, SRC
+from ..base import RankingModel, Representation
 from ..layers import masked_mean
 from .blocks import Alignment, Experts, Fusion, MaskedEncoder, Pooling, mlp
 
@@ -104,13 +105,13 @@ class UniSAR(RankingModel):
         n_users, n_items, n_words: users are 0-based; items and words have 0 for padding, which
             ``n_words`` counts.
         history_rec, history_src: the longest histories, R and S.
-        n_queries, query_words: shape of the table of training queries.
-        queries: (n_queries, query_words) word ids, where the alignment draws random queries from;
-            None before weights are loaded.
+        queries: (Q, W) word ids of the training queries, where the alignment draws random ones from.
     """
 
     name = "unisar"
     Config = UniSARConfig
+    user_table = "user_id"
+    tiny: ClassVar = {"width": 16, "id_width": 8, "align_negatives": 12}
 
     def __init__(
         self,
@@ -120,16 +121,17 @@ class UniSAR(RankingModel):
         n_words: int,
         history_rec: int,
         history_src: int,
-        n_queries: int,
-        query_words: int,
-        queries: Tensor | None = None,
+        queries: Tensor,
     ):
-        super().__init__(config)
-        self.n_users, self.n_items, self.n_words = n_users, n_items, n_words
-        self.lengths = {"history_rec": history_rec, "history_src": history_src}
-        self.register_buffer("queries", torch.zeros(n_queries, query_words).long() if queries is None else queries)
-        d, block = config.width, dict(layers=config.layers, heads=config.heads, dropout=config.dropout)
-        self.user_id, self.user_linear = nn.Embedding(n_users, config.id_width), nn.Linear(config.id_width, d)
+        sizes = {"n_users": n_users, "n_items": n_items, "n_words": n_words, "queries": queries}
+        super().__init__(config, **sizes, history_rec=history_rec, history_src=history_src)
+        self.n_users = n_users
+        self.n_items = n_items
+        self.register_buffer("queries", queries)
+        d = config.width
+        block = {"layers": config.layers, "heads": config.heads, "dropout": config.dropout}
+        self.user_id = nn.Embedding(n_users, config.id_width)
+        self.user_linear = nn.Linear(config.id_width, d)
         self.item_id = nn.Embedding(n_items + 1, config.id_width, padding_idx=0)
         self.item_linear = nn.Linear(config.id_width, d)
         self.word_id = nn.Embedding(n_words, config.id_width, padding_idx=0)
@@ -154,16 +156,15 @@ class UniSAR(RankingModel):
         typed = np.unique(dataset.query[dataset.rows_before_cut() & dataset.is_search])
         queries = torch.from_numpy(dataset.query_word_ids[typed]).long()
         queries = queries[(queries != 0).any(dim=1)]
-        lengths = {"history_rec": dataset.config.history_rec, "history_src": dataset.config.history_src}
-        return cls(config, dataset.n_users, dataset.n_items, dataset.n_words, **lengths,
-                   n_queries=len(queries), query_words=queries.shape[1], queries=queries)  # fmt: skip
-
-    def sizes(self) -> dict[str, int]:
-        """Vocabularies, lengths of the histories and shape of the table of queries."""
-        return {
-            "n_users": self.n_users, "n_items": self.n_items, "n_words": self.n_words, **self.lengths,
-            "n_queries": self.queries.shape[0], "query_words": self.queries.shape[1],
-        }  # fmt: skip
+        return cls(
+            config,
+            n_users=dataset.n_users,
+            n_items=dataset.n_items,
+            n_words=dataset.n_words,
+            history_rec=dataset.config.history_rec,
+            history_src=dataset.config.history_src,
+            queries=queries,
+        )
 
     # --- embedding ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ GenSR uses the item vectors, frozen, as its CF view (paper §4.1.1, footnote 1).
 from __future__ import annotations
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch
 from ...data.dataset import Dataset
-from ..base import REC, RankingModel
+from ...data.schema import REC
+from ..base import RankingModel
 from ..losses import bpr
 
 
@@ -37,20 +39,21 @@ class LightGCN(RankingModel):
     Args:
         config: options.
         n_users, n_items: users are 0-based, items 1-based (0 is padding and stays a zero vector).
-        edges: (2, E) int64 distinct training pairs (user, item); None before weights are loaded.
+        edges: (2, E) int64 distinct training pairs (user, item).
     """
 
     name = "lightgcn"
     tasks = frozenset({REC})
     Config = LightGCNConfig
+    serves_new_users = False  # it has a vector for each user of its training, and for nobody else
+    tiny: ClassVar = {"width": 8}
 
-    def __init__(
-        self, config: LightGCNConfig, n_users: int, n_items: int, n_edges: int, edges: np.ndarray | None = None
-    ):
-        super().__init__(config)
-        self.n_users, self.n_items = n_users, n_items
-        self.embedding = nn.Parameter(torch.randn(n_users + n_items + 1, config.width) * config.init_std)
-        edges = torch.zeros(2, n_edges, dtype=torch.long) if edges is None else torch.from_numpy(edges).long()
+    def __init__(self, config: LightGCNConfig, n_users: int, n_items: int, edges: Tensor):
+        super().__init__(config, n_users=n_users, n_items=n_items, edges=edges)
+        self.n_users = n_users
+        self.n_items = n_items
+        vectors = torch.randn(n_users + n_items + 1, config.width)
+        self.embedding = nn.Parameter(vectors * config.init_std)
         self.register_buffer("edges", edges)
         self._graph: Tensor | None = None
         self._final: Tensor | None = None  # propagated embeddings, kept while evaluating
@@ -59,44 +62,50 @@ class LightGCN(RankingModel):
     def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
         """The graph of `Dataset.training_edges`, each pair once."""
         edges = np.unique(np.stack(dataset.training_edges()), axis=1)
-        return cls(config, dataset.n_users, dataset.n_items, edges.shape[1], edges)
-
-    def sizes(self) -> dict[str, int]:
-        """Users, items and edges."""
-        return {"n_users": self.n_users, "n_items": self.n_items, "n_edges": self.edges.shape[1]}
+        return cls(config, dataset.n_users, dataset.n_items, torch.from_numpy(edges).long())
 
     def graph(self) -> Tensor:
         """D^-1/2 A D^-1/2 as a sparse CSR matrix over users, padding and items: (U+I+1, U+I+1)."""
         if self._graph is None or self._graph.device != self.embedding.device:
-            user, item = self.edges[0], self.edges[1] + self.n_users
+            user = self.edges[0]
+            item = self.edges[1] + self.n_users
             both = torch.cat([torch.stack([user, item]), torch.stack([item, user])], dim=1)
             n = len(self.embedding)
             degree = torch.bincount(both[0], minlength=n).clamp(min=1).to(self.embedding.dtype)
             weight = (degree[both[0]] * degree[both[1]]).rsqrt()
-            with warnings.catch_warnings(), torch.inference_mode(False):  # it must still serve training afterwards
+            # Not in inference mode: what is kept from scoring must still serve training afterwards.
+            with warnings.catch_warnings(), torch.inference_mode(False):
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-                self._graph = torch.sparse_coo_tensor(both, weight, (n, n), check_invariants=False).to_sparse_csr()
+                graph = torch.sparse_coo_tensor(both, weight, (n, n), check_invariants=False)
+                self._graph = graph.to_sparse_csr()
         return self._graph
 
     def propagate(self) -> tuple[Tensor, Tensor]:
         """Final vectors of users (U, d) and of items (I + 1, d), whose row 0 (padding) is zero."""
-        with torch.autocast(self.embedding.device.type, enabled=False):  # sparse products know no bfloat16
+        # Sparse products know no bfloat16.
+        with torch.autocast(self.embedding.device.type, enabled=False):
             mean = layer = self.embedding
             for _ in range(self.config.layers):
                 layer = self.graph() @ layer
                 mean = mean + layer
             mean = mean / (self.config.layers + 1)
-        users, items = mean[: self.n_users], mean[self.n_users :]
+        users = mean[: self.n_users]
+        items = mean[self.n_users :]
         return users, torch.cat([torch.zeros_like(items[:1]), items[1:]])
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """BPR of the positive against each negative, and the L2 of the embeddings that took part."""
         users, items = self.propagate()
-        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order
-        scores = torch.einsum("bd,bcd->bc", F.embedding(batch.user, users), F.embedding(batch.cand, items))
+        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order.
+        user = F.embedding(batch.user, users)  # (B, d)
+        candidates = F.embedding(batch.cand, items)  # (B, C, d)
+        scores = torch.einsum("bd,bcd->bc", user, candidates)
         nodes = torch.cat([batch.user[:, None], batch.cand + self.n_users], dim=1)  # (B, 1 + C)
         ego = F.embedding(nodes, self.embedding)
-        return {"bpr": bpr(scores[:, 0], scores[:, 1:]), "l2": ego.square().sum(dim=(1, 2)).mean() / 2}
+        return {
+            "bpr": bpr(scores[:, 0], scores[:, 1:]),
+            "l2": ego.square().sum(dim=(1, 2)).mean() / 2,
+        }
 
     @property
     def loss_weights(self) -> dict[str, float]:

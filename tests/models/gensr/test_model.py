@@ -17,7 +17,7 @@ from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.layers import HistoryEncoder, SoftFilter, masked_mean
-from tests.worlds import pocket
+from tests.worlds import Vectors, pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=2, vocabulary=600)
 
@@ -32,7 +32,7 @@ def cf_table() -> torch.Tensor:
 def gensr(**options) -> GenSR:
     backbone = load_backbone(SMALL, [*pocket().item_text[1:], *list(PROMPTS.values()) * 200])
     torch.manual_seed(0)
-    return GenSR.from_dataset(pocket(), GenSRConfig(history=8, **options), backbone, cf_table()).eval()
+    return GenSR.from_dataset(pocket(), GenSRConfig(history=8, **options), backbone, Vectors(cf_table())).eval()
 
 
 def batch(task: str = "src", rows: int = 6, candidates: int = 5) -> Batch:
@@ -268,7 +268,7 @@ def test_gradients_are_the_same_on_two_threads_every_time():
     """Many candidates share an item: their gradients must add up in a fixed order, or no run can be repeated."""
     torch.set_num_threads(2)
     backbone = load_backbone(SMALL.replace(d_model=64), [*pocket().item_text[1:], *list(PROMPTS.values()) * 200])
-    model = GenSR.from_dataset(pocket(), GenSRConfig(), backbone, cf_table())
+    model = GenSR.from_dataset(pocket(), GenSRConfig(), backbone, Vectors(cf_table()))
     items = torch.randint(1, pocket().n_items + 1, (200, 100))
     weight, found = torch.randn(200, 100, 64), []
     for _ in range(6):

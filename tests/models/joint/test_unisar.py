@@ -53,7 +53,7 @@ def test_published_start():
 
 def test_number_of_parameters_is_the_official_one_without_its_dead_parts():
     """658,801 in the official module, less prototypes that are never called and a gate that nothing reads."""
-    model = UniSAR(UniSARConfig(), 10, 20, 30, history_rec=30, history_src=30, n_queries=5, query_words=4)
+    model = UniSAR(UniSARConfig(), 10, 20, 30, history_rec=30, history_src=30, queries=torch.zeros(5, 4).long())
     tables = sum(table.weight.numel() for table in (model.user_id, model.item_id, model.word_id))
     count = sum(p.numel() for p in model.parameters()) - tables
     assert count == 658_801 - 117_632 - 3_852 == 537_317 and tables == 32 * (10 + 21 + 30)

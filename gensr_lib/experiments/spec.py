@@ -1,0 +1,125 @@
+"""What makes a run: one typed specification, parsed once, from YAML or keywords to training."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import NUMBERS
+from ..config import Config, ModelBlock, Profile, TrainingConfig, digest, read_profile
+from ..errors import ConfigError, unknown
+from ..models.base import RankingModel
+from ..models.registry import MODELS, model_class
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides a run's numbers; equal specifications are one run.
+
+    Attributes:
+        model: a name of `available_models`, or ``package.module:Class``.
+        options: of the model, complete.
+        training: likewise.
+        data: `Dataset.hash`.
+        seed: of weights and training.
+        built_on: by need of the model, the hash of that run or of the language model's options.
+        code: for a model from outside of this library, the hash of its module without comments.
+    """
+
+    model: str
+    options: Config
+    training: TrainingConfig
+    data: str
+    seed: int
+    built_on: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
+
+    @property
+    def hash(self) -> str:
+        """What a run is known by. Of this library's source only `NUMBERS` is in it."""
+        return digest(self.record(), NUMBERS)
+
+    def record(self) -> dict[str, Any]:
+        """The specification as plain values."""
+        return {
+            **vars(self),
+            "options": self.options.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+        }
+
+
+def load_profile(name: str) -> Profile:
+    """Read a profile by name, and have each model check its own block.
+
+    Raises:
+        ConfigError: no profile of that name; an unknown key, model or family; a value out of range.
+    """
+    return checked(read_profile(name))
+
+
+def checked(profile: Profile) -> Profile:
+    """The profile, if every block of it is one that its model understands."""
+    families = {cls.family for cls in map(model_class, MODELS)}
+    for family in profile.families:
+        if family not in families:
+            raise ConfigError(f"profile {profile.name}: {unknown('family', family, families)}")
+    for model in profile.models:
+        try:
+            resolve(profile, model)
+        except ConfigError as error:
+            raise ConfigError(f"profile {profile.name}: {error}") from None
+    return profile
+
+
+def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, TrainingConfig]:
+    """The options of a model and of its training: defaults of its family, of its own, then ``options``.
+
+    Args:
+        options: of the model or of the training; the names tell which.
+
+    Raises:
+        ConfigError: an option that neither of them has, or a value out of range.
+    """
+    cls = model_class(model)
+    known = [*cls.Config.model_fields, *TrainingConfig.model_fields]
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of {cls.name}", name, known)
+    blocks = [profile.families.get(cls.family), profile.models.get(cls.name)]
+    blocks.append(_as_block(options))
+    of_model: dict[str, Any] = {}
+    of_training: dict[str, Any] = {}
+    for block in filter(None, blocks):
+        of_model |= block.model
+        of_training |= block.training
+    config = cls.Config.parse(of_model, where=f"model {cls.name}")
+    return config, TrainingConfig.parse(of_training, where=f"training of {cls.name}")
+
+
+def _as_block(options: Mapping[str, Any]) -> ModelBlock:
+    trained = {name: value for name, value in options.items() if name in TrainingConfig.model_fields}
+    model = {name: value for name, value in options.items() if name not in trained}
+    return ModelBlock(model=model, training=trained)
+
+
+def code_of(cls: type[RankingModel]) -> str:
+    """For a model from outside, the hash of its module without comments and docstrings; else ''.
+
+    `NUMBERS` cannot know of code that is not this library's: without this, an edited model of your
+    own would be answered with the run that it was before.
+    """
+    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return ""
+    tree = ast.parse(inspect.getsource(inspect.getmodule(cls)))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_text(body[0]):
+            del body[0]
+    return digest(ast.dump(tree))
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)

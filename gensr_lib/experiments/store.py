@@ -1,0 +1,134 @@
+"""A run on disk: one folder with the model, the ranks, what training left, and where it comes from.
+
+``metrics.json`` is written last: a folder that has it holds a finished run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from ..data.dataset import Dataset
+from ..files import read_json, read_or_refuse, write_atomically, write_json
+from ..models.base import RankingModel
+from ..models.registry import model_class
+from ..training.evaluation import Evaluation
+from ..training.loop import TrainingRun
+from .model_card import model_card
+
+RESULT, RANKS, HISTORY, GRADIENTS = (
+    "metrics.json", "ranks.parquet", "history.parquet", "gradients.parquet",
+)  # fmt: skip
+CONFIG = "config.json"  # written first: what the run is going to be
+CARD = "README.md"  # where the Hugging Face hub looks for a model's card
+LOADING = 20  # seconds that a process which only loads a run may hold it
+LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """One finished run: the trained model and what it did on the test set.
+
+    Attributes:
+        folder: where it lives.
+        model: best weights, eval mode, on the CPU.
+        evaluation: test ranks per user.
+        history: one row per epoch; empty for models that are not trained.
+        gradients: angles between the tasks' gradients, as in `TrainingRun`; empty where none was
+            measured.
+        record: specification, data hash, versions, hardware, seconds, peak memory, metrics.
+        loaded: whether it was found on disk instead of trained now.
+    """
+
+    folder: Path
+    model: RankingModel
+    evaluation: Evaluation
+    history: pd.DataFrame
+    gradients: pd.DataFrame
+    record: dict[str, Any]
+    loaded: bool
+
+
+def save_run(folder: Path, model: RankingModel, tested: Evaluation, training: TrainingRun, record: dict) -> None:
+    """Write model, ranks, what training left and, last, the record that makes the run finished."""
+    if model.saved:
+        model.save_pretrained(folder / "model")
+        card = model_card(record, model)
+        write_atomically(folder / "model" / CARD, lambda p: p.write_text(card, encoding="utf-8"))
+    tables = {RANKS: tested.table, HISTORY: training.history, GRADIENTS: training.gradients}
+    for name, table in tables.items():
+        write_atomically(folder / name, lambda p, table=table: table.to_parquet(p, index=False))
+    write_json(folder / RESULT, record)
+
+
+def load_run(folder: Path, dataset: Dataset) -> Run:
+    """A finished run from disk.
+
+    Raises:
+        ConfigError: a file of the run is missing or damaged.
+    """
+    record = read_json(folder / RESULT)
+    name, options, seconds = read_or_refuse(
+        folder / RESULT, lambda _: (record["model"], record["options"], record["seconds"]["test"])
+    )
+    cls = model_class(name)
+    if cls.saved:
+        model = read_or_refuse(folder / "model", cls.from_pretrained)
+    else:
+        model = cls.from_dataset(dataset, cls.Config.parse(options))
+    table, history, gradients = (read_or_refuse(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS))
+    tested = Evaluation(cls.name, "test", table, seconds)
+    return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
+
+
+def is_finished(folder: Path, key: str) -> bool:
+    """Whether a folder holds the finished run of that hash."""
+    return (folder / RESULT).exists() and read_json(folder / RESULT)["hash"] == key
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other processes; the lock of a process that died is free."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=LOADING)
+    except Timeout:
+        LOG.warning("%s: another process is making this run; waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def set_aside(folder: Path, key: str) -> None:
+    """Make room for the run of a hash: another run there moves aside, under its own hash.
+
+    An earlier run of this hash that was moved aside comes back. Nothing is ever deleted.
+    """
+    written = next((p for p in (folder / CONFIG, folder / RESULT) if p.exists()), None)
+    other = read_json(written) if written else {}
+    if other and other["hash"] != key:
+        aside = folder.with_name(f"{folder.name}.{other['hash']}")
+        if aside.exists():  # the same older run was moved aside before
+            aside = aside.with_name(f"{aside.name}.{time.time_ns()}")
+        os.replace(folder, aside)
+        if "options" not in other:
+            LOG.warning(
+                "%s: this run was made by an earlier layout of the library and cannot be read any "
+                "more; it is kept as %s, and the run is made anew",
+                folder, aside.name,
+            )  # fmt: skip
+    earlier = folder.with_name(f"{folder.name}.{key}")
+    if earlier.exists() and not folder.exists():
+        os.replace(earlier, folder)
