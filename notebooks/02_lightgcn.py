@@ -81,7 +81,7 @@ pd.DataFrame(normalised, nodes, nodes).round(2)
 
 # %%
 torch.manual_seed(SEED)
-model = LightGCN(LightGCNConfig(width=2, layers=2), n_users=3, n_items=3, n_edges=5, edges=edges)
+model = LightGCN(LightGCNConfig(width=2, layers=2), n_users=3, n_items=3, edges=torch.from_numpy(edges))
 start = model.embedding.detach().numpy()[[0, 1, 2, 4, 5, 6]]  # row 3 is the padding
 by_hand = (start + normalised @ start + normalised @ normalised @ start) / 3
 with torch.no_grad():

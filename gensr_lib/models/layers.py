@@ -1,9 +1,19 @@
-"""Blocks that several models share: masked means, a transformer that survives empty histories, attention."""
+"""Blocks that several models share: masked means, encoders that survive empty histories, attention.
+
+Shapes: B rows, N tokens of a history, C candidates, d the width.
+"""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .losses import info_nce
+
+COLDEST = 0.01  # a learned temperature is not used below this: at 0 the loss would be infinite
 
 
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
@@ -12,34 +22,77 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
-class HistoryEncoder(nn.Module):
-    """MSA + FFN over a history, eq. 3 and eq. 4: a post-norm transformer encoder with positions.
+class Encoder(nn.Module):
+    """A post-norm transformer encoder over a history, with learned positions (eq. 3 and 4 of GenSR).
 
     Args:
-        width: d, the width of the item vectors.
-        length: N, the longest history.
-        layers, heads, dropout: as released: 1 layer, 2 heads, feed-forward of width d.
+        width: d, of tokens and feed-forward.
+        length: how many positions there are.
+        layers, heads, dropout: as released for GenSR: 1 layer, 2 heads.
+        position_std: spread of the positions at the start; None leaves it to the model.
     """
 
-    def __init__(self, width: int, length: int, layers: int = 1, heads: int = 2, dropout: float = 0.1):
+    def __init__(
+        self,
+        width: int,
+        length: int,
+        layers: int = 1,
+        heads: int = 2,
+        dropout: float = 0.1,
+        position_std: float | None = 0.02,
+    ):
         super().__init__()
-        self.position = nn.Parameter(torch.randn(length, width) * 0.02)
+        self.heads = heads
+        position = torch.empty(length, width)
+        if position_std is not None:
+            position = torch.randn(length, width) * position_std
+        self.position = nn.Parameter(position)
         layer = nn.TransformerEncoderLayer(width, heads, width, dropout, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, N, d), valid (B, N) -> (B, N, d), zeros at padding.
+    def forward(self, x: Tensor, valid: Tensor, place: Tensor | None = None, readable: Tensor | None = None) -> Tensor:
+        """Encode tokens x (B, N, d), real where valid (B, N).
 
-        An empty history attends to its own padding and is zeroed afterwards: torch would return
-        NaN for a row in which every key is blocked, and only in eval mode.
+        Args:
+            place: (B, N) or (N,) the position of each token; default: their order.
+            readable: (B, N, N) whether row i may read column j; default: every real token.
+
+        Returns:
+            (B, N, d), zeros at padding and at tokens that have nothing to read.
         """
-        blocked = ~valid & valid.any(dim=1, keepdim=True)  # (B, N)
-        out = self.encoder(x + self.position[: x.shape[1]], src_key_padding_mask=blocked)
-        return out * valid.unsqueeze(-1)
+        if place is None:
+            x = x + self.position[: x.shape[1]]
+        else:
+            # Only padding stands behind the last position.
+            x = x + F.embedding(place.clamp(max=len(self.position) - 1), self.position)
+        # torch gives NaN, and only in eval mode, for a token in which every key is blocked: such a
+        # token reads everything instead, and is zeroed afterwards.
+        if readable is None:
+            blocked = ~valid & valid.any(dim=1, keepdim=True)  # (B, N)
+            return self.encoder(x, src_key_padding_mask=blocked) * valid.unsqueeze(-1)
+        reads = readable.any(dim=-1)  # (B, N)
+        blocked = ~readable & reads.unsqueeze(-1)  # (B, N, N)
+        out = self.encoder(x, mask=blocked.repeat_interleave(self.heads, dim=0))
+        return out * (reads & valid).unsqueeze(-1)
+
+
+class CrossEncoder(nn.Module):
+    """A post-norm transformer decoder: one history reads another one of the same tokens."""
+
+    def __init__(self, width: int, layers: int, heads: int, dropout: float):
+        super().__init__()
+        layer = nn.TransformerDecoderLayer(width, heads, width, dropout, batch_first=True)
+        self.decoder = nn.TransformerDecoder(layer, layers)
+
+    def forward(self, target: Tensor, memory: Tensor, valid: Tensor) -> Tensor:
+        """target, memory (B, N, d), valid (B, N) -> (B, N, d), zeros at padding."""
+        blocked = ~valid & valid.any(dim=1, keepdim=True)  # an empty history stays finite, see Encoder
+        masks = {"tgt_key_padding_mask": blocked, "memory_key_padding_mask": blocked}
+        return self.decoder(target, memory, **masks) * valid.unsqueeze(-1)
 
 
 class SoftFilter(nn.Module):
-    """History soft filtering, eq. 5 and 6: multi-head attention of each candidate over the history.
+    """History soft filtering, eq. 5 and 6 of GenSR: attention of each candidate over the history.
 
     Args:
         width: d of the candidate vectors and of the encoded history.
@@ -59,12 +112,93 @@ class SoftFilter(nn.Module):
         The weights are the mean of alpha_j over the heads: they sum to 1 over the valid positions
         (eq. 5), or are all 0 for an empty history, whose filtered vector is 0.
         """
-        q, k, v = self._split(self.query(candidate)), self._split(self.key(history)), self._split(self.value(history))
+        q = self._split(self.query(candidate))  # (B, h, C, d/h)
+        k = self._split(self.key(history))  # (B, h, N, d/h)
+        v = self._split(self.value(history))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (B, h, C, N)
-        keep = valid[:, None, None, :]
-        alpha = scores.masked_fill(~keep, torch.finfo(scores.dtype).min).softmax(dim=-1) * keep  # eq. 5
+        alpha = _masked_softmax(scores, valid[:, None, None, :])  # eq. 5
         filtered = (alpha @ v).transpose(1, 2).flatten(2)  # eq. 6, (B, C, d)
         return filtered, alpha.mean(dim=1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, N, d/h)
+
+
+class BilinearPool(nn.Module):
+    """sum_t a_t h_t with a = softmax_t(h_tᵀ W e_c): each candidate reads a history its own way."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, width))
+
+    def forward(self, history: Tensor, candidate: Tensor, valid: Tensor) -> Tensor:
+        """history (B, N, d), candidate (B, C, d), valid (B, N) -> (B, C, d); 0 for an empty history."""
+        scores = candidate @ self.weight.T @ history.transpose(1, 2)  # (B, C, N)
+        return _masked_softmax(scores, valid.unsqueeze(1)) @ history
+
+
+def _masked_softmax(scores: Tensor, keep: Tensor) -> Tensor:
+    """Softmax over the last axis where ``keep``; all 0 where nothing is kept."""
+    lowest = torch.finfo(scores.dtype).min  # not -inf: a row without any would be NaN
+    return scores.masked_fill(~keep, lowest).softmax(dim=-1) * keep
+
+
+class Alignment(nn.Module):
+    """InfoNCE with the similarity tanh(aᵀ A b) / tau, A and tau learned: logits stay within 1 / tau."""
+
+    def __init__(self, width: int, tau: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, width))
+        self.tau = nn.Parameter(torch.tensor(float(tau)))
+
+    def similarity(self, a: Tensor, b: Tensor) -> Tensor:
+        """Each row of a (N, d) with each row of b (M, d): (N, M) float32."""
+        return torch.tanh(a @ self.weight @ b.T).float() / self.tau.clamp(min=COLDEST)
+
+    def pairs(self, a: Tensor, b: Tensor) -> Tensor:
+        """Row i of a with row i of b, (N, d) both: (N, 1) float32."""
+        product = (a @ self.weight * b).sum(dim=1, keepdim=True)
+        return torch.tanh(product).float() / self.tau.clamp(min=COLDEST)
+
+    def against(self, a: Tensor, b: Tensor, random_a: Tensor, random_b: Tensor) -> Tensor:
+        """Each pair (a_i, b_i), (P, d) both, against random partners (M, d), both ways; 0 for P = 0.
+
+        As published, A is not transposed when b looks for its a.
+        """
+        if not len(a):
+            return a.sum()
+        a_to_b = torch.cat([self.pairs(a, b), self.similarity(a, random_b)], dim=1)  # (P, 1 + M)
+        b_to_a = torch.cat([self.pairs(b, a), self.similarity(b, random_a)], dim=1)
+        return (info_nce(a_to_b) + info_nce(b_to_a)) / 2
+
+    def within(self, a: Tensor, b: Tensor) -> Tensor:
+        """Each pair (a_i, b_i), (B, d) both, against the 2B - 2 other vectors, both ways; 0 for B = 0."""
+        if not len(a):
+            return a.sum()
+        n = len(a)
+        both = torch.cat([a, b])  # (2B, d)
+        own = torch.eye(2 * n, dtype=torch.bool, device=a.device)
+        logits = self.similarity(both, both).masked_fill(own, -torch.inf)
+        return F.cross_entropy(logits, torch.arange(2 * n, device=a.device).roll(n))
+
+
+class Experts(nn.Module):
+    """n experts, each Linear, ReLU and dropout, as one product."""
+
+    def __init__(self, inputs: int, width: int, n: int, dropout: float):
+        super().__init__()
+        self.n = n
+        self.linear = nn.Linear(inputs, n * width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., inputs) -> (..., n, width)."""
+        return self.dropout(self.linear(x).relu()).unflatten(-1, (self.n, -1))
+
+
+def mlp(dropout: float, *widths: int) -> nn.Sequential:
+    """Linear, ReLU and dropout for each step of the widths."""
+    steps: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        steps += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*steps)

@@ -2,7 +2,9 @@
 
 - `instruction_tuning`: eq. 9, the likelihood of "Yes" or "No".
 - `contrastive`: eq. 10 in the symmetric form that the paper's text describes.
-- `bpr`: Bayesian personalised ranking (Rendle et al. 2009), used by LightGCN.
+- `bpr`: Bayesian personalised ranking (Rendle et al. 2009).
+- `click`: binary cross-entropy of each candidate's click.
+- `info_nce`: the positive among its negatives (van den Oord et al. 2018).
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def contrastive(cf: Tensor, semantic: Tensor, user: Tensor, temperature: float) 
     """
     if not len(cf):
         return cf.sum()
-    cf, semantic = F.normalize(cf, dim=-1), F.normalize(semantic, dim=-1)
+    cf = F.normalize(cf, dim=-1)
+    semantic = F.normalize(semantic, dim=-1)
     similarity = cf @ semantic.T / temperature  # (B, B), rows C_u, columns S_u'
     same_user = user[:, None] == user[None, :]
     positive = similarity.diagonal()[:, None]  # (B, 1)
@@ -54,3 +57,16 @@ def contrastive(cf: Tensor, semantic: Tensor, user: Tensor, temperature: float) 
 def bpr(positive: Tensor, negatives: Tensor) -> Tensor:
     """Mean of -log sigma(s_pos - s_neg): positive (B,), negatives (B, n)."""
     return F.softplus(negatives - positive[:, None]).mean()
+
+
+def click(scores: Tensor) -> Tensor:
+    """Mean binary cross-entropy of scores (B, C), of which column 0 was clicked and no other."""
+    clicked = torch.zeros_like(scores)
+    clicked[:, 0] = 1
+    return F.binary_cross_entropy_with_logits(scores, clicked)
+
+
+def info_nce(logits: Tensor) -> Tensor:
+    """Cross-entropy of column 0 among all columns of logits (B, 1 + n)."""
+    first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return F.cross_entropy(logits, first)

@@ -24,7 +24,7 @@ from ...data.dataset import Dataset
 from ...data.schema import SRC
 from ..base import RankingModel, Representation
 from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
-from ..layers import HistoryEncoder, SoftFilter, masked_mean
+from ..layers import Encoder, SoftFilter, masked_mean
 from ..losses import contrastive, instruction_tuning
 from ..recommendation.lightgcn import LightGCN
 from .one_way import one_way_states
@@ -113,9 +113,9 @@ class GenSR(RankingModel):
         steps = config.history * (config.item_tokens if config.semantic_level == "token" else 1)
         if config.cf_view:
             self.cf_projection = nn.Linear(d, width)
-            self.cf_encoder, self.cf_filter = HistoryEncoder(d, config.history, **encoder), SoftFilter(d, config.heads)
+            self.cf_encoder, self.cf_filter = Encoder(d, config.history, **encoder), SoftFilter(d, config.heads)
         if config.semantic_view:
-            self.semantic_encoder = HistoryEncoder(width, steps, **encoder)
+            self.semantic_encoder = Encoder(width, steps, **encoder)
             self.semantic_filter = SoftFilter(width, config.heads)
         if config.trained_on != "both":
             self.tasks = frozenset([config.trained_on])

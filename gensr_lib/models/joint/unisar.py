@@ -24,8 +24,8 @@ from ...data.batches import Batch
 from ...data.dataset import Dataset
 from ...data.schema import BEHAVIORS, REC, SRC
 from ..base import RankingModel, Representation
-from ..layers import masked_mean
-from .blocks import Alignment, Experts, Fusion, MaskedEncoder, Pooling, mlp
+from ..layers import Alignment, BilinearPool, CrossEncoder, Encoder, Experts, masked_mean, mlp
+from ..losses import click
 
 
 class UniSARConfig(Config):
@@ -137,14 +137,16 @@ class UniSAR(RankingModel):
         self.word_id = nn.Embedding(n_words, config.id_width, padding_idx=0)
         self.query_linear = nn.Linear(config.id_width, d)
         self.no_query = nn.Parameter(torch.empty(1, d))  # stands for the query in recommendation
-        self.cross_type = MaskedEncoder(d, history_rec + history_src, **block)
-        self.same_type = nn.ModuleDict({
-            task: MaskedEncoder(d, n, **block) for task, n in zip(BEHAVIORS, (history_rec, history_src), strict=True)
-        })  # fmt: skip
-        self.fusion = nn.ModuleDict({task: Fusion(d, **block) for task in BEHAVIORS})
+        # Positions are drawn by `_initialise`, as all other weights.
+        self.cross_type = Encoder(d, history_rec + history_src, **block, position_std=None)
+        lengths = {REC: history_rec, SRC: history_src}
+        self.same_type = nn.ModuleDict(
+            {task: Encoder(d, lengths[task], **block, position_std=None) for task in BEHAVIORS}
+        )
+        self.fusion = nn.ModuleDict({task: CrossEncoder(d, **block) for task in BEHAVIORS})
         self.transition = nn.ModuleDict({task: Alignment(d, config.tau_tr) for task in BEHAVIORS})
         self.query_item = Alignment(d, config.tau_qi)
-        self.pooling = nn.ModuleDict({task: Pooling(d) for task in BEHAVIORS})
+        self.pooling = nn.ModuleDict({task: BilinearPool(d) for task in BEHAVIORS})
         self.shared = Experts(5 * d, d, config.experts, config.dropout)
         self.head = nn.ModuleDict({task: TaskHead(config) for task in BEHAVIORS})
         self.apply(_initialise)
@@ -202,14 +204,14 @@ class UniSAR(RankingModel):
         is_search = torch.arange(valid.shape[1], device=valid.device) >= rec.shape[1]
         readable = (is_search[:, None] != is_search) & valid.unsqueeze(1)  # (B, R + S, R + S)
         place = merge_index.argsort(dim=1)  # the inverse of a permutation
-        out = self.cross_type(torch.cat([rec, src], dim=1), place, readable, valid)
+        out = self.cross_type(torch.cat([rec, src], dim=1), valid, place, readable)
         return out.split([rec.shape[1], src.shape[1]], dim=1)
 
     def _same(self, task: str, x: Tensor, valid: Tensor) -> Tensor:
         """r2r or s2s: tokens of one type read one another, at positions of their own order."""
         n = x.shape[1]
         readable = valid.unsqueeze(1).expand(-1, n, -1)
-        return self.same_type[task](x, torch.arange(n, device=x.device), readable, valid)
+        return self.same_type[task](x, valid, torch.arange(n, device=x.device), readable)
 
     # --- prediction --------------------------------------------------------------------------
 
@@ -241,10 +243,8 @@ class UniSAR(RankingModel):
         """``click``, binary cross-entropy; ``query_item`` and ``transition``, the two alignments."""
         history = self.encode(batch)
         score = self._predict(batch, history).score
-        clicked = torch.zeros_like(score)
-        clicked[:, 0] = 1
         return {
-            "click": F.binary_cross_entropy_with_logits(score, clicked),
+            "click": click(score),
             "query_item": self._align_queries(batch, history),
             "transition": self._align_transitions(history),
         }
@@ -290,9 +290,9 @@ def _initialise(module: nn.Module) -> None:
         nn.init.xavier_normal_(module.weight)
         if module.padding_idx is not None:
             nn.init.zeros_(module.weight[module.padding_idx])
-    elif isinstance(module, Alignment | Pooling):
+    elif isinstance(module, Alignment | BilinearPool):
         nn.init.xavier_normal_(module.weight)
-    elif isinstance(module, MaskedEncoder):
+    elif isinstance(module, Encoder):
         nn.init.xavier_normal_(module.position)
     elif isinstance(module, Experts):  # behind its Linear: apply goes from the inside out
         for weight in module.linear.weight.chunk(module.n):

@@ -16,7 +16,7 @@ from gensr_lib.errors import ConfigError
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS
 from gensr_lib.models.language_model import load_backbone
-from gensr_lib.models.layers import HistoryEncoder, SoftFilter, masked_mean
+from gensr_lib.models.layers import Encoder, SoftFilter, masked_mean
 from tests.worlds import Vectors, pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=2, vocabulary=600)
@@ -90,7 +90,7 @@ def test_soft_filter_weights_sum_to_one_or_are_zero_for_an_empty_history():
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_history_encoder_survives_empty_histories_and_ignores_padding(mode):
-    encoder = HistoryEncoder(8, 5, layers=2, dropout=0.0)
+    encoder = Encoder(8, 5, layers=2, dropout=0.0)
     getattr(encoder, mode)()
     x, valid = torch.randn(3, 5, 8), torch.arange(5) < torch.tensor([[5], [2], [0]])
     out = encoder(x, valid)
@@ -101,7 +101,7 @@ def test_history_encoder_survives_empty_histories_and_ignores_padding(mode):
 
 def test_history_order_matters():
     """Eq. 3 is to capture sequence: the same items in another order give another representation."""
-    encoder = HistoryEncoder(8, 4, dropout=0.0).eval()
+    encoder = Encoder(8, 4, dropout=0.0).eval()
     encoder.position.data.normal_()
     x, valid = torch.randn(1, 4, 8), torch.ones(1, 4, dtype=torch.bool)
     assert not torch.allclose(encoder(x, valid), encoder(x.flip(1), valid).flip(1), atol=1e-4)

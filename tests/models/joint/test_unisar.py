@@ -15,8 +15,8 @@ import torch
 from gensr_lib.data.batches import Batch
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.errors import ConfigError
-from gensr_lib.models.joint.blocks import COLDEST, Alignment, Pooling
 from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
+from gensr_lib.models.layers import COLDEST, Alignment, BilinearPool
 from tests.models.joint.unisar_cases import SMALL, batch, interleaved, unisar, without
 from tests.worlds import TINY, pocket, tables
 
@@ -187,7 +187,7 @@ def test_users_with_one_side_take_no_part_in_the_transition_loss(side):
 
 @torch.no_grad()
 def test_pooling_by_loops():
-    pooling, history, candidate = Pooling(3), torch.randn(2, 4, 3), torch.randn(2, 5, 3)
+    pooling, history, candidate = BilinearPool(3), torch.randn(2, 4, 3), torch.randn(2, 5, 3)
     pooling.weight.data.normal_()
     lengths = (3, 0)
     pooled = pooling(history, candidate, torch.arange(4) < torch.tensor(lengths)[:, None])

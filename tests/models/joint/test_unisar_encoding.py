@@ -103,13 +103,13 @@ def test_masks_of_a_hand_worked_example():
     for name, encoder in encoders.items():
         encoder.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs}))
     model.encode(made)
-    _, place, readable, valid = seen["cross"]
+    _, valid, place, readable = seen["cross"]
     order = made.merge_index[0]
     merged = readable[0][order][:, order]
     assert [row.nonzero().flatten().tolist() for row in merged] == [[1, 2], [0, 3], [0, 3], [1, 2], [1, 2], [0, 3]]
     assert place[0][order].tolist() == [0, 1, 2, 3, 4, 5] and valid[0][order].tolist() == [True] * 4 + [False] * 2
     for name in ("rec", "src"):
-        _, place, readable, valid = seen[name]
+        _, valid, place, readable = seen[name]
         assert readable[0].tolist() == [[True, True, False]] * 3 and valid[0].tolist() == [True, True, False]
         assert place.tolist() == [0, 1, 2]
 
