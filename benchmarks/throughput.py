@@ -25,7 +25,7 @@ from gensr_lib.data.batches import Batch
 from gensr_lib.data.schema import BEHAVIORS
 from gensr_lib.experiments.workspace import Workspace
 from gensr_lib.models.gensr.model import GenSR
-from gensr_lib.models.language_model import Backbone, answer_log_probs
+from gensr_lib.models.language_model import Backbone, answer_states, log_probs_of
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 
 CF_WIDTH = 64  # of the LightGCN table; untrained here
@@ -178,6 +178,11 @@ def per_candidate(batch: Batch) -> Batch:
     rows, n = batch.cand.shape
     index = torch.arange(rows, device=batch.cand.device).repeat_interleave(n)
     return replace(batch.rows(index), cand=batch.cand.reshape(-1, 1))
+
+
+def answer_log_probs(model, embeddings: torch.Tensor, mask: torch.Tensor, answers) -> torch.Tensor:
+    """The language model's part of a score: prompts (M, L, d') to log P of the answers, (M, 2)."""
+    return log_probs_of(model, answer_states(model, embeddings, mask)[1], answers)
 
 
 def full_head_log_probs(lm, embeddings: Tensor, mask: Tensor, answers: tuple[int, int]) -> Tensor:

@@ -1,4 +1,6 @@
-"""Where the book keeps its files, and how files are written so that a killed run leaves none half done."""
+"""Where the book keeps its files, and how files are written so that no kill leaves one half
+done.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def project_root() -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], suffix: str = "") -> Path:
-    """Call ``write`` with a temporary name beside ``path``, then rename: readers see all or nothing."""
+    """Call ``write`` with a temporary name, then rename to ``path``: readers see all or nothing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")

@@ -1,7 +1,7 @@
-"""Names of a package that load their module when first used (PEP 562), so that importing a room is cheap.
+"""Names of a package that load their module when first used (PEP 562): importing a room is cheap.
 
-Like the package ``lazy_loader``, in ten lines of the standard library: the doctor must be able to say
-which packages are missing, and importing it imports the package's root.
+Like the package ``lazy_loader``, in ten lines of the standard library: the doctor must be able to
+say which packages are missing, and importing it imports the package's root.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 
-def attach(package: str, names: Mapping[str, Sequence[str]], modules: Sequence[str] = ()) -> tuple[Callable, list[str]]:
+def attach(
+    package: str, names: Mapping[str, Sequence[str]], modules: Sequence[str] = ()
+) -> tuple[Callable, list[str]]:
     """The ``__getattr__`` and ``__all__`` of a package.
 
     Args:

@@ -32,14 +32,14 @@ def lightgcn() -> LightGCN:
 
 def slow_run(folder: Path) -> None:
     """Train as the tests do, with a pause after each step."""
-    step = training._Loop._step
+    step = training.Loop.step
 
     def step_and_wait(loop, batches):
         terms = step(loop, batches)
         time.sleep(0.2)
         return terms
 
-    training._Loop._step = step_and_wait
+    training.Loop.step = step_and_wait
     training.train(lightgcn(), pocket(), SHORT, folder=folder)
 
 

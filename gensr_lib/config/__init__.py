@@ -1,6 +1,7 @@
 """Profiles: how large the data, the models and the training are, as typed and validated objects.
 
-Three profiles stand in YAML files beside this one: ``smoke`` (does everything run?), ``pocket`` (the
+Three profiles stand in YAML files beside this one: ``smoke`` (does everything run?), ``pocket``
+(the
 default: a meaningful run on a laptop) and ``paper`` (flan-t5-base and the paper's settings).
 An unknown key or a value out of range is a `ConfigError` that names it.
 """
@@ -37,43 +38,99 @@ class Config(BaseModel):
 
 
 class PocketConfig(Config):
-    """Sizes and strengths of the pocket world; the letters are those of the equations in `data.pocket.world`."""
+    """Sizes and strengths of the pocket world; the letters are those of `data.pocket.world`."""
 
-    n_users: int = Field(1000, ge=1, description="users; enough for a paired test on one event each")
-    n_items: int = Field(1500, ge=2, description="items; some 15 training recommendation clicks each")
-    n_events: int = Field(45_000, ge=10, description="expected events; a user has 0.6 to 1.4 times the mean")
+    n_users: int = Field(
+        1000, ge=1, description="users; enough for a paired test on one event each"
+    )
+    n_items: int = Field(
+        1500, ge=2, description="items; some 15 training recommendation clicks each"
+    )
+    n_events: int = Field(
+        45_000, ge=10, description="expected events; a user has 0.6 to 1.4 times the mean"
+    )
     n_topics: int | None = Field(None, ge=2, description="K; by default 24 sqrt(items / 1500)")
-    latent_dim: int = Field(4, ge=1, le=64, description="d; few directions can be learnt from 21 clicks")
-    favourites: float = Field(5.0, gt=0, description="Dirichlet total of the taste: about this many favourite topics")
-    curiosity: float = Field(0.3, gt=0, lt=1, description="share of taste over all topics; none gets 0")
-    popularity: float = Field(0.45, ge=0, le=20, description="A: Zipf exponent of items in recommendation")
-    affinity: float = Field(1.0, ge=0, le=20, description="B: strength of the latent taste in recommendation")
-    drift: float = Field(0.3, ge=0, le=20, description="D: strength of the drift; small, as tests lie ahead")
-    drift_memory: float = Field(0.9, ge=0, le=1, description="AR(1) coefficient from one visit to the next")
-    search_shift: float = Field(4.5, ge=0, le=20, description="S: how far a search raises its topic in recommendation")
-    half_life: float = Field(15.0, gt=0, description="events after which a search or click counts half")
+    latent_dim: int = Field(
+        4, ge=1, le=64, description="d; few directions can be learnt from 21 clicks"
+    )
+    favourites: float = Field(
+        5.0, gt=0, description="Dirichlet total of the taste: about this many favourite topics"
+    )
+    curiosity: float = Field(
+        0.3, gt=0, lt=1, description="share of taste over all topics; none gets 0"
+    )
+    popularity: float = Field(
+        0.45, ge=0, le=20, description="A: Zipf exponent of items in recommendation"
+    )
+    affinity: float = Field(
+        1.0, ge=0, le=20, description="B: strength of the latent taste in recommendation"
+    )
+    drift: float = Field(
+        0.3, ge=0, le=20, description="D: strength of the drift; small, as tests lie ahead"
+    )
+    drift_memory: float = Field(
+        0.9, ge=0, le=1, description="AR(1) coefficient from one visit to the next"
+    )
+    search_shift: float = Field(
+        4.5, ge=0, le=20, description="S: how far a search raises its topic in recommendation"
+    )
+    half_life: float = Field(
+        15.0, gt=0, description="events after which a search or click counts half"
+    )
     search_share: float = Field(0.4, gt=0, lt=1, description="share of searches among the events")
-    repeat: float = Field(0.005, ge=0.001, le=1, description="R: weight of an item that the user clicked before")
-    longest_run: int = Field(4, ge=1, description="events of one behavior in a row, so that both stay recent")
-    search_taste: float = Field(0.55, ge=0, description="weight of the long-term taste in what is searched")
-    search_explore: float = Field(0.25, ge=0, description="weight of all topics alike in what is searched")
-    search_recent: float = Field(0.2, ge=0, description="weight of recent recommendation clicks in what is searched")
-    query_match: float = Field(5.0, ge=0, le=20, description="C: logit per query word that the item has")
-    query_noise: float = Field(0.05, ge=0, le=1, description="share of colours, materials and nouns misremembered")
-    search_popularity: float = Field(0.3, ge=0, le=20, description="A': Zipf exponent of items in search")
-    search_affinity: float = Field(1.5, ge=0, le=20, description="B': strength of the latent taste in search")
-    search_accident: float = Field(0.01, gt=0, lt=1, description="eps: search clicks on any item at all")
-    look_follows_taste: float = Field(0.8, ge=0, le=1, description="correlation of colour and material with z_i")
-    visit_length: float = Field(8.0, ge=1, description="mean events of a visit; drift moves between visits")
+    repeat: float = Field(
+        0.005, ge=0.001, le=1, description="R: weight of an item that the user clicked before"
+    )
+    longest_run: int = Field(
+        4, ge=1, description="events of one behavior in a row, so that both stay recent"
+    )
+    search_taste: float = Field(
+        0.55, ge=0, description="weight of the long-term taste in what is searched"
+    )
+    search_explore: float = Field(
+        0.25, ge=0, description="weight of all topics alike in what is searched"
+    )
+    search_recent: float = Field(
+        0.2, ge=0, description="weight of recent recommendation clicks in what is searched"
+    )
+    query_match: float = Field(
+        5.0, ge=0, le=20, description="C: logit per query word that the item has"
+    )
+    query_noise: float = Field(
+        0.05, ge=0, le=1, description="share of colours, materials and nouns misremembered"
+    )
+    search_popularity: float = Field(
+        0.3, ge=0, le=20, description="A': Zipf exponent of items in search"
+    )
+    search_affinity: float = Field(
+        1.5, ge=0, le=20, description="B': strength of the latent taste in search"
+    )
+    search_accident: float = Field(
+        0.01, gt=0, lt=1, description="eps: search clicks on any item at all"
+    )
+    look_follows_taste: float = Field(
+        0.8, ge=0, le=1, description="correlation of colour and material with z_i"
+    )
+    visit_length: float = Field(
+        8.0, ge=1, description="mean events of a visit; drift moves between visits"
+    )
 
     @model_validator(mode="after")
     def _fits(self):
         if self.n_events < 10 * self.n_users:
-            raise ValueError(f"n_events={self.n_events} is below 10 per user; raise it to {10 * self.n_users} or more")
+            raise ValueError(
+                f"n_events={self.n_events} is below 10 per user; raise it to "
+                f"{10 * self.n_users} or more"
+            )
         if self.topics > self.n_items:
-            raise ValueError(f"n_topics={self.topics} is above n_items={self.n_items}; every topic needs an item")
+            raise ValueError(
+                f"n_topics={self.topics} is above n_items={self.n_items}; every topic needs an item"
+            )
         if self.search_taste + self.search_explore + self.search_recent == 0:
-            raise ValueError("search_taste, search_explore and search_recent are all 0; one of them must be positive")
+            raise ValueError(
+                "search_taste, search_explore and search_recent are all 0; "
+                "one of them must be positive"
+            )
         return self
 
     @property
@@ -90,19 +147,31 @@ class PocketConfig(Config):
 class DataConfig(Config):
     """What happens to the two tables on the way to rows, histories and candidates."""
 
-    min_interactions: int = Field(5, ge=1, description="k of the k-core filter on users and items (paper §6.1.1)")
+    min_interactions: int = Field(
+        5, ge=1, description="k of the k-core filter on users and items (paper §6.1.1)"
+    )
     twins: Literal["hidden", "visible"] = Field(
-        "hidden", description="'visible' cuts histories by row, so a search may see its own purchase (design: leak)"
+        "hidden",
+        description="'visible' cuts histories by row, so a search may see its purchase (a leak)",
     )
     test_history: Literal["train", "train+validation"] = Field(
-        "train", description="which events the history of a test row may hold; 'train': no held-out event at all"
+        "train",
+        description="which events the history of a test row may hold; 'train': no held-out one",
     )
-    eval_negatives: int = Field(99, ge=1, description="stored negatives per validation and test row (paper §6.1.3)")
-    max_valid_rows: int | None = Field(None, ge=1, description="rows per task used for model selection; None: all")
-    max_test_rows: int | None = Field(None, ge=1, description="rows per task of the test set; None: all")
+    eval_negatives: int = Field(
+        99, ge=1, description="stored negatives per validation and test row (paper §6.1.3)"
+    )
+    max_valid_rows: int | None = Field(
+        None, ge=1, description="rows per task used for model selection; None: all"
+    )
+    max_test_rows: int | None = Field(
+        None, ge=1, description="rows per task of the test set; None: all"
+    )
     history_rec: int = Field(30, ge=1, description="most recent recommendation clicks in a batch")
     history_src: int = Field(30, ge=1, description="most recent search sessions in a batch")
-    session_clicks: int = Field(5, ge=1, description="clicks kept per search session (1 on Amazon, 5 on KuaiSAR)")
+    session_clicks: int = Field(
+        5, ge=1, description="clicks kept per search session (1 on Amazon, 5 on KuaiSAR)"
+    )
     query_words: int = Field(50, ge=1, description="words kept per query")
 
 
@@ -110,36 +179,58 @@ class TrainingConfig(Config):
     """How a model is trained; the same fields for every model."""
 
     epochs: int = Field(10, ge=0)
-    batch_size: int = Field(64, ge=1, description="recommendation rows a step; search rows are added in proportion")
+    batch_size: int = Field(
+        64, ge=1, description="recommendation rows a step; search rows are added in proportion"
+    )
     eval_batch_size: int = Field(64, ge=1, description="rows of 1 + 99 candidates scored at once")
-    negatives: int = Field(4, ge=1, description="training negatives per positive, redrawn each epoch")
+    negatives: int = Field(
+        4, ge=1, description="training negatives per positive, redrawn each epoch"
+    )
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up; then linear decay to zero")
-    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the whole gradient")
-    patience: int = Field(3, ge=1, description="epochs without a better mean validation NDCG@5 before stopping")
-    search_weight: float = Field(1.0, ge=0, description="gamma of eq. 1: weight of the search rows' loss")
-    max_steps_per_epoch: int | None = Field(None, ge=1, description="cap for large data sets; None: all rows")
-    eval_every: int | None = Field(
-        1, ge=1, description="epochs between two validations, the last one included; None: none, the last epoch is best"
+    warmup_steps: int = Field(
+        0, ge=0, description="steps of linear warm-up; then linear decay to zero"
     )
-    checkpoint_steps: int = Field(200, ge=1, description="steps between two checkpoints within an epoch")
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the whole gradient")
+    patience: int = Field(
+        3, ge=1, description="epochs without a better mean validation NDCG@5 before stopping"
+    )
+    search_weight: float = Field(
+        1.0, ge=0, description="gamma of eq. 1: weight of the search rows' loss"
+    )
+    max_steps_per_epoch: int | None = Field(
+        None, ge=1, description="cap for large data sets; None: all rows"
+    )
+    eval_every: int | None = Field(
+        1,
+        ge=1,
+        description="epochs between two validations, the last one included; None: the last is best",
+    )
+    checkpoint_steps: int = Field(
+        200, ge=1, description="steps between two checkpoints within an epoch"
+    )
     probe_steps: int | None = Field(
-        None, ge=1, description="steps between two measurements of the angle between the tasks' gradients; None: none"
+        None,
+        ge=1,
+        description="steps between two measurements of the tasks' gradients; None: none",
     )
 
 
 class ModelBlock(Config):
-    """What a profile says of a model, or of a family of models, before the model's class has read it."""
+    """What a profile says of a model, or of a family, before the model's class has read it."""
 
-    model: dict[str, Any] = Field(default_factory=dict, description="options of the model's own `Config`")
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="options of the model's own `Config`"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="fields of `TrainingConfig`")
 
 
 class BackboneConfig(Config):
     """Which language model GenSR is built on."""
 
-    name: str = Field("pocket", description="'pocket', a hub name such as google/flan-t5-base, or a local folder")
+    name: str = Field(
+        "pocket", description="'pocket', a hub name such as google/flan-t5-base, or a local folder"
+    )
     vocabulary: int = Field(4000, ge=64, description="largest vocabulary of the pocket tokenizer")
     d_model: int = Field(64, ge=8)
     d_ff: int = Field(128, ge=8)
@@ -149,17 +240,19 @@ class BackboneConfig(Config):
 
 
 class SweepConfig(Config):
-    """What ablations and sensitivity analyses change in a model's settings, so that many runs fit into the time."""
+    """What ablations and sensitivity analyses change, so that many runs fit into the time."""
 
     seeds: int = Field(3, ge=1, description="trainings of each variant")
-    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="by model, for every run of it")
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="by model, for every run of it"
+    )
 
 
 class Profile(Config):
     """Everything a run needs beyond the data set and the seed.
 
-    ``families`` holds the defaults of models by their `RankingModel.family`, ``models`` what a single
-    model has otherwise. Both are read by the models' classes in `experiments.spec`.
+    ``families`` holds the defaults of models by their `RankingModel.family`, ``models`` what a
+    single model has otherwise. Both are read by the models' classes in `experiments.spec`.
     """
 
     name: str
@@ -174,7 +267,9 @@ class Profile(Config):
 def available_profiles() -> list[str]:
     """Names of the profiles that come with the package."""
     folder = resources.files("gensr_lib.config")
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
 
 
 def read_profile(name: str) -> Profile:

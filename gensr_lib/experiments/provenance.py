@@ -24,7 +24,8 @@ PACKAGES = ("torch", "transformers", "accelerate", "numpy", "pandas", "scikit-le
 def code_hash(package: Path = PACKAGE) -> str:
     """SHA-256 (first 16 digits) of all source files of the library.
 
-    It is recorded beside each result, never compared: what decides whether a run is made anew is `gensr_lib.NUMBERS`.
+    It is recorded beside each result, never compared: `gensr_lib.NUMBERS` decides what is made
+        anew.
     """
     sha = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -47,7 +48,9 @@ def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
         "git_commit": git_commit(PACKAGE),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
-        "device": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name()
+        if cuda
+        else f"CPU, {torch.get_num_threads()} threads",
         "machine": platform.machine(),
         "peak_memory_mb": round(peak),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,

@@ -75,7 +75,7 @@ def checked(profile: Profile) -> Profile:
 
 
 def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, TrainingConfig]:
-    """The options of a model and of its training: defaults of its family, of its own, then ``options``.
+    """The options of a model and its training: its family's defaults, its own, ``options``.
 
     Args:
         options: of the model or of the training; the names tell which.
@@ -100,7 +100,9 @@ def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, Train
 
 
 def _as_block(options: Mapping[str, Any]) -> ModelBlock:
-    trained = {name: value for name, value in options.items() if name in TrainingConfig.model_fields}
+    trained = {
+        name: value for name, value in options.items() if name in TrainingConfig.model_fields
+    }
     model = {name: value for name, value in options.items() if name not in trained}
     return ModelBlock(model=model, training=trained)
 

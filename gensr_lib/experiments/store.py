@@ -26,8 +26,11 @@ from ..training.loop import TrainingRun
 from .model_card import model_card
 
 RESULT, RANKS, HISTORY, GRADIENTS = (
-    "metrics.json", "ranks.parquet", "history.parquet", "gradients.parquet",
-)  # fmt: skip
+    "metrics.json",
+    "ranks.parquet",
+    "history.parquet",
+    "gradients.parquet",
+)
 CONFIG = "config.json"  # written first: what the run is going to be
 CARD = "README.md"  # where the Hugging Face hub looks for a model's card
 LOADING = 20  # seconds that a process which only loads a run may hold it
@@ -58,7 +61,9 @@ class Run:
     loaded: bool
 
 
-def save_run(folder: Path, model: RankingModel, tested: Evaluation, training: TrainingRun, record: dict) -> None:
+def save_run(
+    folder: Path, model: RankingModel, tested: Evaluation, training: TrainingRun, record: dict
+) -> None:
     """Write model, ranks, what training left and, last, the record that makes the run finished."""
     if model.saved:
         model.save_pretrained(folder / "model")
@@ -85,7 +90,9 @@ def load_run(folder: Path, dataset: Dataset) -> Run:
         model = read_or_refuse(folder / "model", cls.from_pretrained)
     else:
         model = cls.from_dataset(dataset, cls.Config.parse(options))
-    table, history, gradients = (read_or_refuse(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS))
+    table, history, gradients = (
+        read_or_refuse(folder / part, pd.read_parquet) for part in (RANKS, HISTORY, GRADIENTS)
+    )
     tested = Evaluation(cls.name, "test", table, seconds)
     return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
 
@@ -127,8 +134,9 @@ def set_aside(folder: Path, key: str) -> None:
             LOG.warning(
                 "%s: this run was made by an earlier layout of the library and cannot be read any "
                 "more; it is kept as %s, and the run is made anew",
-                folder, aside.name,
-            )  # fmt: skip
+                folder,
+                aside.name,
+            )
     earlier = folder.with_name(f"{folder.name}.{key}")
     if earlier.exists() and not folder.exists():
         os.replace(earlier, folder)

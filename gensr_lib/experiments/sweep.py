@@ -1,8 +1,9 @@
 """Sweeps: a model under many settings and seeds, in parallel processes, as one tidy table.
 
 A sweep is a mapping from names to options. Equal settings are one run, whatever they are called and
-whichever sweep they belong to; finished runs are loaded, a killed sweep goes on, and two sweeps in one
-folder share the work. For tuning, where the next trial depends on the last, use a library for search.
+whichever sweep they belong to; finished runs are loaded, a killed sweep goes on, and two sweeps in
+one folder share the work. For tuning, where the next trial depends on the last, use a library for
+search.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def grid(**values: Sequence) -> dict[str, dict[str, Any]]:
     """
     for name, listed in values.items():
         if isinstance(listed, str) or not hasattr(listed, "__len__") or not len(listed):
-            raise ConfigError(f"the values of {name} must be a list with something in it, not {listed!r}")
+            raise ConfigError(
+                f"the values of {name} must be a list with something in it, not {listed!r}"
+            )
     points = ParameterGrid(values)
     return {", ".join(f"{k}={v}" for k, v in point.items()): point for point in points}
 
@@ -91,8 +94,8 @@ def sweep(
     """Train and test every variant with every seed; what is already there is loaded.
 
     Each variant's options come on top of those that the profile's ``sweep.options`` hold for the
-    model, so that all runs of all sweeps of a profile can be compared. The data, and what a model is
-    built on (LightGCN), are the workspace's.
+    model, so that all runs of all sweeps of a profile can be compared. The data, and what a model
+    is built on (LightGCN), are the workspace's.
 
     Args:
         variants: options by name, as for `Workspace.specify`; `grid` makes them.
@@ -106,9 +109,13 @@ def sweep(
             not numbers as above (before anything is trained); runs that failed (after all others).
     """
     if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
-        raise ConfigError(f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit")
+        raise ConfigError(
+            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
+        )
     if not isinstance(variants, Mapping) or not variants:
-        raise ConfigError("a sweep needs variants: a mapping with at least one name and its options, {'whole': {}}")
+        raise ConfigError(
+            "a sweep needs variants: a mapping of at least one name to options, {'whole': {}}"
+        )
     tasks = _tasks(workspace, model, variants, _seeds(workspace, seeds))
     todo = {(task.folder, task.spec.seed): task for task in tasks if not _is_done(workspace, task)}
     _run_all(workspace, list(todo.values()), jobs)
@@ -130,7 +137,10 @@ def _tasks(workspace: Workspace, model: str, variants: Variants, seeds: list[int
     tasks = []
     for name, options in variants.items():
         try:
-            specs = [workspace.specify(model, seed=seed, **{**shared, **(options or {})}) for seed in seeds]
+            specs = [
+                workspace.specify(model, seed=seed, **{**shared, **(options or {})})
+                for seed in seeds
+            ]
         except ConfigError as error:
             raise ConfigError(f"variant '{name}': {error}") from None
         same = digest(specs[0].options, specs[0].training)[:8]  # equal settings are one run
@@ -171,16 +181,18 @@ def _run_all(workspace: Workspace, tasks: list[_Task], jobs: int | None) -> None
         failed = [error for error in bar if error]
     except BrokenExecutor:
         raise ConfigError(
-            f"a process of the sweep died, perhaps for want of memory; what is finished is kept: run "
-            f"it again with jobs={jobs - 1 or 1}."
+            f"a process of the sweep died, perhaps for want of memory; what is finished is kept: "
+            f"run it again with jobs={jobs - 1 or 1}."
         ) from None
     if failed:
         what = "\n".join(failed)
-        raise ConfigError(f"{len(failed)} of {len(tasks)} runs failed, the others are kept:\n{what}")
+        raise ConfigError(
+            f"{len(failed)} of {len(tasks)} runs failed, the others are kept:\n{what}"
+        )
 
 
 def _most_jobs() -> int:
-    """One process per GPU; without, one per core, if each finds as much memory as this one takes."""
+    """One process per GPU; without, one per core, as far as the memory goes."""
     if torch.cuda.is_available():
         return torch.cuda.device_count()
     fitting = psutil.virtual_memory().available // (2 * psutil.Process().memory_info().rss)
@@ -205,8 +217,8 @@ def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> W
 def _run(workspace: Workspace, task: _Task, gpu: int | None) -> str | None:
     """Make one run; returns what went wrong, if anything did.
 
-    On a CPU always on one thread: several such processes are faster than one on several threads, and
-    the numbers do not depend on how many processes there were.
+    On a CPU always on one thread: several such processes are faster than one on several threads,
+    and the numbers do not depend on how many processes there were.
     """
     threads = torch.get_num_threads()
     try:

@@ -1,8 +1,8 @@
 """`Workspace`: one data set, profile and seed, and the runs made with them.
 
-Runs live in ``runs/<dataset>/<profile>/<model>/seed-<n>/``. One whose specification is already there
-is loaded, not repeated; one that was killed goes on where it was; one of another specification is
-moved aside, never overwritten.
+Runs live in ``runs/<dataset>/<profile>/<model>/seed-<n>/``. One whose specification is already
+there is loaded, not repeated; one that was killed goes on where it was; one of another
+specification is moved aside, never overwritten.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Workspace:
 
     @classmethod
     def open(cls, dataset: str, profile: str, seed: int) -> Workspace:
-        """The workspace of a chapter: GENSR_DATASET and GENSR_PROFILE, if set, win over its parameters."""
+        """The workspace of a chapter; GENSR_DATASET and GENSR_PROFILE, if set, win."""
         dataset = os.environ.get("GENSR_DATASET", dataset)
         profile = os.environ.get("GENSR_PROFILE", profile)
         return cls(dataset, profile, seed)
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the run that the committed chapters show: only there do they name numbers."""
+        """Whether this is the run of the committed chapters: only there do they name numbers."""
         return (self.dataset_name, self.profile_name, self.seed) == DEFAULT
 
     @property
@@ -103,7 +103,7 @@ class Workspace:
 
     @property
     def figures(self) -> Path:
-        """``figures/`` for the default run (the committed ones), a folder of the run for any other."""
+        """``figures/`` for the default run (the committed ones), else a folder of the run."""
         return project_root() / "figures" if self.is_default else self.folder / "figures"
 
     # --- what a model is made of -------------------------------------------------------------
@@ -126,7 +126,9 @@ class Workspace:
         return RunSpec(model, config, training, self.dataset.hash, seed, built_on, code_of(cls))
 
     def _identity(self, need: str) -> str:
-        return digest(self.profile.backbone) if need == "language_model" else self.specify(need).hash
+        return (
+            digest(self.profile.backbone) if need == "language_model" else self.specify(need).hash
+        )
 
     def build(self, model: str | RunSpec, seed: int | None = None, **options: Any) -> RankingModel:
         """A fresh, untrained model: arguments as for `specify`, or a specification."""
@@ -138,11 +140,13 @@ class Workspace:
         return build_model(spec.model, self.dataset, spec.options, **needs)
 
     def provide(self, need: str, seed: int | None = None) -> Any:
-        """What a model may need: a fresh language model with weights of ``seed``, or a trained model."""
+        """What a model needs: a fresh language model with weights of ``seed``, or a trained
+        model.
+        """
         return self.backbone(seed) if need == "language_model" else self.fit(need).model
 
     def backbone(self, seed: int | None = None) -> Backbone:
-        """A fresh language model of the profile; pocket's tokenizer learns the catalogue and the prompts.
+        """A fresh language model; pocket's tokenizer learns the catalogue and the prompts.
 
         Args:
             seed: of the pocket model's weights, if it is not the workspace's.
@@ -155,7 +159,9 @@ class Workspace:
 
     # --- runs --------------------------------------------------------------------------------
 
-    def fit(self, model: str, variant: str | None = None, seed: int | None = None, **options: Any) -> Run:
+    def fit(
+        self, model: str, variant: str | None = None, seed: int | None = None, **options: Any
+    ) -> Run:
         """Train and test a model, or load the run if it is already there.
 
         Args:
@@ -165,7 +171,7 @@ class Workspace:
         return self.run(self.specify(model, seed=seed, **options), variant)
 
     def run(self, spec: RunSpec, variant: str | None = None) -> Run:
-        """The run of a specification, as `fit`; one that another process is making is waited for."""
+        """The run of a specification; one that another process is making is waited for."""
         key = spec.hash
         place = self.place(spec, variant)
         if place in self._runs and self._runs[place].record["hash"] == key:
@@ -192,7 +198,7 @@ class Workspace:
         self._runs.clear()
 
     def record(self, chapter: str, results: dict[str, Any]) -> Path:
-        """Write what a chapter found, with its provenance, to ``chapters/<chapter>.json`` of `folder`."""
+        """Write what a chapter found, with provenance, to ``chapters/<chapter>.json``."""
         content = {
             "chapter": chapter,
             "results": results,
@@ -244,10 +250,12 @@ def _checked_seed(seed: int) -> int:
 
 
 def result_table(runs: dict[str, Run]) -> pd.DataFrame:
-    """R@5, R@10, N@5, N@10 of several runs for both tasks: a row per run, columns (task, metric)."""
+    """R@5, R@10, N@5, N@10 of several runs: a row per run, columns (task, metric)."""
     rows = {
         name: {
-            (task, metric): value for task, values in run.evaluation.metrics.items() for metric, value in values.items()
+            (task, metric): value
+            for task, values in run.evaluation.metrics.items()
+            for metric, value in values.items()
         }
         for name, run in runs.items()
     }

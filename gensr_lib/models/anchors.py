@@ -1,4 +1,4 @@
-"""Two models that need no training and stand at the ends of every table: popularity and the oracle."""
+"""Two models without training, at the two ends of every table: popularity and the oracle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base import RankingModel
 
 
 class Popularity(RankingModel):
-    """Ranks by the number of training clicks under the same behavior: what every system must beat."""
+    """Ranks by the number of training clicks of the same behavior: what every system must beat."""
 
     name = "popularity"
     family = "anchor"
@@ -52,13 +52,17 @@ class Oracle(RankingModel):
     def __init__(self, config: Config, dataset: Dataset):
         super().__init__(config)
         self.dataset = dataset
-        self.item = np.r_[0, dataset.truth.item_index(dataset.item_ids[1:])]  # ours -> the simulation's
+        self.item = np.r_[
+            0, dataset.truth.item_index(dataset.item_ids[1:])
+        ]  # ours -> the simulation's
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Oracle:
         """Raises ConfigError unless the data set is simulated."""
         if dataset.truth is None:
-            raise ConfigError(f"the oracle needs a simulated world with a known click law; '{dataset.name}' has none.")
+            raise ConfigError(
+                f"the oracle needs a simulated world, whose law is known, not '{dataset.name}'."
+            )
         return cls(config or cls.Config(), dataset)
 
     def score(self, batch: Batch) -> Tensor:

@@ -1,8 +1,8 @@
 """The contract of every model: what a system writes, and what others may know of it.
 
-A model gives ``loss(batch)``, a dict of scalar terms whose sum weighted by ``loss_weights`` is trained,
-and ``score(batch)``, float32 logits (B, C), higher is better. Only ``loss`` may rely on the positive
-standing in column 0.
+A model gives ``loss(batch)``, a dict of scalar terms whose sum weighted by ``loss_weights`` is
+trained, and ``score(batch)``, float32 logits (B, C), higher is better. Only ``loss`` may rely on
+the positive standing in column 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .saving import load_weights, read_config, save_weights, write_config
 
 @dataclass(frozen=True)
 class Representation:
-    """What a model makes of each row and candidate of a batch, for the analyses of chapters 6 and 7.
+    """What a model makes of each row and candidate of a batch, for chapters 6 and 7.
 
     Attributes:
         input: (B, C, d_x) the vectors that enter the part that answers, laid end to end.
@@ -40,7 +40,7 @@ class Representation:
 
 
 class RankingModel(nn.Module, ABC):
-    """Base of all models; a system writes ``__init__``, ``from_dataset``, ``loss``, ``score``, ``Config``.
+    """Base of all models: a system writes ``__init__``, ``from_dataset``, ``loss`` and ``score``.
 
     A rule that nobody trains needs no ``loss``, and without sizes no ``from_dataset``. The rest are
     traits with defaults. Nothing outside of `gensr_lib.models` asks for a model by its
@@ -51,8 +51,8 @@ class RankingModel(nn.Module, ABC):
         tasks: which of ``rec`` and ``src`` it serves.
         family: whose defaults of a profile it gets, see ``families`` in the YAML.
         Config: its options.
-        needs: what `from_dataset` takes beside the data set, by keyword: names of models, each given
-            trained, or ``language_model``.
+        needs: what `from_dataset` takes beside the data set, by keyword: names of models, each
+            given trained, or ``language_model``.
         serves_new_users: whether it can score a user whom it was not trained on.
         user_table: name of an embedding by user, whose mean then stands for a new user.
         prompt_slots: names of the soft slots of its prompt; its score is then the logit of P(Yes).
@@ -79,8 +79,8 @@ class RankingModel(nn.Module, ABC):
         """Keep the options, and what else the constructor was given.
 
         Args:
-            sizes: the subclass's own arguments by name, so that `from_pretrained` can call it again:
-                numbers as they are, of a tensor its shape and type (its values are weights).
+            sizes: the subclass's own arguments by name, so that `from_pretrained` can call it
+                again: numbers as they are, of a tensor its shape and type (its values are weights).
         """
         super().__init__()
         self.config = config
@@ -121,7 +121,9 @@ class RankingModel(nn.Module, ABC):
         Raises:
             ConfigError: the model has none.
         """
-        raise ConfigError(f"the model '{self.name}' has no hidden states to look at; use one that has, such as gensr.")
+        raise ConfigError(
+            f"the model '{self.name}' has no hidden states to look at; gensr has some."
+        )
 
     # --- on disk -----------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class RankingModel(nn.Module, ABC):
 
     @classmethod
     def from_sizes(cls, config: Config, folder: Path, **sizes: Any) -> RankingModel:
-        """An untrained model of the saved shape; what is no number or tensor comes from ``folder``."""
+        """An untrained model of the saved shape; a subclass may need more from ``folder``."""
         return cls(config, **{name: _empty(size) for name, size in sizes.items()})
 
 

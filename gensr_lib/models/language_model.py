@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -27,7 +36,7 @@ from ..config import BackboneConfig
 from ..errors import ConfigError
 
 YES, NO = "Yes", "No"
-N_SENTINELS = 4  # <extra_id_0> … <extra_id_3> mark the four slots of the prompt, as in T5's own vocabulary
+N_SENTINELS = 4  # <extra_id_0> … <extra_id_3> mark the slots of a prompt, as in T5's vocabulary
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Backbone:
     tokenizer: PreTrainedTokenizerFast
 
     def save(self, folder: Path) -> None:
-        """Write the configuration and the tokenizer (the weights are saved by the model that owns them)."""
+        """Write configuration and tokenizer; the weights are saved by the model that owns them."""
         self.model.config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -75,54 +84,67 @@ def load_backbone(config: BackboneConfig, texts: Iterable[str], seed: int = 0) -
         raise ConfigError(
             f"cannot load the language model '{config.name}': {str(error).splitlines()[0]}\n"
             f"If this machine has no network, download the model elsewhere (for example with "
-            f"'hf download {config.name} --local-dir flan-t5-base'), copy the folder here, and set backbone.name "
-            f"to its path; or use the profile 'pocket', which needs no download."
+            f"'hf download {config.name} --local-dir flan-t5-base'), copy the folder here, and set "
+            f"backbone.name to its path; or use the profile 'pocket', which needs no download."
         ) from None
 
 
 def pocket_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A lower-casing byte-pair tokenizer with T5's special tokens; "Yes" and "No" are one token each."""
+    """A lower-casing byte-pair tokenizer with T5's special tokens; an answer is one token."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     punctuation = pre_tokenizers.Punctuation("isolated")  # "tea." and "tea" share a token
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), punctuation])
     tokenizer.decoder = decoders.Metaspace()
     slots = [AddedToken(f"<extra_id_{i}>", lstrip=True, rstrip=True) for i in range(N_SENTINELS)]
-    special = ["<pad>", "</s>", "<unk>", *slots]
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    answers = [AddedToken(word, single_word=True, lstrip=True, rstrip=True, normalized=False) for word in (YES, NO)]
-    tokenizer.add_tokens(answers)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<pad>", "</s>", "<unk>", *slots],
+        show_progress=False,
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
-        extra_special_tokens=slots,
-    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    whole = {"single_word": True, "lstrip": True, "rstrip": True, "normalized": False}
+    tokenizer.add_tokens([AddedToken(word, **whole) for word in (YES, NO)])
+    end = [("</s>", tokenizer.token_to_id("</s>"))]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=end
+    )
+    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named, extra_special_tokens=slots)
 
 
-def pocket_t5(config: BackboneConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> T5ForConditionalGeneration:
+def pocket_t5(
+    config: BackboneConfig, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> T5ForConditionalGeneration:
     """A small T5 with random weights, the same for the same seed.
 
     In the encoder's self-attention queries and keys start out equal, so that a token attends to its
     like: a pretrained model knows how to compare two texts, this one would spend most of its short
-    training on finding it out (validation NDCG@10 after two epochs of search rows: 0.66 without, 0.85 with).
+    training on finding it out (validation NDCG@10 after two epochs of search rows: 0.66 without,
+    0.85 with).
     """
     shape = T5Config(
-        vocab_size=len(tokenizer), d_model=config.d_model, d_ff=config.d_ff, d_kv=config.d_model // config.heads,
-        num_heads=config.heads, num_layers=config.encoder_layers, num_decoder_layers=config.decoder_layers,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id, feed_forward_proj="relu", dropout_rate=0.0,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        d_model=config.d_model,
+        d_ff=config.d_ff,
+        d_kv=config.d_model // config.heads,
+        num_heads=config.heads,
+        num_layers=config.encoder_layers,
+        num_decoder_layers=config.decoder_layers,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+        feed_forward_proj="relu",
+        dropout_rate=0.0,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(shape)
     with torch.no_grad():
         for block in model.encoder.block:
             attention = block.layer[0].SelfAttention
-            scale = (attention.q.weight.std() / attention.k.weight.std()).sqrt()  # keeps the size of q . k
-            attention.k.weight.mul_(scale)
+            ratio = attention.q.weight.std() / attention.k.weight.std()
+            attention.k.weight.mul_(ratio.sqrt())  # keeps the size of q . k
             attention.q.weight.copy_(attention.k.weight)
     return model
 
@@ -130,7 +152,12 @@ def pocket_t5(config: BackboneConfig, tokenizer: PreTrainedTokenizerFast, seed: 
 def token_matrix(tokenizer: PreTrainedTokenizerFast, texts: list[str], width: int) -> Tensor:
     """First ``width`` token ids of each text, right-padded with the pad id: (len(texts), width)."""
     encoded = tokenizer(
-        texts, add_special_tokens=False, truncation=True, max_length=width, padding="max_length", return_tensors="pt"
+        texts,
+        add_special_tokens=False,
+        truncation=True,
+        max_length=width,
+        padding="max_length",
+        return_tensors="pt",
     )
     return encoded["input_ids"]
 
@@ -143,27 +170,19 @@ def answer_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:
     """
     yes, no = (tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in (YES, NO))
     if yes == no:
-        raise ConfigError(f"the tokenizer begins '{YES}' and '{NO}' with the same token; use another backbone.")
+        raise ConfigError(
+            f"the tokenizer begins '{YES}' and '{NO}' with the same token; use another backbone."
+        )
     return yes, no
 
 
-def answer_log_probs(model: PreTrainedModel, embeddings: Tensor, mask: Tensor, answers: tuple[int, int]) -> Tensor:
-    """log P of the two answers at the first generated position, renormalised over the two (paper §4.2.1).
-
-    Args:
-        embeddings: (M, L, d') prompts; mask: (M, L), 1 where real.
-        answers: token ids of "Yes" and "No".
-
-    Returns:
-        (M, 2) float32 log-probabilities.
-    """
-    return log_probs_of(model, answer_states(model, embeddings, mask)[1], answers)
-
-
-def answer_states(model: PreTrainedModel, embeddings: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The encoder's states (M, L, d') and the decoder's state (M, d') at the first generated position."""
+def answer_states(
+    model: PreTrainedModel, embeddings: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The encoder's states (M, L, d'), and the decoder's first one (M, d')."""
     encoded = model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
-    start = torch.full((len(embeddings), 1), model.config.decoder_start_token_id, device=embeddings.device)
+    first = model.config.decoder_start_token_id
+    start = torch.full((len(embeddings), 1), first, device=embeddings.device)
     decoded = model.get_decoder()(
         input_ids=start, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
     ).last_hidden_state
@@ -171,7 +190,7 @@ def answer_states(model: PreTrainedModel, embeddings: Tensor, mask: Tensor) -> t
 
 
 def log_probs_of(model: PreTrainedModel, hidden: Tensor, answers: tuple[int, int]) -> Tensor:
-    """log P of the answers given the decoder's state (M, d'): two logits of the head, always in float32."""
+    """log P of the answers given the decoder's state (M, d'): two logits, always in float32."""
     with torch.autocast(hidden.device.type, enabled=False):
         hidden = hidden.float()
         if getattr(model.config, "scale_decoder_outputs", False):  # T5 with tied embeddings

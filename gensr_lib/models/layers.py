@@ -17,13 +17,15 @@ COLDEST = 0.01  # a learned temperature is not used below this: at 0 the loss wo
 
 
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid positions: x (B, N, d), valid (B, N) -> (B, d); zeros where none is valid."""
+    """Mean over the valid positions: x (B, N, d), valid (B, N) -> (B, d); zeros where none is
+    valid.
+    """
     weight = valid.unsqueeze(-1).to(x.dtype)
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 class Encoder(nn.Module):
-    """A post-norm transformer encoder over a history, with learned positions (eq. 3 and 4 of GenSR).
+    """A post-norm transformer encoder with learned positions: eq. 3 and eq. 4 of GenSR.
 
     Args:
         width: d, of tokens and feed-forward.
@@ -50,7 +52,9 @@ class Encoder(nn.Module):
         layer = nn.TransformerEncoderLayer(width, heads, width, dropout, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
-    def forward(self, x: Tensor, valid: Tensor, place: Tensor | None = None, readable: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, valid: Tensor, place: Tensor | None = None, readable: Tensor | None = None
+    ) -> Tensor:
         """Encode tokens x (B, N, d), real where valid (B, N).
 
         Args:
@@ -86,7 +90,9 @@ class CrossEncoder(nn.Module):
 
     def forward(self, target: Tensor, memory: Tensor, valid: Tensor) -> Tensor:
         """target, memory (B, N, d), valid (B, N) -> (B, N, d), zeros at padding."""
-        blocked = ~valid & valid.any(dim=1, keepdim=True)  # an empty history stays finite, see Encoder
+        blocked = ~valid & valid.any(
+            dim=1, keepdim=True
+        )  # an empty history stays finite, see Encoder
         masks = {"tgt_key_padding_mask": blocked, "memory_key_padding_mask": blocked}
         return self.decoder(target, memory, **masks) * valid.unsqueeze(-1)
 
@@ -107,7 +113,8 @@ class SoftFilter(nn.Module):
         self.value = nn.Linear(width, width, bias=False)  # W_V of eq. 6
 
     def forward(self, candidate: Tensor, history: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """candidate (B, C, d), history (B, N, d), valid (B, N) -> filtered (B, C, d), weights (B, C, N).
+        """candidate (B, C, d), history (B, N, d), valid (B, N) to filtered (B, C, d) and weights
+        (B, C, N).
 
         The weights are the mean of alpha_j over the heads: they sum to 1 over the valid positions
         (eq. 5), or are all 0 for an empty history, whose filtered vector is 0.
@@ -132,7 +139,9 @@ class BilinearPool(nn.Module):
         self.weight = nn.Parameter(torch.empty(width, width))
 
     def forward(self, history: Tensor, candidate: Tensor, valid: Tensor) -> Tensor:
-        """history (B, N, d), candidate (B, C, d), valid (B, N) -> (B, C, d); 0 for an empty history."""
+        """history (B, N, d), candidate (B, C, d), valid (B, N) -> (B, C, d); empty histories give
+        0.
+        """
         scores = candidate @ self.weight.T @ history.transpose(1, 2)  # (B, C, N)
         return _masked_softmax(scores, valid.unsqueeze(1)) @ history
 
@@ -144,7 +153,9 @@ def _masked_softmax(scores: Tensor, keep: Tensor) -> Tensor:
 
 
 class Alignment(nn.Module):
-    """InfoNCE with the similarity tanh(aᵀ A b) / tau, A and tau learned: logits stay within 1 / tau."""
+    """InfoNCE with the similarity tanh(aᵀ A b) / tau, A and tau learned: logits stay within 1 /
+    tau.
+    """
 
     def __init__(self, width: int, tau: float):
         super().__init__()
@@ -161,7 +172,8 @@ class Alignment(nn.Module):
         return torch.tanh(product).float() / self.tau.clamp(min=COLDEST)
 
     def against(self, a: Tensor, b: Tensor, random_a: Tensor, random_b: Tensor) -> Tensor:
-        """Each pair (a_i, b_i), (P, d) both, against random partners (M, d), both ways; 0 for P = 0.
+        """Each pair (a_i, b_i), both (P, d), against random partners (M, d), both ways; 0 for P =
+        0.
 
         As published, A is not transposed when b looks for its a.
         """
@@ -172,7 +184,7 @@ class Alignment(nn.Module):
         return (info_nce(a_to_b) + info_nce(b_to_a)) / 2
 
     def within(self, a: Tensor, b: Tensor) -> Tensor:
-        """Each pair (a_i, b_i), (B, d) both, against the 2B - 2 other vectors, both ways; 0 for B = 0."""
+        """Each pair (a_i, b_i), both (B, d), against the 2B - 2 other vectors, both ways; or 0."""
         if not len(a):
             return a.sum()
         n = len(a)

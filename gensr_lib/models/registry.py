@@ -1,4 +1,4 @@
-"""Which models there are: a new one is one file in this room and one line here, or a path from outside."""
+"""Which models there are: a new one is one file in this room and one line here, or a path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODELS = {
 
 
 class _Available(Mapping):
-    """The registry as a mapping from names to classes that imports a model only when it is looked up."""
+    """The registry as a mapping from names to classes, imported when looked up."""
 
     def __getitem__(self, name: str) -> type[RankingModel]:
         return model_class(name) if name in MODELS else {}[name]
@@ -57,7 +57,9 @@ def model_class(model: str) -> type[RankingModel]:
         raise unknown("model", model, MODELS)
     found = _imported(f"{__package__}.{MODELS[model]}", f"'{model}' of {__name__}.MODELS")
     if found.name != model:
-        raise ConfigError(f"{__name__}.MODELS lists '{model}', and the class there is '{found.name}'.")
+        raise ConfigError(
+            f"{__name__}.MODELS lists '{model}', and the class there is '{found.name}'."
+        )
     return found
 
 
@@ -80,7 +82,8 @@ def build_model(
         config = cls.Config.parse(options, where=f"model {cls.name}")
     if missing := [need for need in cls.needs if need not in needs]:
         raise ConfigError(
-            f"the model '{cls.name}' needs {', '.join(missing)}: pass it by keyword, or let Workspace.build make it."
+            f"the model '{cls.name}' needs {', '.join(missing)}: pass it by keyword, or call "
+            f"Workspace.build, which makes it."
         )
     return cls.from_dataset(dataset, config, **{need: needs[need] for need in cls.needs})
 

@@ -60,7 +60,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         stored = load_file(path)
     except Exception as error:  # safetensors raises its own untyped error class
-        raise ConfigError(f"{path}: not a readable safetensors file ({error}); delete it and train again.") from None
+        raise ConfigError(
+            f"{path}: not a readable safetensors file ({error}); delete it and train again."
+        ) from None
     _untie(model, stored)
     own = model.state_dict()
     shapes = [name for name in stored if name in own and stored[name].shape != own[name].shape]
@@ -75,7 +77,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def _untie(model: nn.Module, stored: dict[str, Tensor]) -> None:
-    """Give tensors that the model ties but the file holds apart (flan-t5's head) storages of their own.
+    """Give tensors that the model ties but the file holds apart storages of their own.
 
     transformers builds a T5 with a tied head whatever its configuration says; without this the head
     would silently overwrite the embeddings, or the other way round.

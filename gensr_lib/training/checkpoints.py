@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was killed goes on from the last whole one, and ends with the same numbers."""
+"""Checkpoints: a killed run goes on from the last whole one, and ends with the same numbers."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ class Checkpoints:
         place = {part: self.folder / name for part, name in pointer["files"].items()}
         read_or_refuse(place["weights"], lambda path: load_weights(model, path))
         best = read_or_refuse(place["best"], load_file)
-        restored = read_or_refuse(place["optimizer"], lambda path: torch.load(path, weights_only=True))
+        restored = read_or_refuse(
+            place["optimizer"], lambda path: torch.load(path, weights_only=True)
+        )
         optimizer.load_state_dict(restored)
         return best, pointer["state"]

@@ -71,10 +71,16 @@ def evaluate(
     share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[split][t])]
     if not tasks:
-        raise ValueError(f"{dataset.name}: no {split} row for {model.name}, which serves {sorted(model.tasks)}.")
+        raise ValueError(
+            f"{dataset.name}: no {split} row for {model.name}, which serves {sorted(model.tasks)}."
+        )
     model.eval()
     try:
-        own = [p for task in tasks for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator)]
+        own = [
+            p
+            for task in tasks
+            for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator)
+        ]
     finally:
         model.train(was_training)
     parts = gather_object(own) if share[1] > 1 else own
@@ -84,19 +90,27 @@ def evaluate(
     return Evaluation(model.name, split, table, time.perf_counter() - started)
 
 
-@torch.no_grad()  # not inference_mode: what a model keeps (a graph, say) must still serve training afterwards
+# Not inference_mode: what a model keeps (a graph, say) must still serve training afterwards.
+@torch.no_grad()
 def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> list[dict]:
     """Ranks of this process's share of one task, as columns per batch."""
     autocast = accelerator.autocast if accelerator else contextlib.nullcontext
     rows = np.arange(len(dataset.rows[split][task]))[share[0] :: share[1]]
     found, total = [], -(-len(rows) // batch_size)
     batches = dataset.batches(split, task, batch_size, share, with_event=model.reads_event)
-    for batch in tqdm(batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None):
+    for batch in tqdm(
+        batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None
+    ):
         with autocast():
             scores = model.score(batch.to(model.device))
         at = rows[len(found) * batch_size :][: len(batch)]
-        found.append({
-            "task": task, "row": at, "user": batch.user.numpy(), "item": batch.cand[:, 0].numpy(),
-            "rank": ranks(scores.float()).cpu().numpy(),
-        })  # fmt: skip
+        found.append(
+            {
+                "task": task,
+                "row": at,
+                "user": batch.user.numpy(),
+                "item": batch.cand[:, 0].numpy(),
+                "rank": ranks(scores.float()).cpu().numpy(),
+            }
+        )
     return found

@@ -42,8 +42,8 @@ class TrainingRun:
         best_epoch: 1-based; 0 if nothing was trained.
         seconds: wall time, without the part before a resume.
         resumed_at: the step a killed run was taken up at; 0 for a fresh one.
-        gradients: the tasks' gradients every ``probe_steps``, as `gradient_conflict.measure` gives them, with
-            the ``step``; empty without probes or with a single task.
+        gradients: the tasks' gradients every ``probe_steps``, as `gradients.measure` gives them,
+            with the ``step``; empty without probes or with a single task.
     """
 
     model: RankingModel
@@ -62,7 +62,8 @@ class _Progress:
     best_epoch: int = 0
     best_value: float = -math.inf
     sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)  # steps that had the term: a short task may miss some
+    # Steps that had the term: the last steps of an epoch may lack the rows of the shorter task.
+    counts: dict[str, int] = field(default_factory=dict)
     epochs: list[dict] = field(default_factory=list)
     probes: list[dict] = field(default_factory=list)
 
@@ -97,28 +98,30 @@ def train(
         folder: for checkpoints; a run found there is taken up, None keeps nothing on disk.
 
     Raises:
-        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged, the
-            data set has no training row for any task of the model, or it has no loss.
+        ConfigError: the checkpoint in ``folder`` belongs to another configuration or is damaged,
+            the data set has no training row for any task of the model, or it has no loss.
         ValueError: the loss is not finite.
     """
     if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
         return TrainingRun(model.eval(), pd.DataFrame(), 0, 0.0)
     if type(model).loss is RankingModel.loss:
         raise ConfigError(f"{model.name} has parameters, and no loss(batch) to train them by.")
-    loop = _Loop(model, dataset, training, seed, folder, accelerator or make_accelerator())
-    return loop.run()
+    accelerator = accelerator or make_accelerator()
+    return Loop(model, dataset, training, seed, folder, accelerator).run()
 
 
-class _Objective(nn.Module):
+class Objective(nn.Module):
     """All losses of a step in one forward call, as DistributedDataParallel needs it."""
 
     def __init__(self, model: RankingModel, search_weight: float):
         super().__init__()
-        self.model, self.search_weight = model, search_weight
+        self.model = model
+        self.search_weight = search_weight
 
     def forward(self, batches: list[Batch]) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 1 and 8: the weighted sum, and each term by task for the log."""
-        total, log = 0.0, {}
+        total = 0.0
+        log = {}
         for batch in batches:
             task_weight = self.search_weight if batch.task == SRC else 1.0
             for name, term in self.model.loss(batch).items():
@@ -127,67 +130,156 @@ class _Objective(nn.Module):
         return total, log
 
 
-class _Loop:
-    def __init__(self, model, dataset, training, seed, folder, accelerator):
-        self.model, self.dataset, self.training, self.seed = model, dataset, training, seed
+class Loop:
+    """One training: arguments as for `train`; `run` does it."""
+
+    def __init__(
+        self,
+        model: RankingModel,
+        dataset: Dataset,
+        training: TrainingConfig,
+        seed: int,
+        folder: Path | None,
+        accelerator: Accelerator,
+    ):
+        self.model = model
+        self.dataset = dataset
+        self.training = training
+        self.seed = seed
         self.accelerator = accelerator
-        self.tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[TRAIN][t])]
-        if not self.tasks:
+        rows = {task: len(dataset.rows[TRAIN][task]) for task in BEHAVIORS if task in model.tasks}
+        rows = {task: n for task, n in rows.items() if n}
+        if not rows:
             raise ConfigError(
-                f"{dataset.name} has no training row for {model.name}, which serves {sorted(model.tasks)}."
+                f"{dataset.name} has no training row for {model.name}, which serves "
+                f"{sorted(model.tasks)}."
             )
-        self.sizes, self.steps = _step_sizes({t: len(dataset.rows[TRAIN][t]) for t in self.tasks}, training)
-        key = digest(model.name, model.config, training, dataset.hash, seed, accelerator.num_processes)
+        self.sizes, self.steps = step_sizes(rows, training)
+        processes = accelerator.num_processes
+        key = digest(model.name, model.config, training, dataset.hash, seed, processes)
         self.checkpoints = Checkpoints(folder, key)
-        weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            weights, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+            [p for p in model.parameters() if p.requires_grad],
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,
         )
-        self.objective, self.optimizer = accelerator.prepare(_Objective(model, training.search_weight), optimizer)
+        objective = Objective(model, training.search_weight)
+        self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.state = _Progress()
         self.best: dict[str, Tensor] = {}
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that are trained: served by the model, and with rows."""
+        return list(self.sizes)
 
     def run(self) -> TrainingRun:
         """All epochs from where the run stands, then the best weights."""
         started = time.perf_counter()
-        self._resume()
-        resumed_at, total = self.state.step, self.training.epochs * self.steps
-        with tqdm(
-            desc=f"train {self.model.name}", total=total, initial=resumed_at, leave=False, disable=None
-        ) as progress:
+        if found := self.checkpoints.restore(self.model, self.optimizer):
+            self.best, state = found
+            self.state = _Progress(**state)
+        resumed_at = self.state.step
+        total = self.training.epochs * self.steps
+        bar = {"total": total, "initial": resumed_at, "leave": False, "disable": None}
+        with tqdm(desc=f"train {self.model.name}", **bar) as progress:
             while self.state.step < total and not self._exhausted():
                 self._epoch(self.state.step // self.steps, progress)
         if self.best:
             self.model.load_state_dict(self.best, strict=False)
-        history, probes = pd.DataFrame(self.state.epochs), pd.DataFrame(self.state.probes)
-        seconds = time.perf_counter() - started
-        return TrainingRun(self.model.eval(), history, self.state.best_epoch, seconds, resumed_at, probes)
+        return TrainingRun(
+            model=self.model.eval(),
+            history=pd.DataFrame(self.state.epochs),
+            best_epoch=self.state.best_epoch,
+            seconds=time.perf_counter() - started,
+            resumed_at=resumed_at,
+            gradients=pd.DataFrame(self.state.probes),
+        )
 
     def _exhausted(self) -> bool:
-        """Whether patience is over; asked between epochs, and only of epochs that were validated."""
-        epochs, every = len(self.state.epochs), self.training.eval_every
+        """Whether patience is over; asked between epochs, and of validated ones only."""
+        epochs = len(self.state.epochs)
+        every = self.training.eval_every
         validated = every and self.state.step % self.steps == 0 and epochs % every == 0
         return validated and epochs - self.state.best_epoch >= self.training.patience
 
-    def _epoch(self, epoch: int, progress) -> None:
+    # --- one epoch ---------------------------------------------------------------------------
+
+    def _epoch(self, epoch: int, progress: tqdm) -> None:
         started = time.perf_counter()
         plan = {task: self._plan(task, epoch) for task in self.tasks}
         self.objective.train()
         for step in range(self.state.step % self.steps, self.steps):
-            batches = (self._batch(plan[task], task, step) for task in self.tasks)
-            terms = self._step([batch for batch in batches if len(batch)])
+            batches = (self.batch(plan[task], task, step) for task in self.tasks)
+            terms = self.step([batch for batch in batches if len(batch)])
             for name, value in terms.items():
                 self.state.sums[name] = self.state.sums.get(name, 0.0) + value
                 self.state.counts[name] = self.state.counts.get(name, 0) + 1
             self.state.step += 1
             progress.update()
-            progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
+            shown = {name: f"{value:.3f}" for name, value in terms.items()}
+            progress.set_postfix(shown, refresh=False)
             if (step + 1) % self.training.checkpoint_steps == 0 and step + 1 < self.steps:
                 self._save()
         self._close_epoch(epoch, time.perf_counter() - started)
         self._save()
 
-    def _step(self, batches: list[Batch]) -> dict[str, float]:
+    def _plan(self, task: str, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Order of the rows and their negatives in this epoch."""
+        rows = len(self.dataset.rows[TRAIN][task])
+        rng = np.random.default_rng([self.seed, epoch, 7, BEHAVIORS.index(task)])
+        negatives = self.training.negatives
+        drawn = self.dataset.training_negatives(task, negatives, (self.seed, epoch))
+        return rng.permutation(rows), drawn
+
+    def batch(self, plan: tuple[np.ndarray, np.ndarray], task: str, step: int) -> Batch:
+        """This process's part of the step's batch of one task."""
+        order, negatives = plan
+        size = self.sizes[task]
+        index = order[step * size : (step + 1) * size]
+        own = index[self.accelerator.process_index :: self.accelerator.num_processes]
+        # More processes than rows: every process must take the step, or the others wait for ever.
+        index = own if len(own) else index[:1]
+        positive = self.dataset.item[self.dataset.rows[TRAIN][task].event[index]]
+        candidates = np.concatenate([positive[:, None], negatives[index]], axis=1)
+        return self.dataset.batch(TRAIN, task, index, candidates)
+
+    def _close_epoch(self, epoch: int, seconds: float) -> None:
+        """Validate, remember the best weights, write a line of history."""
+        means = {name: s / self.state.counts[name] for name, s in self.state.sums.items()}
+        row = {"epoch": epoch + 1, **means}
+        value = self.state.best_value
+        if not self._selects():
+            value = float(epoch)  # nothing to select by: the last epoch is the best
+        elif epoch + 1 == self.training.epochs or (epoch + 1) % self.training.eval_every == 0:
+            size = self.training.eval_batch_size
+            options = {"batch_size": size, "accelerator": self.accelerator}
+            found = evaluate(self.model, self.dataset, VALID, **options)
+            value = found.mean("N@5")
+            for task, metrics in found.metrics.items():
+                row |= {f"valid {task} {name}": metric for name, metric in metrics.items()}
+        if value > self.state.best_value:
+            self.state.best_value = value
+            self.state.best_epoch = epoch + 1
+            self.best = {name: tensor.clone() for name, tensor in weights_of(self.model).items()}
+        self.state.epochs.append({**row, "seconds": seconds})
+        self.state.sums = {}
+        self.state.counts = {}
+
+    def _selects(self) -> bool:
+        """Whether there is a validation to choose the best epoch by."""
+        rows = self.dataset.rows[VALID]
+        return self.training.eval_every is not None and any(len(rows[t]) for t in self.tasks)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            state = vars(self.state)
+            self.checkpoints.save(self.state.step, self.model, self.best, self.optimizer, state)
+
+    # --- one step ----------------------------------------------------------------------------
+
+    def step(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step; returns the loss terms."""
         batches = [batch.to(self.accelerator.device) for batch in batches]
         if self.training.probe_steps and self.state.step % self.training.probe_steps == 0:
@@ -197,7 +289,8 @@ class _Loop:
         total, terms = self.objective(batches)
         if not torch.isfinite(total):
             raise ValueError(
-                f"{self.model.name}: the loss is {total.item()} at step {self.state.step}; lower the rate."
+                f"{self.model.name}: the loss is {total.item()} at step {self.state.step}; lower "
+                f"the rate."
             )
         self.accelerator.backward(total)
         self.accelerator.clip_grad_norm_(self.objective.parameters(), self.training.gradient_clip)
@@ -206,79 +299,36 @@ class _Loop:
         return {name: value.item() for name, value in terms.items()}
 
     def _seed_step(self) -> None:
-        torch.manual_seed(int(digest(self.seed, self.state.step, self.accelerator.process_index), 16) % 2**63)
+        """All randomness of a step follows from its number: a resumed run draws the same."""
+        key = digest(self.seed, self.state.step, self.accelerator.process_index)
+        torch.manual_seed(int(key, 16) % 2**63)
 
     def _probe(self, batches: list[Batch]) -> None:
-        """Measure the tasks' gradients with the step's own dropout; training goes on as if nothing had happened."""
+        """Measure the tasks' gradients with the step's own dropout; nothing else changes."""
         self._seed_step()
         with self.accelerator.autocast():
             found = measure(self.model, batches)
         self.state.probes += [{"step": self.state.step, **row} for row in found]
 
     def _set_learning_rate(self) -> None:
-        """Linear warm-up, then linear decay to zero at the last step; a function of the step alone."""
-        step, warm = self.state.step, self.training.warmup_steps
-        left = self.training.epochs * self.steps - step
-        factor = min((step + 1) / (warm + 1), left / max(1, self.training.epochs * self.steps - warm), 1.0)
+        """Linear warm-up, then linear decay to zero; a function of the step alone."""
+        step = self.state.step
+        warm = self.training.warmup_steps
+        total = self.training.epochs * self.steps
+        rising = (step + 1) / (warm + 1)
+        falling = (total - step) / max(1, total - warm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * factor
-
-    def _plan(self, task: str, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Order of the rows and their negatives in this epoch."""
-        key = (self.seed, epoch)
-        order = np.random.default_rng([*key, 7, BEHAVIORS.index(task)]).permutation(len(self.dataset.rows[TRAIN][task]))
-        return order, self.dataset.training_negatives(task, self.training.negatives, key)
-
-    def _batch(self, plan: tuple[np.ndarray, np.ndarray], task: str, step: int) -> Batch:
-        """This process's part of the step's batch of one task."""
-        order, negatives = plan
-        size = self.sizes[task]
-        index = order[step * size : (step + 1) * size]
-        own = index[self.accelerator.process_index :: self.accelerator.num_processes]
-        index = own if len(own) else index[:1]  # more processes than rows: every process must take the step
-        positive = self.dataset.item[self.dataset.rows[TRAIN][task].event[index]]
-        return self.dataset.batch(TRAIN, task, index, np.concatenate([positive[:, None], negatives[index]], axis=1))
-
-    def _close_epoch(self, epoch: int, seconds: float) -> None:
-        """Validate, remember the best weights, write a line of history."""
-        row = {"epoch": epoch + 1, **{name: s / self.state.counts[name] for name, s in self.state.sums.items()}}
-        last = epoch + 1 == self.training.epochs
-        value = self.state.best_value
-        if self.training.eval_every is None or not any(len(self.dataset.rows[VALID][t]) for t in self.tasks):
-            value = float(epoch)  # nothing to select by: the last epoch is the best
-        elif last or (epoch + 1) % self.training.eval_every == 0:
-            found = evaluate(self.model, self.dataset, VALID, batch_size=self.training.eval_batch_size,
-                             accelerator=self.accelerator)  # fmt: skip
-            value = found.mean("N@5")
-            row |= {f"valid {t} {m}": v for t, values in found.metrics.items() for m, v in values.items()}
-        if value > self.state.best_value:
-            self.state.best_value, self.state.best_epoch = value, epoch + 1
-            self.best = {k: v.clone() for k, v in weights_of(self.model).items()}
-        self.state.epochs.append({**row, "seconds": seconds})
-        self.state.sums, self.state.counts = {}, {}
-
-    # --- checkpoints -------------------------------------------------------------------------
-
-    def _save(self) -> None:
-        if self.accelerator.is_main_process:
-            state = vars(self.state)
-            self.checkpoints.save(self.state.step, self.model, self.best, self.optimizer, state)
-
-    def _resume(self) -> None:
-        """Take up the run of the last whole checkpoint, if there is one."""
-        if found := self.checkpoints.restore(self.model, self.optimizer):
-            self.best, state = found
-            self.state = _Progress(**state)
+            group["lr"] = self.training.learning_rate * min(rising, falling, 1.0)
 
 
-def _step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:
+def step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:
     """Rows of each task per step and steps per epoch, so that the tasks run out together.
 
-    >>> _step_sizes({"rec": 100, "src": 60}, TrainingConfig(batch_size=32))
+    >>> step_sizes({"rec": 100, "src": 60}, TrainingConfig(batch_size=32))
     ({'rec': 32, 'src': 15}, 4)
     """
-    lead = next(iter(rows.values()))
+    first, lead = next(iter(rows.items()))
     steps = math.ceil(lead / training.batch_size)
     sizes = {task: min(math.ceil(n / steps), max(n, 1)) for task, n in rows.items()}
-    sizes[next(iter(rows))] = training.batch_size
+    sizes[first] = training.batch_size
     return sizes, min(steps, training.max_steps_per_epoch or steps)

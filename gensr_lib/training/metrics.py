@@ -1,4 +1,4 @@
-"""Ranking metrics for one positive among C candidates. Ties count half, a constant scorer is at chance.
+"""Ranking metrics for one positive among C candidates; a constant scorer is at chance.
 
 Per user first, mean second: a user with many test rows counts once.
 """
@@ -39,7 +39,9 @@ def ranks(scores: Tensor, positive: int | Tensor = 0) -> Tensor:
     """
     if torch.isnan(scores).any():
         row = int(torch.isnan(scores).any(dim=1).nonzero()[0])
-        raise ValueError(f"row {row} has a NaN score; the model diverged or an input is not finite.")
+        raise ValueError(
+            f"row {row} has a NaN score; the model diverged or an input is not finite."
+        )
     column = torch.as_tensor(positive, device=scores.device).expand(len(scores)).unsqueeze(1)
     own = scores.gather(1, column)
     better = (scores > own).sum(dim=1)
@@ -60,7 +62,8 @@ def ndcg_at_k(rank: np.ndarray, k: int) -> np.ndarray:
     """1 / log2(rank + 1) where the positive is among the first k, else 0; the ideal DCG is 1.
 
     >>> import math
-    >>> ndcg_at_k(np.array([1, 2, 5, 6]), k=5).tolist() == [1, 1 / math.log2(3), 1 / math.log2(6), 0]
+    >>> expected = [1, 1 / math.log2(3), 1 / math.log2(6), 0]
+    >>> ndcg_at_k(np.array([1, 2, 5, 6]), k=5).tolist() == expected
     True
     """
     rank = np.asarray(rank, dtype=float)
@@ -81,7 +84,9 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
     >>> summarise(pd.DataFrame({"user": [0, 0, 1], "rank": [1, 6, 2]}))["R@5"] == (1 / 2 + 1) / 2
     True
     """
-    rows = pd.DataFrame({"user": table["user"].to_numpy(), **metric_columns(table["rank"].to_numpy())})
+    rows = pd.DataFrame(
+        {"user": table["user"].to_numpy(), **metric_columns(table["rank"].to_numpy())}
+    )
     means = rows.groupby("user").mean().mean()
     result = {name: float(means[name]) for name in METRICS}
     check_consistency(result)
@@ -91,7 +96,8 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
 def check_consistency(values: dict[str, float], tolerance: float = 1e-9) -> None:
     """Inequalities that hold for one positive per list; four printed rows of the paper break them.
 
-    ``R@5 / log2(6) <= N@5 <= R@5`` and ``(R@10 - R@5) / log2(11) <= N@10 - N@5 <= (R@10 - R@5) / log2(6.5)``:
+    ``R@5 / log2(6) <= N@5 <= R@5``, and with ``more = R@10 - R@5``
+    ``more / log2(11) <= N@10 - N@5 <= more / log2(6.5)``:
     a hit between 6 and 10 is discounted by at least 1/log2(11) and, with half ranks from 5.5 on, at
     most 1/log2(6.5).
 

@@ -11,8 +11,9 @@ from gensr_lib.errors import ConfigError
 from gensr_lib.models.language_model import (
     Backbone,
     answer_ids,
-    answer_log_probs,
+    answer_states,
     load_backbone,
+    log_probs_of,
     pocket_tokenizer,
     token_matrix,
 )
@@ -51,7 +52,7 @@ def test_two_logits_equal_the_whole_vocabulary_for_t5_and_bart():
     bart.final_logits_bias.normal_()
     embeddings, mask = torch.randn(5, 7, 16), (torch.arange(7) < torch.tensor([[7], [3], [7], [1], [5]])).long()
     for model in (t5.model.eval(), bart.eval()):
-        got = answer_log_probs(model, embeddings, mask, (3, 9))
+        got = log_probs_of(model, answer_states(model, embeddings, mask)[1], (3, 9))
         assert torch.allclose(got, full_vocabulary_answer(model, embeddings, mask, (3, 9)), atol=1e-5)
         assert got.dtype == torch.float32
 

@@ -219,12 +219,12 @@ class Share:
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_every_process_has_a_row_in_every_step(rows):
     """A last batch of one row must not leave a process without one: the others would wait for it for ever."""
-    loops = [training._Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator()) for _ in range(2)]
+    loops = [training.Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator()) for _ in range(2)]
     plan = np.arange(rows), np.ones((rows, 2), dtype=int)
     users = []
     for index, loop in enumerate(loops):
         loop.accelerator = Share(index)
-        users.append(loop._batch(plan, "rec", 0).user.tolist())
+        users.append(loop.batch(plan, "rec", 0).user.tolist())
     expected = pocket().user[pocket().rows["train"]["rec"].event[:rows]]
     assert all(users) and set(users[0] + users[1]) == set(expected.tolist())
     assert rows == 1 or len(users[0] + users[1]) == rows

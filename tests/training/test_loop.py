@@ -83,14 +83,14 @@ def uninterrupted(name: str) -> dict:
 
 
 def kill_at_step(monkeypatch, at: int) -> None:
-    step = training._Loop._step
+    step = training.Loop.step
 
     def wrapped(loop, batches):
         if loop.state.step == at:
             raise KeyboardInterrupt
         return step(loop, batches)
 
-    monkeypatch.setattr(training._Loop, "_step", wrapped)
+    monkeypatch.setattr(training.Loop, "step", wrapped)
 
 
 def killed_then_resumed(monkeypatch, folder: Path, name: str = "lightgcn") -> training.TrainingRun:
@@ -130,7 +130,7 @@ def test_every_row_of_both_tasks_is_used_once_per_epoch(monkeypatch):
         return batch(dataset, split, task, index, candidates, **options)
 
     monkeypatch.setattr(Dataset, "batch", spy)
-    monkeypatch.setattr(training._Loop, "_step", lambda loop, batches: {})
+    monkeypatch.setattr(training.Loop, "step", lambda loop, batches: {})
     train(gensr(), pocket(), SHORT_GENSR.replace(epochs=1, max_steps_per_epoch=None, batch_size=50))
     for task, rows in seen.items():
         assert sorted(rows) == list(range(len(pocket().rows["train"][task])))
@@ -139,15 +139,15 @@ def test_every_row_of_both_tasks_is_used_once_per_epoch(monkeypatch):
 
 def test_a_logged_loss_is_the_mean_over_the_steps_that_had_it(monkeypatch):
     """The shorter task runs out a step early here; its mean must not be diluted by that step."""
-    monkeypatch.setattr(training, "_step_sizes", lambda rows, options: ({"rec": 300, "src": 10**6}, 3))
-    monkeypatch.setattr(training._Loop, "_step", lambda loop, batches: {f"{b.task} loss": 2.0 for b in batches})
+    monkeypatch.setattr(training, "step_sizes", lambda rows, options: ({"rec": 300, "src": 10**6}, 3))
+    monkeypatch.setattr(training.Loop, "step", lambda loop, batches: {f"{b.task} loss": 2.0 for b in batches})
     run = train(gensr(), pocket(), SHORT_GENSR.replace(epochs=1))
     assert run.history.loc[0, ["rec loss", "src loss"]].tolist() == [2.0, 2.0]
 
 
 def test_order_and_negatives_change_with_the_epoch_and_the_seed():
-    loop = training._Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator())
-    other = training._Loop(lightgcn(), pocket(), SHORT, 1, None, training.make_accelerator())
+    loop = training.Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator())
+    other = training.Loop(lightgcn(), pocket(), SHORT, 1, None, training.make_accelerator())
     plans = [loop._plan("rec", 0), loop._plan("rec", 1), other._plan("rec", 0)]
     again = loop._plan("rec", 0)
     assert all((a == b).all() for a, b in zip(plans[0], again, strict=True))
@@ -158,7 +158,7 @@ def test_order_and_negatives_change_with_the_epoch_and_the_seed():
 def test_search_weight_scales_the_loss_of_search_rows_alone():
     model = gensr().eval()
     batches = [pocket().batch("test", task, np.arange(4)) for task in ("rec", "src")]
-    objective = {w: training._Objective(model, w) for w in (0.0, 1.0, 3.0)}
+    objective = {w: training.Objective(model, w) for w in (0.0, 1.0, 3.0)}
     rec, src = (objective[1.0]([b])[0].item() for b in batches)
     for weight, module in objective.items():
         total, log = module(batches)
@@ -171,13 +171,13 @@ def test_terms_are_weighted_by_the_model():
     made = pocket().batch("test", "rec", np.arange(4))
     terms = model.loss(made)
     expected = terms["generation"] + model.config.beta * terms["contrastive"]
-    assert training._Objective(model, 1.0)([made])[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert training.Objective(model, 1.0)([made])[0].item() == pytest.approx(expected.item(), rel=1e-5)
     assert terms["contrastive"].item() > 0.1, "else the weight cannot be seen"
 
 
 def test_learning_rate_warms_up_and_decays_linearly():
     options = SHORT.replace(epochs=2, warmup_steps=3, learning_rate=0.4)
-    loop = training._Loop(lightgcn(), pocket(), options, 0, None, training.make_accelerator())
+    loop = training.Loop(lightgcn(), pocket(), options, 0, None, training.make_accelerator())
     total = 2 * loop.steps
     assert total > 6
     found = []

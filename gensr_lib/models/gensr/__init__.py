@@ -1,1 +1,1 @@
-"""GenSR, the model of the paper: the model itself, its prompt, and the one-way form of its attention."""
+"""GenSR, the model of the paper: the model, its prompt, and the one-way form of its attention."""

@@ -32,31 +32,49 @@ from .prompt import PROMPTS, SLOTS, Prompt, assemble
 
 
 class GenSRConfig(Config):
-    """Options of GenSR: the released values where they are known, and the switches of the ablations."""
+    """Options of GenSR: the released values where known, and the switches of the ablations."""
 
-    history: int = Field(20, ge=1, description="N, most recent items of both behaviors (released: 20)")
+    history: int = Field(
+        20, ge=1, description="N, most recent items of both behaviors (released: 20)"
+    )
     layers: int = Field(1, ge=1, description="layers of each history encoder (released: 1)")
-    heads: int = Field(2, ge=1, description="heads of the encoders and of the soft filter (released: 2)")
+    heads: int = Field(
+        2, ge=1, description="heads of the encoders and of the soft filter (released: 2)"
+    )
     dropout: float = Field(0.1, ge=0, lt=1)
-    item_tokens: int = Field(10, ge=1, description="tokens of an item's text that are used (released: 10)")
-    beta: float = Field(0.01, ge=0, description="weight of the contrastive loss, eq. 8 (released: 0.01)")
-    tau: float = Field(0.07, gt=0, description="temperature of the contrastive loss, eq. 10 (released: 0.07)")
+    item_tokens: int = Field(
+        10, ge=1, description="tokens of an item's text that are used (released: 10)"
+    )
+    beta: float = Field(
+        0.01, ge=0, description="weight of the contrastive loss, eq. 8 (released: 0.01)"
+    )
+    tau: float = Field(
+        0.07, gt=0, description="temperature of the contrastive loss, eq. 10 (released: 0.07)"
+    )
     semantic_level: Literal["item", "token"] = Field(
-        "item", description="the paper has one vector per item; the released code one per title token"
+        "item",
+        description="the paper has one vector per item; the released code one per title token",
     )
     cf_view: bool = Field(True, description="False: the ablation without the CF view")
     semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
     contrastive: bool = Field(True, description="False: the ablation without eq. 10")
     history_slot: Literal["filtered", "mean", "sequence"] = Field(
         "filtered",
-        description="what stands for the history: eq. 6, its average (no soft filter), C_u and S_u whole",
+        description="what stands for the history: eq. 6, its average, or C_u and S_u whole",
     )
-    history_of: Literal["both", "rec", "src"] = Field("both", description="behaviors that the history holds")
+    history_of: Literal["both", "rec", "src"] = Field(
+        "both", description="behaviors that the history holds"
+    )
     task_prompts: bool = Field(True, description="False: one prompt text for both tasks")
-    trained_on: Literal["both", "rec", "src"] = Field("both", description="tasks that the model serves")
-    cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise of the same size")
+    trained_on: Literal["both", "rec", "src"] = Field(
+        "both", description="tasks that the model serves"
+    )
+    cf_vectors: Literal["lightgcn", "random"] = Field(
+        "lightgcn", description="'random': noise of the same size"
+    )
     one_way: bool = Field(
-        False, description="text does not attend to the slots: several times faster, never for the paper's numbers"
+        False,
+        description="text does not attend to the slots: faster, never for the paper's numbers",
     )
 
     @model_validator(mode="after")
@@ -101,21 +119,25 @@ class GenSR(RankingModel):
         "lm.decoder.block.0.layer.0.SelfAttention.relative_attention_bias",
     )
 
-    def __init__(self, config: GenSRConfig, language_model: Backbone, cf_table: Tensor, item_tokens: Tensor):
+    def __init__(
+        self, config: GenSRConfig, language_model: Backbone, cf_table: Tensor, item_tokens: Tensor
+    ):
         super().__init__(config, cf_table=cf_table, item_tokens=item_tokens)
         self.n_items = len(cf_table) - 1
         self.lm = language_model.model
         self.tokenizer = language_model.tokenizer
         self.register_buffer("cf_table", cf_table.float())
         self.register_buffer("item_tokens", item_tokens)
-        d, width = cf_table.shape[1], self.lm.get_input_embeddings().embedding_dim
-        encoder = dict(layers=config.layers, heads=config.heads, dropout=config.dropout)
-        steps = config.history * (config.item_tokens if config.semantic_level == "token" else 1)
+        d = cf_table.shape[1]
+        width = self.lm.get_input_embeddings().embedding_dim  # d'
+        encoder = {"layers": config.layers, "heads": config.heads, "dropout": config.dropout}
+        per_item = config.item_tokens if config.semantic_level == "token" else 1
         if config.cf_view:
             self.cf_projection = nn.Linear(d, width)
-            self.cf_encoder, self.cf_filter = Encoder(d, config.history, **encoder), SoftFilter(d, config.heads)
+            self.cf_encoder = Encoder(d, config.history, **encoder)
+            self.cf_filter = SoftFilter(d, config.heads)
         if config.semantic_view:
-            self.semantic_encoder = Encoder(width, steps, **encoder)
+            self.semantic_encoder = Encoder(width, config.history * per_item, **encoder)
             self.semantic_filter = SoftFilter(width, config.heads)
         if config.trained_on != "both":
             self.tasks = frozenset([config.trained_on])
@@ -123,8 +145,10 @@ class GenSR(RankingModel):
         self._tokenize_prompts()
 
     @classmethod
-    def from_dataset(cls, dataset: Dataset, config: GenSRConfig, language_model: Backbone, lightgcn: LightGCN) -> GenSR:
-        """Tokenize the catalogue; scale the CF table to unit root mean square, as prompts can carry."""
+    def from_dataset(
+        cls, dataset: Dataset, config: GenSRConfig, language_model: Backbone, lightgcn: LightGCN
+    ) -> GenSR:
+        """Tokenize the catalogue; scale the CF table to unit root mean square, for the prompt."""
         tokens = token_matrix(language_model.tokenizer, dataset.item_text, config.item_tokens)
         cf_table = lightgcn.item_vectors()
         if config.cf_vectors == "random":
@@ -138,8 +162,9 @@ class GenSR(RankingModel):
     def encode(self, batch: Batch) -> dict[str, View]:
         """Both views of each user's history, eq. 3 and eq. 4; done once per user, whatever C is."""
         items, _ = merged_history(batch, self.config.history, self.config.history_of)  # (B, N)
-        valid, views = items != 0, {}
+        views = {}
         if self.config.cf_view:
+            valid = items != 0
             views["cf"] = View(self.cf_encoder(self.cf_table[items], valid), valid)  # eq. 3
         if self.config.semantic_view:
             semantic, valid = self._semantic_history(items)
@@ -147,12 +172,14 @@ class GenSR(RankingModel):
         return views
 
     def semantic_items(self, items: Tensor) -> Tensor:
-        """s_i: the mean of the language model's own embeddings of the tokens of item texts, (…) -> (…, d')."""
+        """s_i: the mean embedding of an item's text in the language model, (…) -> (…, d')."""
         embed = self.lm.get_input_embeddings()
-        unique, place = items.unique(return_inverse=True)  # an item occurs in many histories and candidate lists
+        # An item occurs in many histories and candidate lists: each is embedded once.
+        unique, place = items.unique(return_inverse=True)
         tokens = self.item_tokens[unique]
         vectors = masked_mean(embed(tokens), tokens != self.tokenizer.pad_token_id)
-        return F.embedding(place, vectors)  # not vectors[place]: on several threads its gradient adds up in any order
+        # Not vectors[place]: on several threads the gradient of an index adds up in any order.
+        return F.embedding(place, vectors)
 
     def _semantic_history(self, items: Tensor) -> tuple[Tensor, Tensor]:
         if self.config.semantic_level == "item":
@@ -160,25 +187,31 @@ class GenSR(RankingModel):
         tokens = self.item_tokens[items].flatten(1)  # (B, N*T)
         return self.lm.get_input_embeddings()(tokens), tokens != self.tokenizer.pad_token_id
 
-    def soft_filter(self, views: dict[str, View], batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def soft_filter(
+        self, views: dict[str, View], batch: Batch
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What each slot of the prompt holds, eq. 5 and eq. 6, and the weights alpha behind it.
 
         Returns:
             slots: (B, C, d') by slot name, for the views in use.
             weights: (B, C, N) by view; every candidate's weights over the history.
         """
-        slots, weights = {}, {}
+        slots = {}
+        weights = {}
         if self.config.cf_view:
             candidate = self.cf_table[batch.cand]  # (B, C, d)
             user, weights["cf"] = self._filtered(self.cf_filter, candidate, views["cf"])
             slots |= {"user_cf": self.cf_projection(user), "item_cf": self.cf_projection(candidate)}
         if self.config.semantic_view:
             candidate = self.semantic_items(batch.cand)  # (B, C, d')
-            user, weights["semantic"] = self._filtered(self.semantic_filter, candidate, views["semantic"])
+            view = views["semantic"]
+            user, weights["semantic"] = self._filtered(self.semantic_filter, candidate, view)
             slots |= {"user_semantic": user, "item_semantic": candidate}
         return slots, weights
 
-    def _filtered(self, soft_filter: SoftFilter, candidate: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    def _filtered(
+        self, soft_filter: SoftFilter, candidate: Tensor, view: View
+    ) -> tuple[Tensor, Tensor]:
         if self.config.history_slot == "filtered":
             return soft_filter(candidate, view.states, view.valid)
         uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
@@ -190,26 +223,35 @@ class GenSR(RankingModel):
 
     def _tokenize_prompts(self) -> None:
         """Token ids of both prompts, tokenized once; slots of a view that is off are cut out."""
-        used = {s for s in SLOTS if (self.config.cf_view if s.endswith("cf") else self.config.semantic_view)}
-        slot_ids = self.tokenizer.convert_tokens_to_ids([f"<extra_id_{k}>" for k in range(len(SLOTS))])
+        on = {"cf": self.config.cf_view, "semantic": self.config.semantic_view}
+        used = {slot for slot in SLOTS if on[slot.partition("_")[2]]}
+        marks = [f"<extra_id_{k}>" for k in range(len(SLOTS))]
+        slot_ids = self.tokenizer.convert_tokens_to_ids(marks)
         self._slot_of = dict(zip(slot_ids, SLOTS, strict=True))
+        cut = {token for token, slot in self._slot_of.items() if slot not in used}
         self.prompt_ids = {}
-        for task, text in PROMPTS.items():
-            text = text if self.config.task_prompts else PROMPTS[SRC]
+        for task in PROMPTS:
+            text = PROMPTS[task if self.config.task_prompts else SRC]
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            self.prompt_ids[task] = [t for t in ids if t not in self._slot_of or self._slot_of[t] in used]
+            self.prompt_ids[task] = [token for token in ids if token not in cut]
 
     def prompt(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Prompt:
-        """E_t of eq. 7: prompt text with the slots filled in, then the query (end token included)."""
-        embed, ids, device = self.lm.get_input_embeddings(), self.prompt_ids[batch.task], batch.cand.device
-        texts = list(batch.query_text)
-        texts = texts[:1] if len(set(texts)) == 1 else texts  # one for all rows of a recommendation batch
-        query = self.tokenizer(texts, padding=True, return_tensors="pt").to(device)  # ends in </s>
-        text, behind = embed(torch.tensor(ids, device=device)), (embed(query["input_ids"]), query["attention_mask"])
+        """E_t of eq. 7: prompt text with the slots filled in, then the query and its end token."""
+        embed = self.lm.get_input_embeddings()
+        device = batch.cand.device
+        ids = self.prompt_ids[batch.task]
+        queries = list(batch.query_text)
+        if len(set(queries)) == 1:
+            queries = queries[:1]  # one for all rows, as in a batch of recommendation
+        query = self.tokenizer(queries, padding=True, return_tensors="pt").to(
+            device
+        )  # ends in </s>
+        text = embed(torch.tensor(ids, device=device))  # (L, d')
+        behind = embed(query["input_ids"]), query["attention_mask"]
         return assemble(ids, self._slot_of, text, behind, slots, self._sequences(views))
 
     def _sequences(self, views: dict[str, View]) -> dict[str, tuple[Tensor, Tensor]]:
-        """C_u and S_u as they stand in eq. 7, unfiltered: what takes the user's slots if ``history_slot`` says so."""
+        """C_u and S_u whole, as printed in eq. 7, where ``history_slot`` says so."""
         if self.config.history_slot != "sequence":
             return {}
         states = {name: view.states for name, view in views.items()}
@@ -218,7 +260,7 @@ class GenSR(RankingModel):
         return {f"user_{name}": (states[name], view.valid) for name, view in views.items()}
 
     def read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """The language model reads prompts: mean of the encoder's states and the decoder's state, (B, C, d') each."""
+        """The language model reads: mean of its encoder's states, and its answer's, (B, C, d')."""
         if self.config.one_way:
             return one_way_states(self.lm, prompt)
         embeddings, mask = prompt.whole()
@@ -227,7 +269,9 @@ class GenSR(RankingModel):
         encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), per_candidate)
         return masked_mean(encoded, per_candidate).unflatten(0, shape), decoded.unflatten(0, shape)
 
-    def answer(self, batch: Batch, views: dict[str, View], zeroed: frozenset[str] = frozenset()) -> Tensor:
+    def answer(
+        self, batch: Batch, views: dict[str, View], zeroed: frozenset[str] = frozenset()
+    ) -> Tensor:
         """log P of ("Yes", "No") for each candidate: (B, C, 2), eq. 9 without the minus.
 
         Args:
@@ -241,12 +285,13 @@ class GenSR(RankingModel):
     # --- training and ranking ----------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 8: ``generation`` (eq. 9) and ``contrastive`` (eq. 10), the latter weighted by beta."""
+        """Eq. 8: ``generation``, eq. 9, and ``contrastive``, eq. 10, which counts beta."""
         views = self.encode(batch)
         terms = {"generation": instruction_tuning(self.answer(batch, views))}
         if len(views) == 2 and self.config.contrastive:
             cf, semantic, known = self.user_vectors(views)
-            terms["contrastive"] = contrastive(cf[known], semantic[known], batch.user[known], self.config.tau)
+            user = batch.user[known]
+            terms["contrastive"] = contrastive(cf[known], semantic[known], user, self.config.tau)
         return terms
 
     def user_vectors(self, views: dict[str, View]) -> tuple[Tensor, Tensor, Tensor]:
@@ -262,37 +307,41 @@ class GenSR(RankingModel):
         return {"contrastive": self.config.beta}
 
     def score(self, batch: Batch) -> Tensor:
-        """log P(Yes) - log P(No), (B, C) float32: the logit of P(Yes) ranks alike, never saturates."""
+        """log P(Yes) - log P(No), (B, C) float32: ranks as P(Yes) does, and never saturates."""
         return _logit(self.answer(batch, self.encode(batch)))
 
-    def score_in_chunks(self, batch: Batch, size: int, zeroed: frozenset[str] = frozenset()) -> Tensor:
+    def score_in_chunks(
+        self, batch: Batch, size: int, zeroed: frozenset[str] = frozenset()
+    ) -> Tensor:
         """As the base class, with the history encoded once and zeros in the slots of ``zeroed``."""
         views = self.encode(batch)
         parts = [batch.with_candidates(some) for some in batch.cand.split(size, dim=1)]
         return torch.cat([_logit(self.answer(part, views, zeroed)) for part in parts], dim=1)
 
     def represent(self, batch: Batch) -> Representation:
-        """The vectors that fill the prompt, the language model's states behind the answer, and the score.
+        """The vectors that fill the prompt, the states behind the answer, and the score.
 
-        ``input`` holds the slots in the order of `SLOTS` and the mean embedding of the query's tokens
-        (the end token included, so an empty query has one too); ``encoder`` is the mean of the encoder's
-        states, ``head`` the decoder's state at the first generated position.
+        ``input`` holds the slots in the order of `SLOTS` and the mean embedding of the query's
+        tokens (the end token included, so an empty query has one too); ``encoder`` is the mean of
+        the encoder's states, ``head`` the decoder's state at the first generated position.
         """
         views = self.encode(batch)
         slots, _ = self.soft_filter(views, batch)
         prompt = self.prompt(batch, views, slots)
         encoded, decoded = self.read(prompt)
         log_probs = log_probs_of(self.lm, decoded, self.answers)
-        query = masked_mean(prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]).unsqueeze(1)
+        tokens, mask = prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]
+        query = masked_mean(tokens, mask).unsqueeze(1)  # (B, 1, d')
+        filled = [slots[name] for name in SLOTS if name in slots]
         return Representation(
-            input=torch.cat([*(slots[n] for n in SLOTS if n in slots), query.expand(*batch.cand.shape, -1)], dim=-1),
+            input=torch.cat([*filled, query.expand(*batch.cand.shape, -1)], dim=-1),
             hidden={"encoder": encoded, "head": decoded},
             score=_logit(log_probs),
         )
 
     @torch.no_grad()
     def filter_weights(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The history (B, N) and, by view, the soft-filter weights (B, C, N) of each candidate over it.
+        """The history (B, N) and, by view, each candidate's weights over it (B, C, N).
 
         With token-level semantics the weights of an item's tokens are added up.
         """
@@ -304,7 +353,7 @@ class GenSR(RankingModel):
     # --- on disk -----------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Weights, options, and the language model's configuration and tokenizer in ``backbone/``."""
+        """Weights and options; in ``backbone/`` the language model's shape and tokenizer."""
         Backbone(self.lm, self.tokenizer).save(Path(folder) / "backbone")
         super().save_pretrained(folder)
 

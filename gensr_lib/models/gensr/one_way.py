@@ -1,10 +1,11 @@
-"""One-way attention: the prompt's text does not look at the slots, so it is encoded once for all candidates.
+"""One-way attention: the prompt's text does not look at the slots and is encoded only once.
 
-In the two-way model each candidate runs its whole prompt through T5. Here the shared part of a prompt
-attends to itself alone and is encoded once per row (once per batch where no row has a query); a candidate
-costs its four slots, which attend to the shared part and to each other. The weights, the positions and all
-else are T5's own: the result is T5 with the attention from shared tokens to slots cut off. Only dropout
-differs in training: what is computed once for all candidates is also dropped for all of them.
+In the two-way model each candidate runs its whole prompt through T5. Here the shared part of a
+prompt attends to itself alone and is encoded once per row (once per batch where no row has a
+query); a candidate costs its four slots, which attend to the shared part and to each other. The
+weights, the positions and all else are T5's own: the result is T5 with the attention from shared
+tokens to slots cut off. Only dropout differs in training: what is computed once for all candidates
+is also dropped for all of them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def one_way_states(model: PreTrainedModel, prompt: Prompt) -> tuple[Tensor, Tens
         ConfigError: the model is not a T5.
     """
     if model.config.model_type != "t5":
-        raise ConfigError(f"one_way needs a T5 backbone, not '{model.config.model_type}'; set one_way=False.")
+        raise ConfigError(
+            f"one_way needs a T5 backbone, not '{model.config.model_type}'; set one_way=False."
+        )
     tokens = _Tokens(prompt)
     states = _encode(model.get_encoder(), tokens)
     decoded = _decode(model.get_decoder(), tokens, states, model.config.decoder_start_token_id)
@@ -42,12 +45,14 @@ def one_way_states(model: PreTrainedModel, prompt: Prompt) -> tuple[Tensor, Tens
 
 
 class _Tokens:
-    """All tokens of a batch of prompts in one matrix, (T, d'), the shared ones first: what is done token by
-    token is done once for both parts.
+    """All tokens of a batch of prompts in one matrix, (T, d'), the shared ones first.
+
+    What is done token by token is done once for both parts.
 
     Attributes:
         x: (T, d') embeddings.
-        blocked: (B or 1, 1, 1, P) 0 where a shared token is real, the lowest number where it is padding.
+        blocked: (B or 1, 1, 1, P) added to attention scores: 0 where a shared token is real, the
+            lowest number where it is padding.
     """
 
     def __init__(self, prompt: Prompt):
@@ -73,8 +78,11 @@ def _encode(stack: nn.Module, tokens: _Tokens) -> Tensor:
     for block in stack.block:
         layer = block.layer[0]
         attention, normed = layer.SelfAttention, layer.layer_norm(x)
-        q, k, v = (_heads(attention, tokens, project(normed)) for project in (attention.q, attention.k, attention.v))
-        among_shared = q[0] @ k[0].transpose(-1, -2) + biases[0] + tokens.blocked  # (B or 1, h, P, P)
+        q = _heads(attention, tokens, attention.q(normed))
+        k = _heads(attention, tokens, attention.k(normed))
+        v = _heads(attention, tokens, attention.v(normed))
+        products = q[0] @ k[0].transpose(-1, -2)  # (B or 1, h, P, P)
+        among_shared = products + biases[0] + tokens.blocked
         shared = _weights(attention, among_shared) @ v[0]
         own = _over_prompt(attention, q[1], k, v, tokens.blocked, biases[1:])
         found = tokens.join(shared.transpose(1, 2).flatten(2), own)
@@ -85,14 +93,18 @@ def _encode(stack: nn.Module, tokens: _Tokens) -> Tensor:
 def _decode(stack: nn.Module, tokens: _Tokens, states: Tensor, start: int) -> Tensor:
     """The decoder's states at its first position, (B, C, d')."""
     rows, candidates = tokens.own_shape[:2]
-    state = stack.dropout(stack.embed_tokens(torch.tensor([[start]], device=states.device)))  # (1, 1, d')
+    first = torch.tensor([[start]], device=states.device)
+    state = stack.dropout(stack.embed_tokens(first))  # (1, 1, d')
     for block in stack.block:
         state = block.layer[0](state)[0]  # a single token attends to itself
-        state = state.expand(rows * candidates, -1, -1).unflatten(0, (rows, candidates))  # (B, C, 1, d')
+        state = state.expand(rows * candidates, -1, -1)
+        state = state.unflatten(0, (rows, candidates))  # (B, C, 1, d')
         cross = block.layer[1]
         attention = cross.EncDecAttention
-        query = attention.q(cross.layer_norm(state)).unflatten(-1, (attention.n_heads, -1)).movedim(-2, 1)
-        k, v = (_heads(attention, tokens, project(states)) for project in (attention.k, attention.v))
+        query = attention.q(cross.layer_norm(state))
+        query = query.unflatten(-1, (attention.n_heads, -1)).movedim(-2, 1)  # (B, h, C, 1, d'/h)
+        k = _heads(attention, tokens, attention.k(states))
+        v = _heads(attention, tokens, attention.v(states))
         found = _over_prompt(attention, query, k, v, tokens.blocked)
         state = block.layer[-1](state + cross.dropout(attention.o(found))).flatten(0, 1)
     return stack.dropout(stack.final_layer_norm(state)).view(rows, candidates, -1)
@@ -118,12 +130,15 @@ def _over_prompt(
     Returns:
         (B, C, n, d').
     """
-    over_shared = query.flatten(2, 3) @ k[0].transpose(-1, -2) + blocked
-    scores = over_shared.unflatten(2, query.shape[2:4]), query @ k[1].transpose(-1, -2)  # (B, h, C, n, P or S)
+    places = query.shape[2:4]  # C, n
+    over_shared = (query.flatten(2, 3) @ k[0].transpose(-1, -2) + blocked).unflatten(2, places)
+    over_slots = query @ k[1].transpose(-1, -2)  # (B, h, C, n, S)
     if biases:
-        scores = tuple(score + bias.unsqueeze(2) for score, bias in zip(scores, biases, strict=True))
-    weights = _weights(attention, torch.cat(scores, dim=-1)).split([score.shape[-1] for score in scores], dim=-1)
-    found = (weights[0].flatten(2, 3) @ v[0]).unflatten(2, query.shape[2:4]) + weights[1] @ v[1]
+        over_shared = over_shared + biases[0].unsqueeze(2)
+        over_slots = over_slots + biases[1].unsqueeze(2)
+    weights = _weights(attention, torch.cat([over_shared, over_slots], dim=-1))
+    to_shared, to_slots = weights.split([over_shared.shape[-1], over_slots.shape[-1]], dim=-1)
+    found = (to_shared.flatten(2, 3) @ v[0]).unflatten(2, places) + to_slots @ v[1]
     return found.movedim(1, -2).flatten(-2)
 
 
@@ -140,9 +155,12 @@ def _heads(attention: nn.Module, tokens: _Tokens, x: Tensor) -> tuple[Tensor, Te
 
 
 def _position_biases(stack: nn.Module, tokens: _Tokens) -> tuple[Tensor, Tensor, Tensor]:
-    """T5's biases between the true positions: among shared tokens, from slots to these, among slots; (1, h, …, …)."""
+    """T5's position biases (1, h, …, …): among shared tokens, from slots to them, among slots."""
     length = len(tokens.shared_at) + len(tokens.own_at)
     bias = stack.block[0].layer[0].SelfAttention.compute_bias(length, length)  # (1, h, L, L)
-    of_shared, of_own = bias.index_select(2, tokens.shared_at), bias.index_select(2, tokens.own_at)
-    to_shared, to_own = of_own.index_select(3, tokens.shared_at), of_own.index_select(3, tokens.own_at)
-    return of_shared.index_select(3, tokens.shared_at), to_shared, to_own
+    of_shared = bias.index_select(2, tokens.shared_at)
+    of_own = bias.index_select(2, tokens.own_at)
+    among_shared = of_shared.index_select(3, tokens.shared_at)
+    to_shared = of_own.index_select(3, tokens.shared_at)
+    among_own = of_own.index_select(3, tokens.own_at)
+    return among_shared, to_shared, among_own

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ...data.schema import REC, SRC
 
-# The text around the slots, p_1 … p_5 of eq. 7. <extra_id_k> is slot k: the filtered CF and semantic
-# history, the candidate's CF and semantic vector. Short, because each token costs time for each
-# candidate; the query comes last, so that its length moves nothing.
+# The text around the slots, p_1 … p_5 of eq. 7. <extra_id_k> is slot k: the filtered CF and
+# semantic history, the candidate's CF and semantic vector. Short, because each token costs time for
+# each candidate; the query comes last, so that its length moves nothing.
 PROMPTS = {
     REC: (
-        "Recommendation: user history <extra_id_0> and <extra_id_1> item <extra_id_2> and <extra_id_3> click Yes or No"
+        "Recommendation: user history <extra_id_0> and <extra_id_1> "
+        "item <extra_id_2> and <extra_id_3> click Yes or No"
     ),
     SRC: (
         "Search: user history <extra_id_0> and <extra_id_1> "
@@ -31,11 +32,11 @@ SLOTS = ("user_cf", "user_semantic", "item_cf", "item_semantic")
 
 @dataclass(frozen=True)
 class Prompt:
-    """Prompts of B rows with C candidates each, as embeddings; the two parts interleave by position.
+    """Prompts of B rows with C candidates each, as embeddings; two parts that interleave.
 
     Attributes:
-        shared: (B, P, d') what the candidates of a row have in common; (1, P, d') if all rows have it in common.
-            The query's tokens come last.
+        shared: (B, P, d') what the candidates of a row have in common; (1, P, d') if all rows have
+            it in common. The query's tokens come last.
         mask: (B, P) or (1, P), 1 where ``shared`` is real.
         shared_at: (P,) positions in the whole prompt.
         own: (B, C, S, d') the slots that each candidate fills.
@@ -55,8 +56,10 @@ class Prompt:
         rows, candidates = self.own.shape[:2]
         shared = self.shared.expand(rows, -1, -1).unsqueeze(1).expand(-1, candidates, -1, -1)
         order = torch.cat([self.shared_at, self.own_at]).argsort()
-        mask = torch.cat([self.mask.expand(rows, -1), self.mask.new_ones(rows, len(self.own_at))], dim=1)
-        return torch.cat([shared, self.own], dim=2).index_select(2, order), mask.index_select(1, order)
+        filled = self.mask.new_ones(rows, len(self.own_at))
+        mask = torch.cat([self.mask.expand(rows, -1), filled], dim=1)
+        whole = torch.cat([shared, self.own], dim=2)
+        return whole.index_select(2, order), mask.index_select(1, order)
 
 
 def assemble(
@@ -77,27 +80,35 @@ def assemble(
         slots: (B, C, d') by slot, one vector per candidate.
         sequences: (B, N, d') and mask (B, N) by slot: these take the place of the slot's vector.
     """
-    shared, shared_at, own, own_at, position = [], [], [], [], 0
-    one = query[1].new_ones(1, 1)
+    one = query[1].new_ones(1, 1)  # the mask of a single word
+    shared = []  # pairs of embeddings and mask
+    shared_at = []
+    own = []
+    own_at = []
+    position = 0
     for token, vector in zip(ids, text, strict=True):
-        name = slot_of.get(token)
-        if name is None or name in sequences:
-            shared.append(sequences[name] if name else (vector[None, None], one))
-            length = shared[-1][1].shape[1]
-            shared_at += range(position, position + length)
-        else:
-            own.append(slots[name])
+        slot = slot_of.get(token)
+        if slot is not None and slot not in sequences:  # filled by each candidate itself
+            own.append(slots[slot])
             own_at.append(position)
-            length = 1
+            position += 1
+            continue
+        part = sequences[slot] if slot else (vector[None, None], one)
+        length = part[1].shape[1]
+        shared.append(part)
+        shared_at += range(position, position + length)
         position += length
+    length = query[1].shape[1]
     shared.append(query)
-    shared_at += range(position, position + query[1].shape[1])
-    rows, device = max(len(mask) for _, mask in shared), text.device
+    shared_at += range(position, position + length)
+    rows = max(len(mask) for _, mask in shared)
+    embeddings = [part.to(text.dtype).expand(rows, -1, -1) for part, _ in shared]
+    masks = [mask.to(query[1].dtype).expand(rows, -1) for _, mask in shared]
     return Prompt(
-        shared=torch.cat([part.to(text.dtype).expand(rows, -1, -1) for part, _ in shared], dim=1),
-        mask=torch.cat([mask.to(query[1].dtype).expand(rows, -1) for _, mask in shared], dim=1),
-        shared_at=torch.tensor(shared_at, device=device),
+        shared=torch.cat(embeddings, dim=1),
+        mask=torch.cat(masks, dim=1),
+        shared_at=torch.tensor(shared_at, device=text.device),
         own=torch.stack(own, dim=2).to(text.dtype),
-        own_at=torch.tensor(own_at, device=device),
-        query=query[1].shape[1],
+        own_at=torch.tensor(own_at, device=text.device),
+        query=length,
     )

@@ -32,23 +32,41 @@ class UniSARConfig(Config):
     """Options of UniSAR; the defaults are the published ones for Amazon."""
 
     width: int = Field(64, ge=1, description="d (published: 64)")
-    id_width: int = Field(32, ge=1, description="width of the tables of users, items and words (published: 32)")
-    heads: int = Field(2, ge=1, description="heads of every attention but the pooling (published: 2)")
+    id_width: int = Field(
+        32, ge=1, description="width of the tables of users, items and words (published: 32)"
+    )
+    heads: int = Field(
+        2, ge=1, description="heads of every attention but the pooling (published: 2)"
+    )
     layers: int = Field(1, ge=1, description="layers of each encoder and decoder (published: 1)")
     dropout: float = Field(0.1, ge=0, lt=1, description="published: 0.1")
-    experts: int = Field(4, ge=1, description="experts of each task, and as many shared ones (published: 4)")
-    lambda_qi: float = Field(0.1, ge=0, description="weight of the query-item alignment (published: KuaiSAR 0.001)")
-    tau_qi: float = Field(0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.5)")
-    lambda_tr: float = Field(0.01, ge=0, description="weight of the transition alignment (published: KuaiSAR 0.1)")
-    tau_tr: float = Field(0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.1)")
+    experts: int = Field(
+        4, ge=1, description="experts of each task, and as many shared ones (published: 4)"
+    )
+    lambda_qi: float = Field(
+        0.1, ge=0, description="weight of the query-item alignment (published: KuaiSAR 0.001)"
+    )
+    tau_qi: float = Field(
+        0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.5)"
+    )
+    lambda_tr: float = Field(
+        0.01, ge=0, description="weight of the transition alignment (published: KuaiSAR 0.1)"
+    )
+    tau_tr: float = Field(
+        0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.1)"
+    )
     align_negatives: int = Field(
-        1024, ge=1, description="random items and random queries of the query-item alignment (published: 1024)"
+        1024,
+        ge=1,
+        description="random items and random queries of the query-item alignment (published: 1024)",
     )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> UniSARConfig:
         if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; change one of them")
+            raise ValueError(
+                f"width {self.width} is not a multiple of heads {self.heads}; change one of them"
+            )
         return self
 
 
@@ -58,7 +76,8 @@ class History:
 
     Attributes:
         queries, clicks: (B, S, d) and (B, S, K, d), the vectors that sessions are made of.
-        s2r, r2r: (B, R, d) recommendation clicks that read searches, or other recommendation clicks.
+        s2r, r2r: (B, R, d) recommendation clicks that read searches, or other recommendation
+            clicks.
         r2s, s2s: (B, S, d) sessions that read recommendation clicks, or other sessions.
         rec, src: (B, R, d) and (B, S, d), both transitions of a side fused: F_r and F_s.
         rec_valid, src_valid: (B, R) and (B, S) real positions. All vectors are 0 elsewhere.
@@ -77,7 +96,7 @@ class History:
 
 
 class TaskHead(nn.Module):
-    """What a task has of its own: experts, the gate over its own and the shared ones, tower and logit."""
+    """A task's own part: experts, the gate over these and the shared ones, tower, logit."""
 
     def __init__(self, config: UniSARConfig):
         super().__init__()
@@ -105,7 +124,7 @@ class UniSAR(RankingModel):
         n_users, n_items, n_words: users are 0-based; items and words have 0 for padding, which
             ``n_words`` counts.
         history_rec, history_src: the longest histories, R and S.
-        queries: (Q, W) word ids of the training queries, where the alignment draws random ones from.
+        queries: (Q, W) word ids of the training queries, to draw random ones from.
     """
 
     name = "unisar"
@@ -175,7 +194,7 @@ class UniSAR(RankingModel):
         return torch.tanh(self.item_linear(self.item_id(items))) * (items != 0).unsqueeze(-1)
 
     def words(self, words: Tensor) -> Tensor:
-        """e_q = tanh(W_Q mean of the word vectors + b), (..., W) -> (..., d); tanh(b) without a word."""
+        """e_q = tanh(W_Q mean of word vectors + b), (..., W) -> (..., d); tanh(b) without words."""
         valid = (words != 0).unsqueeze(-1)  # (..., W, 1)
         mean = (self.word_id(words) * valid).sum(dim=-2) / valid.sum(dim=-2).clamp(min=1)
         return torch.tanh(self.query_linear(mean))
@@ -184,17 +203,32 @@ class UniSAR(RankingModel):
 
     def encode(self, batch: Batch) -> History:
         """The four transitions of each user and their fusion; done once per user, whatever C is."""
-        rec_valid, src_valid = batch.rec_items != 0, (batch.ses_clicks != 0).any(dim=-1)
-        queries, clicks = self.words(batch.ses_words), self.items(batch.ses_clicks)  # (B, S, d), (B, S, K, d)
+        rec_valid = batch.rec_items != 0
+        src_valid = (batch.ses_clicks != 0).any(dim=-1)
+        queries = self.words(batch.ses_words)  # (B, S, d)
+        clicks = self.items(batch.ses_clicks)  # (B, S, K, d)
         n_clicks = (batch.ses_clicks != 0).sum(dim=-1, keepdim=True).clamp(min=1)
         rec = self.items(batch.rec_items)  # (B, R, d)
         src = (queries + clicks.sum(dim=2) / n_clicks) * src_valid.unsqueeze(-1)  # (B, S, d)
         s2r, r2s = self._cross(rec, src, rec_valid, src_valid, batch.merge_index)
-        r2r, s2s = self._same(REC, rec, rec_valid), self._same(SRC, src, src_valid)
-        fused_rec, fused_src = self.fusion[REC](r2r, s2r, rec_valid), self.fusion[SRC](s2s, r2s, src_valid)
-        return History(queries, clicks, s2r, r2r, r2s, s2s, fused_rec, fused_src, rec_valid, src_valid)
+        r2r = self._same(REC, rec, rec_valid)
+        s2s = self._same(SRC, src, src_valid)
+        return History(
+            queries=queries,
+            clicks=clicks,
+            s2r=s2r,
+            r2r=r2r,
+            r2s=r2s,
+            s2s=s2s,
+            rec=self.fusion[REC](r2r, s2r, rec_valid),
+            src=self.fusion[SRC](s2s, r2s, src_valid),
+            rec_valid=rec_valid,
+            src_valid=src_valid,
+        )
 
-    def _cross(self, rec: Tensor, src: Tensor, rec_valid: Tensor, src_valid: Tensor, merge_index: Tensor):
+    def _cross(
+        self, rec: Tensor, src: Tensor, rec_valid: Tensor, src_valid: Tensor, merge_index: Tensor
+    ):
         """s2r and r2s: each token reads all tokens of the other type, whenever they were.
 
         Time decides the learned positions only. A transformer does not mind the order that its
@@ -216,19 +250,19 @@ class UniSAR(RankingModel):
     # --- prediction --------------------------------------------------------------------------
 
     def represent(self, batch: Batch) -> Representation:
-        """Input [v_r ; v_s ; e_c ; e_u ; e_q], what encoder and experts make of it, and the score."""
+        """Input [v_r ; v_s ; e_c ; e_u ; e_q], what encoder and experts make of it, score."""
         return self._predict(batch, self.encode(batch))
 
     def _predict(self, batch: Batch, history: History) -> Representation:
         shape = *batch.cand.shape, -1
         candidate = self.items(batch.cand)  # (B, C, d)
-        pooled = torch.cat([
-            self.pooling[REC](history.rec, candidate, history.rec_valid),
-            self.pooling[SRC](history.src, candidate, history.src_valid),
-        ], dim=-1)  # (B, C, 2d)  # fmt: skip
+        of_rec = self.pooling[REC](history.rec, candidate, history.rec_valid)
+        of_src = self.pooling[SRC](history.src, candidate, history.src_valid)
+        pooled = torch.cat([of_rec, of_src], dim=-1)  # (B, C, 2d)
         user = torch.tanh(self.user_linear(self.user_id(batch.user))).unsqueeze(1)  # (B, 1, d)
         query = self.no_query if batch.task == REC else self.words(batch.query).unsqueeze(1)
-        x = torch.cat([pooled, candidate, user.expand(shape), query.expand(shape)], dim=-1)  # (B, C, 5d)
+        parts = [pooled, candidate, user.expand(shape), query.expand(shape)]
+        x = torch.cat(parts, dim=-1)  # (B, C, 5d)
         head = self.head[batch.task]
         mixture = head.mix(x, self.shared(x))  # (B, C, d)
         return Representation(x, {"encoder": pooled, "head": mixture}, head(mixture))
@@ -240,7 +274,7 @@ class UniSAR(RankingModel):
     # --- training ----------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """``click``, binary cross-entropy; ``query_item`` and ``transition``, the two alignments."""
+        """``click``, binary cross-entropy, and two alignments, ``query_item``, ``transition``."""
         history = self.encode(batch)
         score = self._predict(batch, history).score
         return {
@@ -255,20 +289,22 @@ class UniSAR(RankingModel):
         return {"query_item": self.config.lambda_qi, "transition": self.config.lambda_tr}
 
     def _align_queries(self, batch: Batch, history: History) -> Tensor:
-        """Each query of a history with each of its clicks, against random items and random queries."""
+        """Each query of a history with its clicks, against random items and random queries."""
         b, s, k = batch.ses_clicks.shape
-        real = (batch.ses_clicks != 0) & (batch.ses_words != 0).any(dim=-1, keepdim=True)  # (B, S, K)
+        typed = (batch.ses_words != 0).any(dim=-1, keepdim=True)  # (B, S, 1)
+        real = (batch.ses_clicks != 0) & typed  # (B, S, K)
         pair = real.flatten().nonzero().squeeze(1)  # (P,)
-        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order
+        # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
         query = F.embedding(pair // k, history.queries.reshape(b * s, -1))
         click = F.embedding(pair, history.clicks.reshape(b * s * k, -1))
         n, device = self.config.align_negatives, pair.device
         random_items = self.items(1 + torch.randperm(self.n_items, device=device)[:n])
-        random_queries = self.words(self.queries[torch.randperm(len(self.queries), device=device)[:n]])
+        some = torch.randperm(len(self.queries), device=device)[:n]
+        random_queries = self.words(self.queries[some])
         return self.query_item.against(query, click, random_queries, random_items)
 
     def _align_transitions(self, history: History) -> Tensor:
-        """(s2r, r2r) and (r2s, s2s) as means over their tokens, of the users that have both histories."""
+        """(s2r, r2r) and (r2s, s2s) as means over tokens, of users that have both histories."""
         known = (history.rec_valid.any(dim=1) & history.src_valid.any(dim=1)).nonzero().squeeze(1)
         sides = {
             REC: (history.s2r, history.r2r, history.rec_valid),

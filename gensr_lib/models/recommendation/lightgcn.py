@@ -27,9 +27,13 @@ from ..losses import bpr
 class LightGCNConfig(Config):
     """Options of LightGCN; the defaults are those of the original code."""
 
-    width: int = Field(64, ge=1, description="d of the collaborative vectors (paper §6.1.3 uses 64)")
+    width: int = Field(
+        64, ge=1, description="d of the collaborative vectors (paper §6.1.3 uses 64)"
+    )
     layers: int = Field(3, ge=0, description="rounds of propagation; 0 is matrix factorisation")
-    l2: float = Field(1e-4, ge=0, description="weight of the squared norm of the embeddings in a batch")
+    l2: float = Field(
+        1e-4, ge=0, description="weight of the squared norm of the embeddings in a batch"
+    )
     init_std: float = Field(0.1, gt=0)
 
 
@@ -94,9 +98,9 @@ class LightGCN(RankingModel):
         return users, torch.cat([torch.zeros_like(items[:1]), items[1:]])
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """BPR of the positive against each negative, and the L2 of the embeddings that took part."""
+        """BPR of the positive against each negative, and the L2 of the embeddings in it."""
         users, items = self.propagate()
-        # F.embedding, not indexing: on several threads the gradient of an index adds up in any order.
+        # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
         user = F.embedding(batch.user, users)  # (B, d)
         candidates = F.embedding(batch.cand, items)  # (B, C, d)
         scores = torch.einsum("bd,bcd->bc", user, candidates)
