@@ -1,0 +1,131 @@
+"""A run's specification: what is in its hash, and what is not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gensr_lib.errors import ConfigError
+from gensr_lib.experiments import spec as specs
+from gensr_lib.experiments import workspace as workspaces
+from gensr_lib.experiments.workspace import Workspace
+
+PRINT_HASHES = """
+from gensr_lib import Workspace
+book = Workspace("pocket", "smoke")
+print(*(book.specify(name).hash for name in ("popularity", "gensr")))
+"""
+# Changes of which none changes a number: (file, text, text instead).
+HARMLESS = [
+    ("files.py", "import json\n", "import json  # a comment\n"),
+    ("training/metrics.py", '"""Ranking metrics', '"""Another docstring. Ranking metrics'),
+    ("analysis/theory.py", "\n\n\n", "\n\n\n# a comment in an analysis\n\n\n"),
+    ("data/sources/load.py", "\n\n\n", "\n\n\ndef load_something_new():\n    return None\n\n\n"),
+    ("models/registry.py", "MODELS = {\n", 'MODELS = {\n    "new": "joint.new:New",\n'),
+]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    return tmp_path
+
+
+def hashes(library: Path, home: Path) -> list[str]:
+    env = {**os.environ, "PYTHONPATH": str(library), "GENSR_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", PRINT_HASHES], env=env, capture_output=True, text=True, cwd=home)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_comments_loaders_and_new_models_retrain_nothing_and_numbers_do(root, home, tmp_path):
+    copied = tmp_path / "copy"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "gensr_lib", copied / "gensr_lib", ignore=ignored)
+    for name, old, new in HARMLESS:
+        path = copied / "gensr_lib" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, name
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    new = 'from ..anchors import Popularity\n\n\nclass New(Popularity):\n    name = "new"\n'
+    (copied / "gensr_lib" / "models" / "joint" / "new.py").write_text(new)
+    here = hashes(root, home)
+    assert hashes(copied, home) == here
+    init = copied / "gensr_lib" / "__init__.py"
+    init.write_text(init.read_text().replace("\nNUMBERS = ", "\nNUMBERS = 1000 + "))
+    assert not set(hashes(copied, home)) & set(here)
+
+
+def test_asking_for_a_hash_trains_nothing(home, monkeypatch):
+    monkeypatch.setattr(workspaces, "train", lambda *a, **o: pytest.fail("trained"))
+    book = Workspace("pocket", "smoke")
+    assert book.specify("gensr").hash == book.specify("gensr").hash
+    assert not list((home / "runs").rglob("*")) if (home / "runs").exists() else True
+
+
+def test_everything_that_decides_the_numbers_is_in_the_hash(home):
+    book = Workspace("pocket", "smoke")
+    spec = book.specify("gensr")
+    others = [
+        book.specify("gensr", seed=1),
+        book.specify("gensr", tau=0.3),
+        book.specify("gensr", epochs=3),
+        replace(spec, data="other"),
+        replace(spec, built_on={**spec.built_on, "lightgcn": "other"}),
+        replace(spec, code="other"),
+        book.specify("unisar"),
+    ]
+    found = [spec.hash, *(other.hash for other in others)]
+    assert len(set(found)) == len(found)
+    assert spec.record()["options"]["tau"] == 0.07, "the options are complete"
+
+
+def test_a_model_from_outside_is_trained_again_when_its_code_changes(home, monkeypatch):
+    source = (
+        "from gensr_lib.models import Popularity\n\n\n"
+        "class Mine(Popularity):\n    '''Mine.'''\n\n    name = 'mine'\n\n"
+        "    def score(self, batch):\n        return 2 * super().score(batch)\n"
+    )
+    monkeypatch.syspath_prepend(home)
+    codes = []
+    for text in (source, source + "\n# a comment\n", source.replace("Mine.'", "Yours.'"), source.replace("2 *", "3 *")):
+        (home / "mine.py").write_text(text)
+        sys.modules.pop("mine", None)
+        codes.append(Workspace("pocket", "smoke").specify("mine:Mine").code)
+    sys.modules.pop("mine", None)
+    assert codes[0] == codes[1] == codes[2] != codes[3]
+    assert specs.code_of(specs.model_class("popularity")) == ""
+
+
+def test_a_model_from_outside_is_fitted_and_loaded_by_its_path(home, monkeypatch):
+    text = "from gensr_lib.models import Popularity\n\n\nclass Mine(Popularity):\n    name = 'mine'\n"
+    (home / "mine_too.py").write_text(text)
+    monkeypatch.syspath_prepend(home)
+    first = Workspace("pocket", "smoke").fit("mine_too:Mine")
+    again = Workspace("pocket", "smoke").fit("mine_too:Mine")
+    assert not first.loaded and again.loaded and first.folder.parts[-2:] == ("mine", "seed-0")
+    assert again.record["model"] == "mine_too:Mine" and again.record["metrics"] == first.record["metrics"]
+
+
+def test_a_run_of_the_old_layout_is_said_so_and_kept(home, caplog):
+    book = Workspace("pocket", "smoke")
+    folder = book.folder / "popularity" / "seed-0"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"hash": "0123", "name": "popularity", "model": {}, "training": {}}')
+    (folder / "metrics.json").write_text('{"hash": "0123", "metrics": {}}')
+    with caplog.at_level(logging.WARNING):
+        assert not book.fit("popularity").loaded
+    assert "earlier layout" in caplog.text and "seed-0.0123" in caplog.text
+    assert (folder.with_name("seed-0.0123") / "metrics.json").exists()
+
+
+def test_an_option_of_another_model_is_refused_by_name(home):
+    with pytest.raises(ConfigError, match="option of lightgcn 'tau'"):
+        Workspace("pocket", "smoke").specify("lightgcn", tau=0.1)
