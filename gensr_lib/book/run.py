@@ -59,23 +59,19 @@ def run_book(
     in_place: bool = False,
     timeout: int = 3600,
 ) -> list[ChapterRecord]:
-    """Execute the chapters in ``folder``; write executed notebooks and a status page to ``out``.
+    """Execute the chapters in ``folder``, their working directory; one record for each.
 
     Args:
-        folder: where the chapters are; also the kernels' working directory.
         parameters: values for the notebooks' parameters cells.
-        out: where the executed notebooks go.
+        out: where the executed notebooks and the status page go.
         only: names of chapters (``01_data``, or just ``01``); the others are left as they are.
         force: run also the chapters whose inputs have not changed.
-        in_place: copy the outputs back into the notebooks of ``folder``; default parameters only.
+        in_place: copy the outputs back into the notebooks; with the default parameters only.
         timeout: seconds that one cell may take.
 
-    Returns:
-        One record per selected chapter.
-
     Raises:
-        ConfigError: a chapter is unknown, ``in_place`` with other than the default parameters,
-            or another run is writing to ``out``.
+        ConfigError: an unknown chapter, ``in_place`` with other parameters, or another run
+            is writing to ``out``.
         BookError: a chapter failed. The chapters before it keep their results.
     """
     out = Path(out).resolve()
@@ -83,23 +79,28 @@ def run_book(
     selected = _select(everything, only)
     if in_place and parameters != DEFAULT_RUN:
         raise ConfigError("--in-place: the committed notebooks show the default run only")
+    prints = fingerprints(everything, parameters)
     with _locked(out):
-        prints = fingerprints(everything, parameters)
         records = read_status(out)
         for path in selected:
-            record = records.get(path.stem)
-            if force or not _is_current(record, prints[path.stem], out / path.name):
+            last = records.get(path.stem)
+            if force or not _is_current(last, prints[path.stem], out / path.name):
                 record = _run_chapter(path, prints[path.stem], parameters, out, timeout)
             else:
-                record = replace(record, outcome="skipped")
-            records[path.stem] = record
-            write_status(out, records)
-            print(f"{path.stem:<26} {record.outcome:<8} {record.seconds:.1f} s", flush=True)
-            if record.error:
-                raise BookError(record.error)
+                record = replace(last, outcome="skipped")
+            _note(record, records, out)
             if in_place:
                 copy_outputs(out / path.name, path)
     return [records[path.stem] for path in selected]
+
+
+def _note(record: ChapterRecord, records: dict[str, ChapterRecord], out: Path) -> None:
+    """Put a record among the others on the status page; a failed one ends the run."""
+    records[record.chapter] = record
+    write_status(out, records)
+    print(f"{record.chapter:<26} {record.outcome:<8} {record.seconds:.1f} s", flush=True)
+    if record.error:
+        raise BookError(record.error)
 
 
 def _is_current(last: ChapterRecord | None, fingerprint: str, executed: Path) -> bool:
