@@ -70,8 +70,7 @@ def run_book(
         timeout: seconds that one cell may take.
 
     Raises:
-        ConfigError: an unknown chapter, ``in_place`` with other parameters, or another run
-            is writing to ``out``.
+        ConfigError: unknown chapter, ``in_place`` with other parameters, ``out`` is in use.
         BookError: a chapter failed. The chapters before it keep their results.
     """
     out = Path(out).resolve()
@@ -83,11 +82,11 @@ def run_book(
     with _locked(out):
         records = read_status(out)
         for path in selected:
-            last = records.get(path.stem)
-            if force or not _is_current(last, prints[path.stem], out / path.name):
-                record = _run_chapter(path, prints[path.stem], parameters, out, timeout)
+            record = records.get(path.stem)
+            if not force and _is_current(record, prints[path.stem], out / path.name):
+                record = replace(record, outcome="skipped")
             else:
-                record = replace(last, outcome="skipped")
+                record = _run_chapter(path, prints[path.stem], parameters, out, timeout)
             _note(record, records, out)
             if in_place:
                 copy_outputs(out / path.name, path)
@@ -112,6 +111,7 @@ def _is_current(last: ChapterRecord | None, fingerprint: str, executed: Path) ->
 def _run_chapter(
     path: Path, fingerprint: str, parameters: dict, out: Path, timeout: int
 ) -> ChapterRecord:
+    """Execute one chapter, whether it succeeds or not."""
     start = time.perf_counter()
     error = _execute(path, parameters, out, timeout)
     return ChapterRecord(
