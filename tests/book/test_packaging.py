@@ -1,14 +1,13 @@
-"""The files that say what to install agree with each other, and the targets of the Makefile exist."""
+"""The files that say what to install agree with each other, with the Makefile and workflows."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
+from itertools import chain
 
 import pytest
 import yaml
@@ -16,10 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import gensr_lib
+from gensr_lib.book.cli import build_parser
 
-CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric"}  # where conda-forge calls it otherwise
-CONDA_ONLY = {"python", "pip"}
-PROFILES = {"smoke", "pocket", "paper"}
+CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric"}
 
 
 @pytest.fixture(scope="module")
@@ -28,110 +26,126 @@ def project(root) -> dict:
 
 
 @pytest.fixture(scope="module")
-def requirements(project) -> list[Requirement]:
-    extras = project["optional-dependencies"]
-    return [Requirement(line) for line in project["dependencies"] + extras["book"] + extras["test"]]
+def needed(project) -> dict[str, list[Requirement]]:
+    """Requirements by extra; '' for the library itself."""
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {extra: [Requirement(line) for line in lines] for extra, lines in groups.items()}
 
 
 @pytest.fixture(scope="module")
 def pins(root) -> dict[str, str]:
     lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    found = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(name): version for name, version in found}
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
 
 
-def test_conda_names_the_same_packages_and_bounds(root, requirements):
-    entries = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    conda = {entry.partition(" ")[0]: entry.partition(" ")[2] for entry in entries}
-    expected = {CONDA_NAMES.get(r.name, r.name): str(r.specifier) for r in requirements}
-    assert {name: bound for name, bound in conda.items() if name not in CONDA_ONLY} == expected
+def test_conda_names_the_same_packages_and_bounds(root, project, needed):
+    entries = yaml.safe_load((root / "environment.yml").read_text())["dependencies"]
+    conda = dict(entry.split(" ") for entry in entries if entry != "pip")
+    listed = needed[""] + needed["book"] + needed["test"]
+    expected = {CONDA_NAMES.get(r.name, r.name): str(r.specifier) for r in listed}
+    assert conda == {"python": project["requires-python"], **expected}
 
 
-def test_conda_and_pip_want_the_same_python(root, project):
-    entries = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    assert f"python {project['requires-python']}" in entries
-
-
-def test_bounds_are_open_above(requirements):
-    assert all(re.fullmatch(r">=[\d.]+", str(r.specifier)) for r in requirements)
-
-
-def test_the_lock_pins_every_requirement_within_its_bounds(requirements, pins):
-    for requirement in requirements:
+def test_the_lock_pins_every_requirement_within_its_bounds(needed, pins):
+    for requirement in chain(*needed.values()):
+        assert re.fullmatch(r">=[\d.]+", str(requirement.specifier)), "bounds are open above"
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
-def test_the_lock_names_only_versions_that_an_index_can_have(root, pins):
+def test_the_lock_names_only_versions_that_an_index_can_have(pins):
     assert all(re.fullmatch(r"[\w.]+", version) for version in pins.values())  # no +cpu, no path
     assert "gensr-lib" not in pins
-    assert (root / "constraints.txt").read_text(encoding="utf-8").startswith("# The lock")
 
 
-def test_the_lock_covers_what_the_requirements_bring(requirements, pins):
+def test_the_lock_covers_what_the_requirements_bring(needed, pins):
     """An installed package that the lock does not know could change under the reader's feet."""
-    todo, seen = [canonicalize_name(r.name) for r in requirements], set()
+    todo = {canonicalize_name(r.name) for r in chain(*needed.values())}
+    seen = set()
     while todo:
         name = todo.pop()
-        if name in seen:
-            continue
         seen.add(name)
-        for line in metadata.requires(name) or []:
-            needed = Requirement(line)
-            if not needed.marker or needed.marker.evaluate({"extra": ""}):
-                todo.append(canonicalize_name(needed.name))
-    # CUDA packages come with the GPU build of torch only, which pins them itself; setuptools is pip's company.
-    missing = {name for name in seen - set(pins) if not re.match(r"nvidia-|cuda-|triton$|setuptools$", name)}
-    assert not missing
+        try:
+            lines = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # of the extra "site", which the tests do without
+            continue
+        for need in map(Requirement, lines):
+            if not need.marker or need.marker.evaluate({"extra": ""}):
+                todo |= {canonicalize_name(need.name)} - seen
+    # CUDA packages come with the GPU build of torch, which pins them; setuptools with pip.
+    missing = [
+        name
+        for name in seen - set(pins)
+        if not re.match(r"nvidia-|cuda-|triton$|setuptools$", name)
+    ]
+    assert missing == []
 
 
-def test_the_package_has_its_profiles_and_its_version():
+def test_the_built_package_would_carry_profiles_version_and_command(root, project):
+    tool = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert "config/*.yaml" in tool["setuptools"]["package-data"]["gensr_lib"]
     assert metadata.version("gensr-lib") == gensr_lib.__version__
-    assert {p.stem for p in (Path(gensr_lib.__file__).parent / "config").glob("*.yaml")} >= PROFILES
-
-
-def test_the_built_package_would_carry_the_profiles(root):
-    tool = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    assert "config/*.yaml" in tool["package-data"]["gensr_lib"]
-
-
-@pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
-def test_make_alone_lists_the_targets_that_the_readme_names(root):
-    done = subprocess.run(["make", "-C", str(root)], capture_output=True, text=True, timeout=60, check=True)
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bmake ([a-z]+)", readme))
-    assert {"book", "test", "lab", "sync"} <= named
-    for target in named:
-        assert re.search(rf"^  make {target}\b", done.stdout, re.MULTILINE), target
-
-
-@pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
-def test_make_refuses_an_old_python(root, tmp_path):
-    old = tmp_path / "python3"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.1" && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    command = ["make", "-C", str(root), "venv", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode != 0
-    assert "Python 3.11 or newer is needed" in done.stderr
-    assert "Python 3.9.1" in done.stderr
-
-
-def test_the_readme_links_to_files_that_exist(root):
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", readme) if "://" not in link]
-    assert links
-    assert [link for link in links if not (root / link).exists()] == []
-
-
-def test_licences_are_whole(root):
-    text = (root / "LICENSE").read_text(encoding="utf-8")
-    assert "Apache License" in text
-    assert "END OF TERMS AND CONDITIONS" in text
-    assert "creativecommons.org/licenses/by/4.0" in (root / "LICENSE-PROSE.md").read_text(encoding="utf-8")
+    module, _, function = project["scripts"]["gensr"].partition(":")
+    code = f"import sys; from {module} import {function}; sys.argv[0] = 'gensr'; {function}(['-h'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "fit" in done.stdout
 
 
 def test_the_library_imports_without_the_extras():
     """The core must not need papermill or Jupyter: they are for the book."""
-    code = "import sys; sys.modules.update(papermill=None, nbformat=None, jupytext=None, IPython=None); "
-    code += "import gensr_lib.book.run, gensr_lib.book.cli, gensr_lib.config"
+    absent = dict.fromkeys(["papermill", "nbformat", "jupytext", "IPython", "griffe"])
+    code = f"import sys; sys.modules.update({absent}); "
+    code += "import gensr_lib.book.run, gensr_lib.book.cli, gensr_lib.book.site_check"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def blocks(text: str) -> str:
+    """The shell blocks of a Markdown page, each command on one line."""
+    found = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return "\n".join(found).replace("\\\n", " ")
+
+
+def steps(root) -> dict[str, list[dict]]:
+    """The steps of each workflow."""
+    found = {}
+    for path in root.glob(".github/workflows/*.yml"):
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        found[path.name] = [step for job in jobs for step in job["steps"]]
+    return found
+
+
+def test_every_command_of_pages_and_workflows_exists(root):
+    pages = [root / "README.md", *root.glob("book/*.md")]
+    texts = [blocks(page.read_text(encoding="utf-8")) for page in pages]
+    texts += [step.get("run", "") for listed in steps(root).values() for step in listed]
+    text = "\n".join(texts) + (root / ".ci/run").read_text()
+    targets = re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE)
+    made = set(re.findall(r"\bmake ([a-z]+)", text))
+    assert {"book", "test", "site"} <= made <= set(targets)
+    commands = re.findall(r"-m gensr_lib ([^\n>]+)", text)
+    assert len(commands) > 5
+    for command in commands:
+        build_parser().parse_args(command.split())  # it exits if it does not know them
+
+
+def test_one_environment(root):
+    """What the book needs is not touched by what the site brings, and one lock holds both."""
+    text = (root / "Makefile").read_text(encoding="utf-8")
+    recipe = {t: needs.split() for t, needs in re.findall(r"^([a-z]+):([^#\n]*)", text, re.M)}
+    assert recipe["site"] == recipe["html"] == ["$(SITE)"] and recipe["book"] == ["$(STAMP)"]
+    assert re.findall(r"-e '\.\[(.+)\]' -c constraints.txt", text) == ["book,test", "site"]
+    assert re.findall(r"-e '\.\[(.+)\]'\n", text) == ["book,site,test"], "of the lock"
+
+
+def test_workflows_are_pinned_and_have_few_rights(root):
+    for path in root.glob(".github/workflows/*.yml"):
+        assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
+    found = [step for listed in steps(root).values() for step in listed if "uses" in step]
+    uses = {step["uses"] for step in found}
+    assert uses and all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", use) for use in uses)
+    assert len({use.split("@")[0] for use in uses}) == len(uses), "one version of each action"
+    tokens = [s["with"]["persist-credentials"] for s in found if "actions/checkout@" in s["uses"]]
+    assert len(tokens) == 3 and not any(tokens)

@@ -1,0 +1,86 @@
+"""The pages beside the chapters: their examples run."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def blocks(page: Path, language: str = "python") -> list[str]:
+    """The code blocks of a page in one language."""
+    code = rf"^```{language}\n(.*?)^```$"
+    return re.findall(code, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_your_data_says_what_happens(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    text = "\n".join(blocks(root / "book/your_data.md"))
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
+    example = doctest.DocTestParser().get_doctest(text, {}, "your_data.md", None, 0)
+    printed: list[str] = []
+    result = runner.run(example, out=printed.append)
+    assert result.failed == 0 and result.attempted > 10, "".join(printed)
+
+
+@pytest.fixture(scope="module")
+def extended(root, tmp_path_factory) -> Path:
+    """A copy of the library with the model of the page *Add a model*, made as the page says."""
+    home = tmp_path_factory.mktemp("extended")
+    for name in ("gensr_lib", "tests"):
+        shutil.copytree(root / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", home)
+    model, register, _ = blocks(root / "book/add_a_model.md")
+    (home / "gensr_lib/models/joint/mean_history.py").write_text(model)
+    listed = home / "gensr_lib/models/registry.py"
+    text = listed.read_text()
+    assert text.count("MODELS = {\n") == 1
+    listed.write_text(text.replace("MODELS = {\n", f"MODELS = {{\n{register}"))
+    return home
+
+
+DRIVER = """
+import sys
+import pytest
+assert pytest.main(sys.argv[1:]) == 0
+exec(open("page.py").read())
+print("losses", *run.history["src bpr"])
+"""
+
+
+def test_the_added_model_passes_the_contract_and_learns_in_smoke(root, extended):
+    """One process for all of it: the contract tests, then the page's own last example."""
+    shell = blocks(root / "book/add_a_model.md", "bash")[0].splitlines()
+    command = next(line for line in shell if "pytest" in line)
+    (extended / "page.py").write_text(blocks(root / "book/add_a_model.md")[2])
+    home = str(extended)
+    env = {**os.environ, "PYTHONPATH": home, "GENSR_HOME": home, "OMP_NUM_THREADS": "1"}
+    options = [*shlex.split(command)[3:], "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    run = [sys.executable, "-c", DRIVER, *options]
+    done = subprocess.run(run, cwd=home, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20 and "failed" not in done.stdout
+    losses = re.search(r"^losses (.+)$", done.stdout, re.MULTILINE)[1].split()
+    assert len(losses) >= 2 and float(losses[-1]) < 0.9 * float(losses[0]), "it must learn"
+
+
+def test_the_commands_for_many_gpus_are_ones_that_accelerate_knows(root):
+    from accelerate.commands.launch import launch_command_parser
+
+    text = "\n".join(blocks(root / "book/gpu.md", "bash")).replace("\\\n", " ")
+    commands = [shlex.split(line) for line in text.splitlines() if "accelerate launch" in line]
+    assert len(commands) == 2
+    for command in commands:
+        known = launch_command_parser().parse_args(command[2:])
+        assert known.module and known.training_script == "gensr_lib" and known.multi_gpu
+        assert known.training_script_args[:2] == ["fit", "gensr"]
+    assert known.num_processes == 8 and known.num_machines == 2
