@@ -52,8 +52,9 @@ def by_layer(rows: list[dict]) -> dict[str, dict]:
 
 
 def test_worked_by_hand():
-    """The gradient of the mean of w . x is the mean x: (1, 0) against (-1, 1), an angle of 135 degrees."""
-    rec = Rows("rec", [[1, 1], [1, -1], [1, 1], [1, -1]])  # halves (1, 1) and (1, -1): at right angles
+    """The gradient of the mean of w . x is the mean x: (1, 0) and (-1, 1), 135 degrees apart."""
+    right_angle = [[1, 1], [1, -1]]  # between the two halves, which are every other row
+    rec = Rows("rec", right_angle * 2)
     src = Rows("src", [[-1, 1], [-1, 1]])  # both halves alike
     found = by_layer(measure(TwoLines(), [rec, src]))
     assert set(found) == {"shared", ALL}, "a layer of one task alone is not shared"
@@ -61,7 +62,9 @@ def test_worked_by_hand():
     assert row["cosine"] == pytest.approx(-(0.5**0.5)) and row["size"] == 2
     assert row["norm_rec"] == pytest.approx(1) and row["norm_src"] == pytest.approx(2**0.5)
     assert row["rec"] == pytest.approx(0) and row["src"] == pytest.approx(1)
-    assert row["between"] == pytest.approx((0 + 0 - 1 - 1) / 4), "(1, 1) and (1, -1) against (-1, 1), twice each"
+    assert row["between"] == pytest.approx((0 + 0 - 1 - 1) / 4), (
+        "(1, 1) and (1, -1) against (-1, 1), twice each"
+    )
     assert found[ALL] == {**row, "layer": ALL}
 
 
@@ -69,7 +72,9 @@ def test_opposite_tasks_and_equal_tasks():
     x = [[1, 2], [3, 1]]
     same = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", x)]))["shared"]["cosine"]
     opposite = [[-a, -b] for a, b in x]
-    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"]["cosine"]
+    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"][
+        "cosine"
+    ]
     assert same == pytest.approx(1) and against == pytest.approx(-1)
 
 
@@ -100,7 +105,10 @@ def test_a_real_model_against_backward(name):
     owners = {}
     for _, key in sums:
         owners.setdefault(key.rpartition(".")[0] or key, {})[key] = None
-    vectors = {o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")] for o, keys in owners.items()}
+    vectors = {
+        o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")]
+        for o, keys in owners.items()
+    }
     expected = {o: v for o, v in vectors.items() if v[0].norm() > 0 and v[1].norm() > 0}
     expected[ALL] = [torch.cat([v[i] for v in expected.values()]) for i in (0, 1)]
     assert found.keys() == expected.keys() and len(expected) > 5
@@ -112,7 +120,9 @@ def test_a_real_model_against_backward(name):
 
 def test_summary():
     rows = [(0, "a", -0.5), (0, "b", 0.5), (9, "a", 0.1), (9, "b", 0.7)]
-    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(between=0.2, rec=0.3, src=0.4, size=8)
+    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(
+        between=0.2, rec=0.3, src=0.4, size=8
+    )
     by = summary(table)
     assert by.loc["a", "cosine"] == pytest.approx(-0.2) and by.loc["a", "below zero"] == 0.5
     assert by.loc["b", "below zero"] == 0 and by.loc["b", "steps"] == 2 and by.loc["b", "size"] == 8
