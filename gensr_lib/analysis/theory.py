@@ -28,11 +28,7 @@ Array = np.ndarray
 
 
 def channel_information(w: Array, sd_x: float = 1.0, sd_noise: float = 1.0) -> Array:
-    """I(X; wX + b + noise) = 1/2 ln(1 + w² sd_x² / sd_noise²) in nats, for weights of any shape.
-
-    >>> bool(channel_information(2.0) == np.log1p(2.0**2) / 2)
-    True
-    """
+    """I(X; wX + b + noise) = 1/2 ln(1 + w² sd_x² / sd_noise²) in nats, for weights of any shape."""
     return np.log1p(np.square(w) * _signal_to_noise(sd_x, sd_noise)) / 2
 
 
@@ -56,8 +52,7 @@ def score_information(estimate: Array, w: Array, covariance: Array, sd_noise: fl
     _signal_to_noise(1.0, sd_noise)
     shared = np.square(np.einsum("...i,ij,...j->...", estimate, covariance, w))
     total = _quadratic(estimate, covariance) * (_quadratic(w, covariance) + sd_noise**2)
-    squared = np.divide(shared, total, out=np.zeros(np.shape(total)), where=total > 0)
-    return -np.log1p(-squared) / 2
+    return -np.log1p(-shared / np.where(total > 0, total, 1)) / 2
 
 
 def _signal_to_noise(sd_x: float, sd_noise: float) -> float:
@@ -99,9 +94,8 @@ class TwoClasses:
         for c in (0, 1):
             part = (u[:, y == c] > self.weights[c].cumsum()[:-1]).sum(axis=-1)  # (R, n/2)
             own = x[:, y == c]
-            for k, mean in enumerate(self.means[c]):
-                root = np.linalg.cholesky(self.covariances[c, k])
-                own[part == k] = own[part == k] @ root.T + mean
+            for k, root in enumerate(np.linalg.cholesky(self.covariances[c])):
+                own[part == k] = own[part == k] @ root.T + self.means[c, k]
             x[:, y == c] = own
         return x, y
 
@@ -138,8 +132,7 @@ def logistic_law(weights, centres: Array, covariances: Array, separator: Array) 
     """Classes whose log-odds are exactly separator'x + c, though x is a mixture of Gaussians.
 
     Class 1 is class 0 tilted by exp(w'x). A component of share ``weights`` (K,), centre m (K, d)
-    and covariance S (K, d, d) becomes N(m - Sw/2, S) in class 0 and N(m + Sw/2, S) in class 1, and
-    its share shifts with w'm.
+    and covariance S (K, d, d) becomes N(m -+ Sw/2, S) in the two, and its share shifts with w'm.
     """
     centres = np.asarray(centres, dtype=float)
     covariances = np.asarray(covariances, dtype=float)
@@ -153,29 +146,27 @@ def logistic_law(weights, centres: Array, covariances: Array, separator: Array) 
 def world(name: str, d: int = 10, distance: float = 2.0) -> TwoClasses:
     """Two classes, a Mahalanobis ``distance`` apart in their main part; half of w* is zero.
 
-    ``gaussian``: independent features, where every estimator is right. ``correlated``: naive Bayes
-    is wrong. ``heavy tails`` (a tenth with four times the spread) and ``clusters`` (a fourth of the
-    rows elsewhere): the log-odds are exactly linear, but no class is Gaussian. ``unequal spread``:
-    no linear score is exact.
+    ``gaussian``: every estimator is right. ``correlated``: naive Bayes is wrong. ``heavy tails`` (a
+    tenth with four times the spread) and ``clusters`` (a fourth of the rows elsewhere): linear
+    log-odds, but no class is Gaussian. ``unequal spread``: no linear score is exact.
     """
     if name not in WORLDS:
         raise unknown("world", name, WORLDS)
     if d < 2 or not distance > 0:
         raise ConfigError(f"d is {d} and distance {distance}; take d >= 2, a positive distance.")
     eye = np.eye(d)
-    zero = np.zeros(d)
     spread = toeplitz(0.8 ** np.arange(d)) if name == "correlated" else eye
     w = (np.arange(d) < (d + 1) // 2).astype(float)
     w *= distance / np.sqrt(_quadratic(w, spread))
     if name == "heavy tails":
-        return logistic_law([0.9, 0.1], [zero, zero], [eye, 16 * eye], w)
+        return logistic_law([0.9, 0.1], [0 * eye[0]] * 2, [eye, 16 * eye], w)
     if name == "clusters":
-        return logistic_law([0.75, 0.25], [zero, 3 * eye[0] - 3 * eye[-1]], [eye, eye], w)
+        return logistic_law([0.75, 0.25], [0 * eye[0], 3 * eye[0] - 3 * eye[-1]], [eye, eye], w)
     if name == "unequal spread":
         along = eye[0] + eye[1] + eye[-1]
         spreads = np.stack([[eye], [eye + 6 * np.outer(along, along)]])
         return TwoClasses(np.ones((2, 1)), np.stack([[-w / 2], [w / 2]]), spreads)
-    return logistic_law([1.0], [zero], [spread], w)
+    return logistic_law([1.0], [0 * eye[0]], [spread], w)
 
 
 def lda(x: Array, y: Array, covariance: str = "full") -> Array:
@@ -212,13 +203,12 @@ def logistic(x: Array, y: Array, l2: float = NO_PENALTY) -> Array:
     found = np.zeros((len(x), len(eye)))
     todo = np.arange(len(x))
     for _ in range(100):
-        rows = x[todo]
         w = found[todo]
-        gradient, hessian = log_loss_derivatives(rows, y, w)
+        gradient, hessian = log_loss_derivatives(x[todo], y, w)
         gradient = gradient + l2 * w
         step = -_solve(hessian + l2 * eye, gradient)
         tried = w + STEPS[:, None, None] * step  # (T, R, d + 1)
-        margin = (rows @ tried[..., None])[..., 0]  # (T, R, n)
+        margin = (x[todo] @ tried[..., None])[..., 0]  # (T, R, n)
         loss = (np.logaddexp(0, margin) - y * margin).sum(axis=-1)
         best = (loss + l2 / 2 * (tried**2).sum(axis=-1)).argmin(axis=0)
         found[todo] = tried[best, np.arange(len(todo))]
@@ -334,8 +324,7 @@ def sharing_boundary(n: Array, d: int = 10, length: float = 1.0, sd_noise: float
     """The angle in degrees between w_S and w_R below which sharing gives more information.
 
     To first order in 1/n: off each task's direction, sharing has bias sin(θ/2) and variance q/2,
-    partitioning variance q, with q = (d - 1) noise² / (n length²), so that the two are equal where
-    sin²(θ/2) = q / (2 (1 + q)).
+    partitioning variance q = (d - 1) noise² / (n length²): equal at sin²(θ/2) = q / (2 (1 + q)).
     """
     q = (d - 1) * sd_noise**2 / (np.asarray(n, dtype=float) * length**2)
     return 2 * np.degrees(np.arcsin(np.sqrt(q / (2 * (1 + q)))))

@@ -14,6 +14,8 @@ from gensr_lib.training.gradients import ALL, measure
 from tests.models.test_contract import make
 from tests.worlds import pocket
 
+approx = pytest.approx
+
 
 class TwoLines(nn.Module):
     """One weight vector for both tasks, one for search alone; each row has its own slope."""
@@ -59,10 +61,10 @@ def test_worked_by_hand():
     found = by_layer(measure(TwoLines(), [rec, src]))
     assert set(found) == {"shared", ALL}, "a layer of one task alone is not shared"
     row = found["shared"]
-    assert row["cosine"] == pytest.approx(-(0.5**0.5)) and row["size"] == 2
-    assert row["norm_rec"] == pytest.approx(1) and row["norm_src"] == pytest.approx(2**0.5)
-    assert row["rec"] == pytest.approx(0) and row["src"] == pytest.approx(1)
-    assert row["between"] == pytest.approx((0 + 0 - 1 - 1) / 4), (
+    assert row["cosine"] == approx(-(0.5**0.5)) and row["size"] == 2
+    assert row["norm_rec"] == approx(1) and row["norm_src"] == approx(2**0.5)
+    assert row["rec"] == approx(0) and row["src"] == approx(1)
+    assert row["between"] == approx((0 + 0 - 1 - 1) / 4), (
         "(1, 1) and (1, -1) against (-1, 1), twice each"
     )
     assert found[ALL] == {**row, "layer": ALL}
@@ -75,7 +77,7 @@ def test_opposite_tasks_and_equal_tasks():
     against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"][
         "cosine"
     ]
-    assert same == pytest.approx(1) and against == pytest.approx(-1)
+    assert same == approx(1) and against == approx(-1)
 
 
 @pytest.mark.parametrize("rows", [[("rec", 4)], [("src", 4)], [("rec", 4), ("src", 1)], []])
@@ -114,8 +116,8 @@ def test_a_real_model_against_backward(name):
     assert found.keys() == expected.keys() and len(expected) > 5
     for layer, (rec, src) in expected.items():
         cosine = torch.nn.functional.cosine_similarity(rec, src, dim=0).item()
-        assert found[layer]["cosine"] == pytest.approx(cosine, abs=2e-4), layer
-        assert found[layer]["norm_src"] == pytest.approx(src.norm().item(), rel=1e-3)
+        assert found[layer]["cosine"] == approx(cosine, abs=2e-4), layer
+        assert found[layer]["norm_src"] == approx(src.norm().item(), rel=1e-3)
 
 
 def test_summary():
@@ -124,10 +126,10 @@ def test_summary():
         between=0.2, rec=0.3, src=0.4, size=8
     )
     by = summary(table)
-    assert by.loc["a", "cosine"] == pytest.approx(-0.2) and by.loc["a", "below zero"] == 0.5
+    assert by.loc["a", "cosine"] == approx(-0.2) and by.loc["a", "below zero"] == 0.5
     assert by.loc["b", "below zero"] == 0 and by.loc["b", "steps"] == 2 and by.loc["b", "size"] == 8
-    assert by.loc["a", ["between", "rec", "src"]].tolist() == pytest.approx([0.2, 0.3, 0.4])
-    assert summary(table, by="step")["cosine"].tolist() == pytest.approx([0.0, 0.4])
+    assert by.loc["a", ["between", "rec", "src"]].tolist() == approx([0.2, 0.3, 0.4])
+    assert summary(table, by="step")["cosine"].tolist() == approx([0.0, 0.4])
 
 
 def test_no_measurement_says_what_to_set():

@@ -23,6 +23,8 @@ from gensr_lib.data.pocket.world import PocketConfig, simulate
 from gensr_lib.errors import ConfigError, DataError
 from tests.analysis.samples import binary, gaussians, logistic, logistic_truth, rng
 
+approx = pytest.approx
+
 # --- closed forms -----------------------------------------------------------------------------
 
 
@@ -39,9 +41,9 @@ def test_answer_information_equals_that_of_a_table_with_these_frequencies():
     """p = k/8 is k yes and 8 - k no: counting them gives the same information."""
     k = np.array([0, 1, 3, 7, 8])
     x, answer = np.repeat(np.arange(5), 8), np.concatenate([np.arange(8) < each for each in k])
-    assert answer_information(k / 8) == pytest.approx(mutual_info_score(x, answer), abs=1e-12)
-    assert answer_information([0.4, 0.4]) == pytest.approx(0, abs=1e-15)
-    assert answer_information([0, 1]) == pytest.approx(math.log(2))
+    assert answer_information(k / 8) == approx(mutual_info_score(x, answer), abs=1e-12)
+    assert answer_information([0.4, 0.4]) == approx(0, abs=1e-15)
+    assert answer_information([0, 1]) == approx(math.log(2))
     for bad in ([], [0.2, 1.2], [math.nan]):
         with pytest.raises(DataError, match="p must hold"):
             answer_information(bad)
@@ -50,7 +52,7 @@ def test_answer_information_equals_that_of_a_table_with_these_frequencies():
 def test_gaussian_information_equals_that_of_the_covariance():
     rho, d = -0.7, 3
     joint = np.block([[np.eye(d), rho * np.eye(d)], [rho * np.eye(d), np.eye(d)]])
-    assert gaussian_information(rho, d) == pytest.approx(-np.linalg.slogdet(joint)[1] / 2)
+    assert gaussian_information(rho, d) == approx(-np.linalg.slogdet(joint)[1] / 2)
     with pytest.raises(DataError, match="rho=1"):
         gaussian_information(1.0)
 
@@ -77,12 +79,12 @@ def test_mine_finds_a_relation_without_correlation():
     h_y = np.trapezoid(-density * np.log(density), y)
     truth = h_y - math.log(sigma * math.sqrt(2 * math.pi * math.e))
     found = estimate(x, np.abs(x) + sigma * noise, repeats=2, steps=400)
-    assert found.nats == pytest.approx(truth, rel=0.1)
+    assert found.nats == approx(truth, rel=0.1)
 
 
 def test_mine_on_five_gaussian_columns_and_none_without_relation():
     x, y = gaussians(1.0, 5, 5000)
-    assert estimate(x, y, repeats=2, steps=300).nats == pytest.approx(1.0, rel=0.1)
+    assert estimate(x, y, repeats=2, steps=300).nats == approx(1.0, rel=0.1)
     assert abs(estimate(x, rng(9).permutation(y), repeats=2, steps=200).nats) < 0.02
 
 
@@ -93,14 +95,14 @@ def test_bernoulli_channel(method):
     x = np.c_[bit, rng(2).standard_normal((10_000, 5))]
     se = abs(math.log(0.9 / 0.1)) * math.sqrt(0.9 * 0.1 / 6000)
     found = estimate(x, bit ^ flip, method, repeats=3, steps=300)
-    assert found.nats == pytest.approx(math.log(2) - binary(0.1), abs=3 * se + 0.01)
-    assert found.ceiling == pytest.approx(math.log(2), abs=1e-3)
+    assert found.nats == approx(math.log(2) - binary(0.1), abs=3 * se + 0.01)
+    assert found.ceiling == approx(math.log(2), abs=1e-3)
 
 
 @pytest.mark.parametrize(("slope", "bias"), [(2.0, -1.0), (4.0, 0.0)])
 def test_labels_with_a_known_law(slope, bias):
     found = estimate(*logistic(slope, bias, 10_000), repeats=3, steps=300)
-    assert found.nats == pytest.approx(logistic_truth(slope, bias), rel=0.08)
+    assert found.nats == approx(logistic_truth(slope, bias), rel=0.08)
 
 
 def test_three_classes_as_text():
@@ -110,8 +112,8 @@ def test_three_classes_as_text():
     labels = np.array(["low", "middle", "up"])[(rng(1).random((6000, 1)) > p.cumsum(1)).sum(1)]
     found = estimate(x, labels, repeats=3, steps=300)
     truth = float(scipy_entropy(p.mean(0)) - scipy_entropy(p, axis=1).mean())
-    assert found.nats == pytest.approx(truth, rel=0.1)
-    assert found.ceiling == pytest.approx(scipy_entropy(np.unique(labels, return_counts=True)[1]))
+    assert found.nats == approx(truth, rel=0.1)
+    assert found.ceiling == approx(scipy_entropy(np.unique(labels, return_counts=True)[1]))
 
 
 def test_one_column_among_many_is_found():
@@ -157,7 +159,7 @@ def test_pocket_world_within_a_twentieth_of_a_bit(task):
     for columns, method in ((x, "mine"), (noise, "mine"), (x, "knn")):
         options = {} if method == "knn" else {"steps": 300}
         found = estimate(columns, y, method, groups=event, repeats=3, **options)
-        assert found.bits == pytest.approx(truth / math.log(2), abs=0.05)
+        assert found.bits == approx(truth / math.log(2), abs=0.05)
 
 
 def test_infonce_cannot_exceed_the_log_of_its_candidates():
@@ -223,9 +225,7 @@ def test_discrete_is_seen_from_the_values_unless_said():
     x = rng().standard_normal(300)
     few, many = rng(1).integers(0, 4, 300), rng(2).integers(0, 1000, 300)
     ceiling = lambda y, **more: estimate(x, y, "knn", repeats=1, **more).ceiling  # noqa: E731
-    assert (
-        ceiling(few) == ceiling(few.astype(float)) == pytest.approx(scipy_entropy(np.bincount(few)))
-    )
+    assert ceiling(few) == ceiling(few.astype(float)) == approx(scipy_entropy(np.bincount(few)))
     assert (
         ceiling(many) is None and ceiling(few / 3) is None and ceiling(few, discrete=False) is None
     )
@@ -235,9 +235,9 @@ def test_discrete_is_seen_from_the_values_unless_said():
 def test_result_reads_well():
     found = estimate(*logistic(3.0, 0.0, 300), repeats=3, steps=40)
     assert len(found.values) == 3
-    assert found.nats == pytest.approx(found.values.mean())
-    assert found.bits == pytest.approx(found.nats / math.log(2))
-    assert found.sd == pytest.approx(found.values.std(ddof=1))
+    assert found.nats == approx(found.values.mean())
+    assert found.bits == approx(found.nats / math.log(2))
+    assert found.sd == approx(found.values.std(ddof=1))
     assert math.isnan(estimate(range(100), range(100), "knn", repeats=1).sd)
     assert found.curve.columns.tolist() == ["step", "repeat", "train", "valid"]
     assert found.curve["step"].tolist() == [20] * 3 + [40] * 3
@@ -256,7 +256,7 @@ def test_constants_carry_exactly_no_information(method):
     ):
         found = estimate(a, b, method)
         assert found.nats == 0 and found.values.tolist() == [0] * 5 and found.curve.empty
-        assert found.ceiling == (None if ceiling is None else pytest.approx(ceiling))
+        assert found.ceiling == (None if ceiling is None else approx(ceiling))
 
 
 X = np.arange(120.0)
