@@ -28,8 +28,8 @@
 # %%
 import numpy as np
 import pandas as pd
-from gensr_lib.progress import bar
 from sklearn.feature_selection import mutual_info_regression
+from tqdm.auto import tqdm
 
 from gensr_lib import Workspace
 from gensr_lib.analysis import theory
@@ -241,7 +241,7 @@ tables.show(medians, "10_estimates", book.figures)
 #| label: tbl:10-efficiency
 #| caption: Efficiency of logistic regression relative to LDA, by Efron's formula and in simulation.
 n, rows = (600, []) if book.is_smoke else (4000, [])
-for distance in bar((1.0, 2.0, 3.0, 4.0)):
+for distance in tqdm((1.0, 2.0, 3.0, 4.0), leave=False, disable=None):
     law = theory.world("gaussian", distance=distance)
     table = theory.estimation_curves(law, [n], ("LDA", "logistic"), repetitions=2 * repetitions, seed=SEED)
     across = (np.sin(np.radians(table["angle"])) ** 2).groupby(table["estimator"]).mean()
@@ -267,7 +267,7 @@ tables.show(efficiency, "10_efficiency", book.figures)
 # - `unequal spread`: class 1 is wider. No linear score is exact, so only the information can be compared.
 
 # %%
-for name in bar(theory.WORLDS[1:]):
+for name in tqdm(theory.WORLDS[1:], leave=False, disable=None):
     curves[name] = theory.estimation_curves(theory.world(name), sizes, repetitions=repetitions, seed=SEED)
 everything = pd.concat(curves, names=["world", "row"]).reset_index("world")
 wide = everything.pivot(index=["world", "n", "repetition"], columns="estimator", values=["error", "information"])
@@ -406,7 +406,7 @@ pd.Series(limit, name="I_S + I_R").round(3).to_frame()
 angles = np.arange(0, 121, 15 if book.is_smoke else 5)
 task_sizes = [15, 20, 30, 50, 80, 130, 200, 320, 500, 800]
 rows = []
-for n in bar(task_sizes):
+for n in tqdm(task_sizes, leave=False, disable=None):
     gram, cross = theory.draw_tasks(n, 10, 4 * repetitions, seed=SEED)
     for angle in angles:
         w = theory.task_pair(angle)
@@ -517,7 +517,7 @@ pd.DataFrame(norms, index=["as one: norm of the inverse", "in blocks: norm of th
 law = theory.world("gaussian", d=5)
 taylor_sizes = [200 * 2**k for k in range(3 if book.is_smoke else 6)]
 terms = {}
-for n in bar(taylor_sizes):
+for n in tqdm(taylor_sizes, leave=False, disable=None):
     x, y = law.draw(n, 2 * repetitions, seed=SEED)
     terms[n] = theory.taylor_terms(x, y, np.append(law.separator, 0.0)).median()
 terms = pd.DataFrame(terms).T

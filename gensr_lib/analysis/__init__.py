@@ -1,4 +1,4 @@
-"""What the models know and where: mutual information, parameter space, gradient conflict, theory."""
+"""What models know and where: mutual information, parameter space, gradient conflict, theory."""
 
 from ..lazy import attach
 

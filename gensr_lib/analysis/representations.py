@@ -1,11 +1,12 @@
 """What a trained model makes of the users' questions: inputs, hidden states and answers as arrays.
 
-A *question* is a row and one candidate; its label says whether that item was clicked. Chapter 6 measures
-the information between these arrays, chapter 7 looks at where the two tasks lie in them.
+A *question* is a row and one candidate; its label says whether that item was clicked. Chapter 6
+measures the information between these arrays, chapter 7 looks where the two tasks lie in them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,8 +64,8 @@ class Sample:
         times = np.where(self.label == 1, negatives[self.row], 1)
         at = np.repeat(np.arange(len(self)), times)
         hidden = {name: state[at] for name, state in self.hidden.items()}
-        arrays = {name: getattr(self, name)[at] for name in ("input", "score", "label", "row", "user")}
-        return Sample(self.task, hidden=hidden, **arrays)
+        names = ("input", "score", "label", "row", "user")
+        return replace(self, hidden=hidden, **{name: getattr(self, name)[at] for name in names})
 
 
 @torch.no_grad()
@@ -95,46 +96,59 @@ def collect(
         DataError: the split has no row of the task, or fewer stored negatives.
         ConfigError: an unknown task or split, or a model without hidden states.
     """
-    known = {"task": (task, BEHAVIORS), "as_task": (as_task or task, BEHAVIORS), "split": (split, dataset.rows)}
-    for kind, (name, names) in known.items():
-        if name not in names:
-            raise unknown(kind, name, names)
+    as_task = as_task or task
+    for kind, name, known in (
+        ("task", task, BEHAVIORS),
+        ("as_task", as_task, BEHAVIORS),
+        ("split", split, dataset.rows),
+    ):
+        if name not in known:
+            raise unknown(kind, name, known)
     rows = dataset.rows[split][task]
     stored = 0 if rows.negatives is None else rows.negatives.shape[1]
     if not len(rows) or negatives > stored:
-        raise DataError(f"{dataset.name}: {len(rows)} {split} rows of {task} with {stored} stored negatives each; "
-                        f"{negatives} were asked for.")  # fmt: skip
+        have = f"{len(rows)} {split} rows of {task}, {stored} stored negatives each"
+        raise DataError(f"{dataset.name} has {have}; {negatives} were asked for.")
     n = min(len(rows), max_rows or len(rows))
     index = np.unique(np.linspace(0, len(rows) - 1, n).astype(int))
-    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-    was_training, parts = model.training, []
+    parts = []
+    was_training = model.training
     model.eval()
     try:
         chunks = np.array_split(index, -(-n // batch_size))
         for at in tqdm(chunks, f"hidden states, {TASK_LABELS[task]}", leave=False, disable=None):
             batch = dataset.batch(split, task, at)
-            batch = _asked_as(batch.with_candidates(batch.cand[:, : 1 + negatives]), as_task or task)
-            parts.append(_columns(model, batch.to(device), at))
+            batch = batch.with_candidates(batch.cand[:, : 1 + negatives])
+            if as_task != task:
+                no_query = {"query": torch.zeros_like(batch.query), "query_text": ("",) * len(at)}
+                batch = replace(batch, task=as_task, **no_query)
+            parts.append(_arrays(model, batch, at))
     finally:
         model.train(was_training)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    hidden = {name.removeprefix("hidden "): joined.pop(name) for name in list(joined) if name.startswith("hidden ")}
-    return Sample(as_task or task, hidden=hidden, **joined)
+    arrays, hidden = zip(*parts, strict=True)
+    return Sample(as_task, hidden=_joined(hidden), **_joined(arrays))
 
 
-def _asked_as(batch: Batch, task: str) -> Batch:
-    """The same users and candidates under another task, without a query."""
-    if task == batch.task:
-        return batch
-    return replace(batch, task=task, query=torch.zeros_like(batch.query), query_text=("",) * len(batch))
-
-
-def _columns(model: RankingModel, batch: Batch, at: np.ndarray) -> dict[str, np.ndarray]:
-    """A batch's questions as flat arrays, (B*C, …)."""
-    seen, candidates = model.represent(batch), batch.cand.shape[1]
-    tensors = {"input": seen.input, "score": seen.score} | {f"hidden {k}": v for k, v in seen.hidden.items()}
-    flat = {name: t.flatten(0, 1).float().cpu().numpy() for name, t in tensors.items()}
-    label = np.zeros(batch.cand.shape, dtype=int)
+def _arrays(model: RankingModel, batch: Batch, at: np.ndarray) -> tuple[dict, dict]:
+    """A batch's questions as flat arrays, (B*C, …): what `Sample` has, and its hidden states."""
+    device = next((t.device for t in [*model.parameters(), *model.buffers()]), "cpu")
+    seen = model.represent(batch.to(device))
+    label = torch.zeros(batch.cand.shape, dtype=torch.long)
     label[:, 0] = 1
-    of_row = {"row": at, "user": batch.user.cpu().numpy()}
-    return flat | {"label": label.ravel()} | {name: np.repeat(v, candidates) for name, v in of_row.items()}
+    n_candidates = batch.cand.shape[1]
+    arrays = {
+        "input": _flat(seen.input),
+        "score": _flat(seen.score),
+        "label": label.flatten().numpy(),
+        "row": np.repeat(at, n_candidates),
+        "user": np.repeat(batch.user.cpu().numpy(), n_candidates),
+    }
+    return arrays, {name: _flat(state) for name, state in seen.hidden.items()}
+
+
+def _flat(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.flatten(0, 1).float().cpu().numpy()
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,7 +1,7 @@
-"""The claims behind Lemma 5.1, each as a quantity that can be computed: chapter 10 puts them to the test.
+"""The claims behind Lemma 5.1, each as a quantity that can be computed, for chapter 10.
 
-Estimates of one separator follow Efron (JASA 1975) and Ng and Jordan (NIPS 2001). All information is in nats, and
-repetitions are the first axis R of every array.
+Estimates of one separator follow Efron (JASA 1975) and Ng and Jordan (NIPS 2001). All information
+is in nats, and repetitions are the first axis R of every array.
 """
 
 from __future__ import annotations
@@ -21,31 +21,38 @@ from ..errors import ConfigError, DataError, unknown
 ESTIMATORS = ("LDA", "naive Bayes", "logistic", "logistic L2")
 POOLINGS = ("shared", "partitioned", "partial")
 WORLDS = ("gaussian", "correlated", "heavy tails", "clusters", "unequal spread")
-NO_PENALTY = 1e-6  # keeps the optimum finite where a sample is separable; elsewhere far below the noise
+NO_PENALTY = 1e-6  # keeps the optimum finite where a sample is separable; far below the noise
 STEPS = 2.0 ** -np.arange(6)  # lengths tried along a Newton step
-GRID = 801  # points of a 1-D quadrature; the trapezoid rule converges exponentially on a smooth, decaying function
+GRID = 801  # points of a 1-D quadrature; the trapezoid rule converges exponentially on Gaussians
+Array = np.ndarray
 
-# ---- 1. the Gaussian channel ----
 
-
-def channel_information(w: np.ndarray, sd_x: float = 1.0, sd_noise: float = 1.0) -> np.ndarray:
-    """I(X; wX + b + noise) = 1/2 ln(1 + w² sd_x² / sd_noise²) in nats, for weights of any shape.
-
-    >>> bool(channel_information(2.0) == np.log1p(2.0**2) / 2)
-    True
-    """
+def channel_information(w: Array, sd_x: float = 1.0, sd_noise: float = 1.0) -> Array:
+    """I(X; wX + b + noise) = 1/2 ln(1 + w² sd_x² / sd_noise²) in nats, for weights of any shape."""
     return np.log1p(np.square(w) * _signal_to_noise(sd_x, sd_noise)) / 2
 
 
-def printed_information(w: np.ndarray, sd_x: float = 1.0, sd_noise: float = 1.0) -> np.ndarray:
-    """Eq. 14 as printed, with w in place of w²: NaN where w <= -sd_noise² / sd_x², the logarithm being undefined."""
+def printed_information(w: Array, sd_x: float = 1.0, sd_noise: float = 1.0) -> Array:
+    """Eq. 14 as printed, with w for w²: NaN for w <= -sd_noise² / sd_x², where it is undefined."""
     signal = np.asarray(w, dtype=float) * _signal_to_noise(sd_x, sd_noise)
     return np.log1p(np.where(signal > -1, signal, np.nan)) / 2
 
 
-def vector_information(w: np.ndarray, covariance: np.ndarray, sd_noise: float = 1.0) -> np.ndarray:
-    """I(X; w'X + b + noise) = 1/2 ln(1 + w'Σw / sd_noise²) in nats: weights (..., d), Σ (d, d), result (...)."""
+def vector_information(w: Array, covariance: Array, sd_noise: float = 1.0) -> Array:
+    """I(X; w'X + b + noise) = 1/2 ln(1 + w'Σw / sd_noise²) in nats: w (..., d), Σ (d, d)."""
     return channel_information(np.sqrt(_quadratic(w, covariance)), 1.0, sd_noise)
+
+
+def score_information(estimate: Array, w: Array, covariance: Array, sd_noise: float = 1) -> Array:
+    """I(ŵ'X; Y) = -1/2 ln(1 - r²) in nats for Y = w'X + b + noise, r the correlation of the two.
+
+    At most `vector_information` of w, reached by every multiple of w; 0 for ŵ = 0. ``estimate`` ŵ
+    and the true weights w (..., d) broadcast to (...); ``covariance`` (d, d) is that of X.
+    """
+    _signal_to_noise(1.0, sd_noise)
+    shared = np.square(np.einsum("...i,ij,...j->...", estimate, covariance, w))
+    total = _quadratic(estimate, covariance) * (_quadratic(w, covariance) + sd_noise**2)
+    return -np.log1p(-shared / np.where(total > 0, total, 1)) / 2
 
 
 def _signal_to_noise(sd_x: float, sd_noise: float) -> float:
@@ -55,32 +62,17 @@ def _signal_to_noise(sd_x: float, sd_noise: float) -> float:
     return sd_x**2 / sd_noise**2
 
 
-def _quadratic(w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _quadratic(w: Array, matrix: Array) -> Array:
     return np.einsum("...i,ij,...j->...", w, matrix, w)
 
 
-def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+def _solve(matrix: Array, vector: Array) -> Array:
     return np.linalg.solve(matrix, vector[..., None])[..., 0]
-
-
-# ---- 2. the information that a score carries ----
-
-
-def score_information(estimate: np.ndarray, w: np.ndarray, covariance: np.ndarray, sd_noise: float = 1.0) -> np.ndarray:
-    """I(ŵ'X; Y) in nats for Y = w'X + b + noise: -1/2 ln(1 - r²) with r the correlation of ŵ'X and Y.
-
-    At most `vector_information` of w, reached by every multiple of w; 0 for ŵ = 0. ``estimate`` ŵ (..., d) and
-    the true weights w (..., d) broadcast to the result (...); ``covariance`` (d, d) is that of X.
-    """
-    _signal_to_noise(1.0, sd_noise)
-    shared = np.square(np.einsum("...i,ij,...j->...", estimate, covariance, w))
-    total = _quadratic(estimate, covariance) * (_quadratic(w, covariance) + sd_noise**2)
-    return -np.log1p(-np.divide(shared, total, out=np.zeros(np.shape(total)), where=total > 0)) / 2
 
 
 @dataclass(frozen=True)
 class TwoClasses:
-    """Two equally likely classes, each a mixture of Gaussians, with exact 1-D laws of every linear score.
+    """Two equally likely classes, each a mixture of K Gaussians; linear scores have exact laws.
 
     Attributes:
         weights: (2, K) shares of the components in each class.
@@ -88,107 +80,109 @@ class TwoClasses:
         separator: w* (d,) if ln P(1|x) / P(0|x) is exactly w*'x + c, else None.
     """
 
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-    separator: np.ndarray | None = None
+    weights: Array
+    means: Array
+    covariances: Array
+    separator: Array | None = None
 
-    def draw(self, n: int, repetitions: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows x (R, n, d) and labels y (n,), alternately 0 and 1: the separator does not depend on the shares."""
-        rng, y = np.random.default_rng(seed), np.arange(n) % 2
-        x, u = rng.standard_normal((repetitions, n, self.means.shape[-1])), rng.random((repetitions, n, 1))
+    def draw(self, n: int, repetitions: int, seed: int) -> tuple[Array, Array]:
+        """Rows x (R, n, d) and labels y (n,), alternately 0 and 1: the shares do not matter."""
+        rng = np.random.default_rng(seed)
+        y = np.arange(n) % 2
+        x = rng.standard_normal((repetitions, n, self.means.shape[-1]))
+        u = rng.random((repetitions, n, 1))
         for c in (0, 1):
             part = (u[:, y == c] > self.weights[c].cumsum()[:-1]).sum(axis=-1)  # (R, n/2)
             own = x[:, y == c]
-            for k, (mean, covariance) in enumerate(zip(self.means[c], self.covariances[c], strict=True)):
-                own[part == k] = own[part == k] @ np.linalg.cholesky(covariance).T + mean
+            for k, root in enumerate(np.linalg.cholesky(self.covariances[c])):
+                own[part == k] = own[part == k] @ root.T + self.means[c, k]
             x[:, y == c] = own
         return x, y
 
-    def information(self, estimate: np.ndarray) -> np.ndarray:
-        """I(ŵ'X; Y) in nats by quadrature: ŵ (..., d) to (...); ŵ = 0 has none. It depends on the direction only.
+    def information(self, estimate: Array) -> Array:
+        """I(ŵ'X; Y) in nats by quadrature: ŵ (..., d) to (...). It depends on the direction only.
 
-        Within a class the score is a mixture of K scalar Gaussians. ln 2 is the ceiling.
+        Within a class the score is a mixture of K scalar Gaussians; ŵ = 0 has no information.
         """
         estimate = np.asarray(estimate, dtype=float)
         length = np.linalg.norm(estimate, axis=-1, keepdims=True)
         unit = np.where(length > 0, estimate / np.where(length > 0, length, 1), 1.0)  # (..., d)
         centre = np.einsum("...i,cki->...ck", unit, self.means)
         sd = np.sqrt(np.einsum("...i,ckij,...j->...ck", unit, self.covariances, unit))
-        low, high = (centre - 9 * sd).min(axis=(-1, -2)), (centre + 9 * sd).max(axis=(-1, -2))
+        low = (centre - 9 * sd).min(axis=(-1, -2))
+        high = (centre + 9 * sd).max(axis=(-1, -2))
         s = np.moveaxis(np.linspace(low, high, GRID), 0, -1)  # (..., G)
         z = (s[..., None, None, :] - centre[..., None]) / sd[..., None]  # (..., 2, K, G)
-        density = (np.exp(-(z**2) / 2) * (self.weights / (sd * np.sqrt(2 * np.pi)))[..., None]).sum(axis=-2)
+        peak = (self.weights / (sd * np.sqrt(2 * np.pi)))[..., None]
+        density = (np.exp(-(z**2) / 2) * peak).sum(axis=-2)
         either = density.mean(axis=-2)
         gain = xlogy(density, density).mean(axis=-2) - xlogy(either, either)
         return np.where(length[..., 0] > 0, np.trapezoid(gain, s, axis=-1), 0.0)
 
-    def generative_limit(self, covariance: str = "full") -> np.ndarray:
-        """(d,) what LDA (``diagonal``: naive Bayes) converges to: Σ^-1 (μ1 - μ0) with the true moments."""
+    def generative_limit(self, covariance: str = "full") -> Array:
+        """(d,) where LDA (``diagonal``: naive Bayes) ends: Σ^-1 (μ1 - μ0) with true moments."""
         mean = np.einsum("ck,cki->ci", self.weights, self.means)
         away = self.means - mean[:, None]
-        spread = np.einsum("ck,ckij->ij", self.weights, self.covariances + away[..., :, None] * away[..., None, :])
-        return _plug_in(mean[1] - mean[0], spread / 2, covariance)
+        within = self.covariances + away[..., :, None] * away[..., None, :]
+        pooled = np.einsum("ck,ckij->ij", self.weights, within) / 2
+        return _plug_in(mean[1] - mean[0], pooled, covariance)
 
 
-def logistic_law(weights: Sequence[float], centres: np.ndarray, covariances: np.ndarray, separator: np.ndarray):
-    """The `TwoClasses` whose log-odds are exactly separator'x + c, though x is a mixture of Gaussians.
+def logistic_law(weights, centres: Array, covariances: Array, separator: Array) -> TwoClasses:
+    """Classes whose log-odds are exactly separator'x + c, though x is a mixture of Gaussians.
 
-    Class 1 is class 0 tilted by exp(w'x). A component of share ``weights`` (K,), centre m (K, d) and covariance
-    S (K, d, d) becomes N(m - Sw/2, S) in class 0 and N(m + Sw/2, S) in class 1, and its share shifts with w'm.
+    Class 1 is class 0 tilted by exp(w'x). A component of share ``weights`` (K,), centre m (K, d)
+    and covariance S (K, d, d) becomes N(m -+ Sw/2, S) in the two, and its share shifts with w'm.
     """
-    centres, covariances = np.asarray(centres, dtype=float), np.asarray(covariances, dtype=float)
+    centres = np.asarray(centres, dtype=float)
+    covariances = np.asarray(covariances, dtype=float)
     sign = np.array([-0.5, 0.5])[:, None]  # class 0, class 1
     shares = softmax(np.log(weights) + sign * (centres @ separator), axis=1)  # (2, K)
     means = centres + sign[..., None] * (covariances @ separator)
-    return TwoClasses(shares, means, np.stack([covariances, covariances]), np.asarray(separator, dtype=float))
+    both = np.stack([covariances, covariances])
+    return TwoClasses(shares, means, both, np.asarray(separator, dtype=float))
 
 
 def world(name: str, d: int = 10, distance: float = 2.0) -> TwoClasses:
-    """Two classes whose main part lies a Mahalanobis ``distance`` apart; the first half of w* is not zero.
+    """Two classes, a Mahalanobis ``distance`` apart in their main part; half of w* is zero.
 
-    ``gaussian``: independent features, where every estimator is right. ``correlated``: naive Bayes is wrong.
-    ``heavy tails`` (a tenth with four times the spread) and ``clusters`` (a fourth of the rows elsewhere): the
-    log-odds are exactly linear, but no class is Gaussian. ``unequal spread``: no linear score is exact.
+    ``gaussian``: every estimator is right. ``correlated``: naive Bayes is wrong. ``heavy tails`` (a
+    tenth with four times the spread) and ``clusters`` (a fourth of the rows elsewhere): linear
+    log-odds, but no class is Gaussian. ``unequal spread``: no linear score is exact.
     """
     if name not in WORLDS:
         raise unknown("world", name, WORLDS)
     if d < 2 or not distance > 0:
-        raise ConfigError(f"d is {d} and distance {distance}; take d >= 2 and a positive distance.")
-    eye, zero = np.eye(d), np.zeros(d)
+        raise ConfigError(f"d is {d} and distance {distance}; take d >= 2, a positive distance.")
+    eye = np.eye(d)
     spread = toeplitz(0.8 ** np.arange(d)) if name == "correlated" else eye
     w = (np.arange(d) < (d + 1) // 2).astype(float)
     w *= distance / np.sqrt(_quadratic(w, spread))
     if name == "heavy tails":
-        return logistic_law([0.9, 0.1], [zero, zero], [eye, 16 * eye], w)
+        return logistic_law([0.9, 0.1], [0 * eye[0]] * 2, [eye, 16 * eye], w)
     if name == "clusters":
-        return logistic_law([0.75, 0.25], [zero, 3 * eye[0] - 3 * eye[-1]], [eye, eye], w)
+        return logistic_law([0.75, 0.25], [0 * eye[0], 3 * eye[0] - 3 * eye[-1]], [eye, eye], w)
     if name == "unequal spread":
         along = eye[0] + eye[1] + eye[-1]
         spreads = np.stack([[eye], [eye + 6 * np.outer(along, along)]])
         return TwoClasses(np.ones((2, 1)), np.stack([[-w / 2], [w / 2]]), spreads)
-    return logistic_law([1.0], [zero], [spread], w)
+    return logistic_law([1.0], [0 * eye[0]], [spread], w)
 
 
-# ---- 3. estimates of a separator ----
+def lda(x: Array, y: Array, covariance: str = "full") -> Array:
+    """Generative estimate ŵ = Σ^-1 (μ1 - μ0): x (R, n, d), y (n,) in {0, 1} to (R, d).
 
-
-def lda(x: np.ndarray, y: np.ndarray, covariance: str = "full") -> np.ndarray:
-    """Generative estimate ŵ = Σ^-1 (μ1 - μ0) with plugged-in moments: x (R, n, d), y (n,) in {0, 1} to (R, d).
-
-    ``covariance`` is that of both classes, pooled with divisor n - 2: ``full``, or ``diagonal`` (naive Bayes).
-
-    Raises:
-        DataError: fewer than d + 2 rows, or a class without rows.
+    Σ is the covariance of both classes, pooled with divisor n - 2: ``full``, or ``diagonal`` (naive
+    Bayes). Raises `DataError` for fewer than d + 2 rows, or a class without rows.
     """
-    _check(x, y)
+    _check(*x.shape[1:], y)
     means = np.stack([x[:, y == c].mean(axis=1) for c in (0, 1)], axis=1)  # (R, 2, d)
     within = x - means[:, y]
     pooled = within.swapaxes(1, 2) @ within / (len(y) - 2)  # (R, d, d)
     return _plug_in(means[:, 1] - means[:, 0], pooled, covariance)
 
 
-def _plug_in(gap: np.ndarray, pooled: np.ndarray, covariance: str) -> np.ndarray:
+def _plug_in(gap: Array, pooled: Array, covariance: str) -> Array:
     if covariance not in ("full", "diagonal"):
         raise unknown("covariance", covariance, ["full", "diagonal"])
     if covariance == "diagonal":
@@ -196,52 +190,54 @@ def _plug_in(gap: np.ndarray, pooled: np.ndarray, covariance: str) -> np.ndarray
     return _solve(pooled, gap)
 
 
-def logistic(x: np.ndarray, y: np.ndarray, l2: float = NO_PENALTY) -> np.ndarray:
+def logistic(x: Array, y: Array, l2: float = NO_PENALTY) -> Array:
     """Discriminative estimate: x (R, n, d), y (n,) in {0, 1} to (R, d + 1), the intercept last.
 
-    Least sum of log-losses + l2/2 ||w||² by Newton's method, the intercept counted in w (scikit-learn's C is
-    1 / l2). With the default the maximum likelihood where there is one; a separable sample has none, and the
-    result is long and points about along the widest margin. Raises `DataError` as `lda` does.
+    Least sum of log-losses + l2/2 ||w||² by Newton's method, the intercept counted in w; errors as
+    of `lda`. With the default it is the maximum likelihood where there is one; a separable sample
+    has none, and the result is long and points about along the widest margin.
     """
-    _check(x, y)
-    x, eye = _with_intercept(x), np.eye(x.shape[2] + 1)
-    found, todo = np.zeros((len(x), len(eye))), np.arange(len(x))
+    _check(*x.shape[1:], y)
+    x = _with_intercept(x)
+    eye = np.eye(x.shape[2])
+    found = np.zeros((len(x), len(eye)))
+    todo = np.arange(len(x))
     for _ in range(100):
-        rows, w = x[todo], found[todo]
-        gradient, hessian = log_loss_derivatives(rows, y, w)
+        w = found[todo]
+        gradient, hessian = log_loss_derivatives(x[todo], y, w)
         gradient = gradient + l2 * w
         step = -_solve(hessian + l2 * eye, gradient)
         tried = w + STEPS[:, None, None] * step  # (T, R, d + 1)
-        margin = (rows @ tried[..., None])[..., 0]  # (T, R, n)
-        cost = (np.logaddexp(0, margin) - y * margin).sum(axis=-1) + l2 / 2 * (tried**2).sum(axis=-1)
-        found[todo] = tried[cost.argmin(axis=0), np.arange(len(todo))]
+        margin = (x[todo] @ tried[..., None])[..., 0]  # (T, R, n)
+        loss = (np.logaddexp(0, margin) - y * margin).sum(axis=-1)
+        best = (loss + l2 / 2 * (tried**2).sum(axis=-1)).argmin(axis=0)
+        found[todo] = tried[best, np.arange(len(todo))]
         todo = todo[-(gradient * step).sum(axis=1) > 1e-14 * len(y)]
         if not len(todo):
             break
     return found
 
 
-def log_loss_derivatives(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient (R, p) and Hessian (R, p, p) of the sum of log-losses at w (R, p): x (R, n, p), y (n,)."""
+def log_loss_derivatives(x: Array, y: Array, w: Array) -> tuple[Array, Array]:
+    """Gradient (R, p) and Hessian (R, p, p) of the log-loss of x (R, n, p), y (n,) at w (R, p)."""
     p = expit((x @ w[..., None])[..., 0])  # (R, n)
     gradient = ((p - y)[:, None] @ x)[:, 0]
     return gradient, x.swapaxes(1, 2) @ (x * (p * (1 - p))[..., None])
 
 
-def _with_intercept(x: np.ndarray) -> np.ndarray:
+def _with_intercept(x: Array) -> Array:
     return np.concatenate([x, np.ones((*x.shape[:2], 1))], axis=2)
 
 
-def _check(x: np.ndarray, y: np.ndarray) -> None:
-    n, d = x.shape[1:]
+def _check(n: int, d: int, y: Sequence[int] = (0, 1)) -> None:
     if n < d + 2:
-        raise DataError(f"x has n = {n} rows for d = {d} features; give at least d + 2 = {d + 2}.")
-    if not (y == 0).any() or not (y == 1).any():
+        raise DataError(f"n = {n} rows for d = {d} features; give at least d + 2 = {d + 2}.")
+    if not {0, 1} <= set(y):
         raise DataError("y has rows of one class only; give both labels, 0 and 1.")
 
 
-def estimate(name: str, x: np.ndarray, y: np.ndarray, l2: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """One of `ESTIMATORS`: ŵ (R, d), and (R,) whether the sample is separable and ŵ, unpenalised, does not exist."""
+def estimate(name: str, x: Array, y: Array, l2: float = 1.0) -> tuple[Array, Array]:
+    """One of `ESTIMATORS`: ŵ (R, d), and (R,) where it does not exist, the rows being separable."""
     if name not in ESTIMATORS:
         raise unknown("estimator", name, ESTIMATORS)
     if not name.startswith("logistic"):
@@ -252,30 +248,33 @@ def estimate(name: str, x: np.ndarray, y: np.ndarray, l2: float = 1.0) -> tuple[
 
 
 def estimation_curves(
-    law: TwoClasses, sizes: Sequence[int], estimators: Sequence[str] = ESTIMATORS, repetitions: int = 50, seed: int = 0
+    law: TwoClasses, sizes: Sequence[int], estimators=ESTIMATORS, repetitions=50, seed: int = 0
 ) -> pd.DataFrame:
-    """Draw ``repetitions`` samples of each size and estimate the separator; all estimators see the same samples.
+    """Separators found in samples of each size; all estimators see the same samples.
 
-    One row per ``n``, ``estimator`` and ``repetition``, with ``error`` ||ŵ - w*|| (infinite if ``separable``, NaN
-    without a w*), ``angle`` to w* in degrees and ``information`` of ŵ'X about Y.
+    One row per ``n``, ``estimator`` and ``repetition``, with ``error`` ||ŵ - w*|| (infinite if
+    ``separable``, NaN without a w*), ``angle`` to w* in degrees and ``information`` of ŵ'X about Y.
     """
-    tables, w = [], np.full(law.means.shape[-1], np.nan) if law.separator is None else law.separator
+    w = np.full(law.means.shape[-1], np.nan) if law.separator is None else law.separator
+    tables = []
     for n in tqdm(sizes, "sample sizes", leave=False, disable=None):
         x, y = law.draw(n, repetitions, seed)
         for name in estimators:
             found, separable = estimate(name, x, y)
-            error = np.where(separable, np.inf, np.linalg.norm(found - w, axis=1))
             cosine = found @ w / np.linalg.norm(found, axis=1) / np.linalg.norm(w)
-            columns = {"error": error, "angle": np.degrees(np.arccos(np.clip(cosine, -1, 1))),
-                       "information": law.information(found), "separable": separable}  # fmt: skip
-            tables.append(pd.DataFrame({"n": n, "estimator": name, "repetition": np.arange(repetitions), **columns}))
+            table = pd.DataFrame({"n": n, "estimator": name, "repetition": np.arange(repetitions)})
+            table["error"] = np.where(separable, np.inf, np.linalg.norm(found - w, axis=1))
+            table["angle"] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+            table["information"] = law.information(found)
+            table["separable"] = separable
+            tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
 def efron_efficiency(distance: float, prior: float = 0.5) -> float:
-    """Asymptotic efficiency of logistic regression relative to LDA where LDA is right (Efron 1975).
+    """Asymptotic efficiency of logistic regression against LDA where LDA is right (Efron 1975).
 
-    Ratio of the variances of ŵ across w*: (1 / (π1 π0) + Δ²) E[p (1 - p)], his limit of many features.
+    Ratio of the variances of ŵ across w*, for many features: (1 / (π1 π0) + Δ²) E[p (1 - p)].
     """
     s = np.linspace(-9 - distance / 2, 9 + distance / 2, GRID)
     density = (1 - prior) * norm.pdf(s, -distance / 2) + prior * norm.pdf(s, distance / 2)
@@ -284,30 +283,26 @@ def efron_efficiency(distance: float, prior: float = 0.5) -> float:
     return float((1 / (prior * (1 - prior)) + distance**2) * curvature)
 
 
-# ---- 4. two tasks ----
-
-
-def task_pair(angle: float, d: int = 10, length: float = 1.0) -> np.ndarray:
+def task_pair(angle: float, d: int = 10, length: float = 1.0) -> Array:
     """(2, d) weights w_S and w_R of equal length, ``angle`` degrees apart."""
     turn = np.radians(angle) * np.array([-0.5, 0.5])
     return length * np.stack([np.cos(turn), np.sin(turn)], axis=1) @ np.eye(2, d)
 
 
-def draw_tasks(n: int, d: int, repetitions: int, seed: int, sd_noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """X'X (R, 2, d, d) and X'noise (R, 2, d) of n rows per task, X ~ N(0, I): all that least squares needs."""
-    if n < d + 2:
-        raise DataError(f"n = {n} rows per task for d = {d} features; give at least d + 2 = {d + 2}.")
+def draw_tasks(n: int, d: int, repetitions: int, seed: int, sd_noise=1.0) -> tuple[Array, Array]:
+    """X'X (R, 2, d, d) and X'noise (R, 2, d) of n rows per task, X ~ N(0, I)."""
+    _check(n, d)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((repetitions, 2, n, d))
     noise = sd_noise * rng.standard_normal((repetitions, 2, n, 1))
     return x.swapaxes(2, 3) @ x, (x.swapaxes(2, 3) @ noise)[..., 0]
 
 
-def fit_tasks(pooling: str, w: np.ndarray, gram: np.ndarray, cross: np.ndarray, sd_noise: float = 1.0) -> np.ndarray:
+def fit_tasks(pooling: str, w: Array, gram: Array, cross: Array, sd_noise=1.0) -> Array:
     """Least squares for two tasks, (R, 2, d), from `draw_tasks` and the true weights w (2, d).
 
-    ``shared``: one ŵ for both. ``partitioned``: one per task. ``partial``: one per task, by ridge towards the
-    shared one; its strength noise² / τ² takes τ² from the partitioned estimates (method of moments).
+    ``shared``: one ŵ for both. ``partitioned``: one per task. ``partial``: one per task, by ridge
+    towards the shared one, of strength noise² / τ² with τ² by the method of moments.
     """
     if pooling not in POOLINGS:
         raise unknown("pooling", pooling, POOLINGS)
@@ -320,31 +315,30 @@ def fit_tasks(pooling: str, w: np.ndarray, gram: np.ndarray, cross: np.ndarray, 
         return own
     by_chance = sd_noise**2 * np.trace(np.linalg.inv(gram), axis1=2, axis2=3).sum(axis=1)
     apart = ((own[:, 0] - own[:, 1]) ** 2).sum(axis=1) - by_chance  # estimates ||w_S - w_R||²
-    ridge = sd_noise**2 * 4 * w.shape[1] / np.maximum(apart, 1e-6)[:, None, None]  # (R, 1, 1)
-    return _solve(gram + ridge[..., None] * np.eye(w.shape[1]), target + ridge * shared)
+    d = w.shape[1]
+    ridge = sd_noise**2 * 4 * d / np.maximum(apart, 1e-6)[:, None, None]  # (R, 1, 1)
+    return _solve(gram + ridge[..., None] * np.eye(d), target + ridge * shared)
 
 
-def sharing_boundary(n: np.ndarray, d: int = 10, length: float = 1.0, sd_noise: float = 1.0) -> np.ndarray:
-    """The angle in degrees between w_S and w_R below which sharing gives more information, to first order in 1/n.
+def sharing_boundary(n: Array, d: int = 10, length: float = 1.0, sd_noise: float = 1.0) -> Array:
+    """The angle in degrees between w_S and w_R below which sharing gives more information.
 
-    Off each task's direction, sharing has bias sin(θ/2) and variance q/2, partitioning variance q, with
-    q = (d - 1) noise² / (n length²): equal where sin²(θ/2) = q / (2 (1 + q)).
+    To first order in 1/n: off each task's direction, sharing has bias sin(θ/2) and variance q/2,
+    partitioning variance q = (d - 1) noise² / (n length²): equal at sin²(θ/2) = q / (2 (1 + q)).
     """
     q = (d - 1) * sd_noise**2 / (np.asarray(n, dtype=float) * length**2)
     return 2 * np.degrees(np.arcsin(np.sqrt(q / (2 * (1 + q)))))
 
 
-# ---- 5. the appendix' expansion ----
+def taylor_terms(x: Array, y: Array, separator: Array) -> pd.DataFrame:
+    """The terms of ∇L(w*) + HΔ + R = 0 for logistic regression, as lengths in units of w.
 
-
-def taylor_terms(x: np.ndarray, y: np.ndarray, separator: np.ndarray) -> pd.DataFrame:
-    """The terms of ∇L(w*) + HΔ + R = 0 for logistic regression, each as a length in units of w.
-
-    For x (R, n, d), y (n,) and ``separator``, w* with its intercept (d + 1,), one row per repetition:
+    For x (R, n, d), y (n,) and ``separator``, w* with its intercept (d + 1,), a row per repetition:
     ``error`` ||Δ||, ``gradient`` ||H^-1 ∇L(w*)||, ``remainder`` ||H^-1 R||.
     """
     error = logistic(x, y) - separator  # (R, d + 1)
-    gradient, hessian = log_loss_derivatives(_with_intercept(x), y, np.broadcast_to(separator, error.shape))
+    truth = np.broadcast_to(separator, error.shape)
+    gradient, hessian = log_loss_derivatives(_with_intercept(x), y, truth)
     linear = _solve(hessian, gradient)
     terms = {"error": error, "gradient": linear, "remainder": -error - linear}
     return pd.DataFrame({name: np.linalg.norm(value, axis=1) for name, value in terms.items()})

@@ -14,6 +14,8 @@ from gensr_lib.training.gradients import ALL, measure
 from tests.models.test_contract import make
 from tests.worlds import pocket
 
+approx = pytest.approx
+
 
 class TwoLines(nn.Module):
     """One weight vector for both tasks, one for search alone; each row has its own slope."""
@@ -52,16 +54,19 @@ def by_layer(rows: list[dict]) -> dict[str, dict]:
 
 
 def test_worked_by_hand():
-    """The gradient of the mean of w . x is the mean x: (1, 0) against (-1, 1), an angle of 135 degrees."""
-    rec = Rows("rec", [[1, 1], [1, -1], [1, 1], [1, -1]])  # halves (1, 1) and (1, -1): at right angles
+    """The gradient of the mean of w . x is the mean x: (1, 0) and (-1, 1), 135 degrees apart."""
+    right_angle = [[1, 1], [1, -1]]  # between the two halves, which are every other row
+    rec = Rows("rec", right_angle * 2)
     src = Rows("src", [[-1, 1], [-1, 1]])  # both halves alike
     found = by_layer(measure(TwoLines(), [rec, src]))
     assert set(found) == {"shared", ALL}, "a layer of one task alone is not shared"
     row = found["shared"]
-    assert row["cosine"] == pytest.approx(-(0.5**0.5)) and row["size"] == 2
-    assert row["norm_rec"] == pytest.approx(1) and row["norm_src"] == pytest.approx(2**0.5)
-    assert row["rec"] == pytest.approx(0) and row["src"] == pytest.approx(1)
-    assert row["between"] == pytest.approx((0 + 0 - 1 - 1) / 4), "(1, 1) and (1, -1) against (-1, 1), twice each"
+    assert row["cosine"] == approx(-(0.5**0.5)) and row["size"] == 2
+    assert row["norm_rec"] == approx(1) and row["norm_src"] == approx(2**0.5)
+    assert row["rec"] == approx(0) and row["src"] == approx(1)
+    assert row["between"] == approx((0 + 0 - 1 - 1) / 4), (
+        "(1, 1) and (1, -1) against (-1, 1), twice each"
+    )
     assert found[ALL] == {**row, "layer": ALL}
 
 
@@ -69,8 +74,10 @@ def test_opposite_tasks_and_equal_tasks():
     x = [[1, 2], [3, 1]]
     same = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", x)]))["shared"]["cosine"]
     opposite = [[-a, -b] for a, b in x]
-    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"]["cosine"]
-    assert same == pytest.approx(1) and against == pytest.approx(-1)
+    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"][
+        "cosine"
+    ]
+    assert same == approx(1) and against == approx(-1)
 
 
 @pytest.mark.parametrize("rows", [[("rec", 4)], [("src", 4)], [("rec", 4), ("src", 1)], []])
@@ -100,24 +107,29 @@ def test_a_real_model_against_backward(name):
     owners = {}
     for _, key in sums:
         owners.setdefault(key.rpartition(".")[0] or key, {})[key] = None
-    vectors = {o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")] for o, keys in owners.items()}
+    vectors = {
+        o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")]
+        for o, keys in owners.items()
+    }
     expected = {o: v for o, v in vectors.items() if v[0].norm() > 0 and v[1].norm() > 0}
     expected[ALL] = [torch.cat([v[i] for v in expected.values()]) for i in (0, 1)]
     assert found.keys() == expected.keys() and len(expected) > 5
     for layer, (rec, src) in expected.items():
         cosine = torch.nn.functional.cosine_similarity(rec, src, dim=0).item()
-        assert found[layer]["cosine"] == pytest.approx(cosine, abs=2e-4), layer
-        assert found[layer]["norm_src"] == pytest.approx(src.norm().item(), rel=1e-3)
+        assert found[layer]["cosine"] == approx(cosine, abs=2e-4), layer
+        assert found[layer]["norm_src"] == approx(src.norm().item(), rel=1e-3)
 
 
 def test_summary():
     rows = [(0, "a", -0.5), (0, "b", 0.5), (9, "a", 0.1), (9, "b", 0.7)]
-    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(between=0.2, rec=0.3, src=0.4, size=8)
+    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(
+        between=0.2, rec=0.3, src=0.4, size=8
+    )
     by = summary(table)
-    assert by.loc["a", "cosine"] == pytest.approx(-0.2) and by.loc["a", "below zero"] == 0.5
+    assert by.loc["a", "cosine"] == approx(-0.2) and by.loc["a", "below zero"] == 0.5
     assert by.loc["b", "below zero"] == 0 and by.loc["b", "steps"] == 2 and by.loc["b", "size"] == 8
-    assert by.loc["a", ["between", "rec", "src"]].tolist() == pytest.approx([0.2, 0.3, 0.4])
-    assert summary(table, by="step")["cosine"].tolist() == pytest.approx([0.0, 0.4])
+    assert by.loc["a", ["between", "rec", "src"]].tolist() == approx([0.2, 0.3, 0.4])
+    assert summary(table, by="step")["cosine"].tolist() == approx([0.0, 0.4])
 
 
 def test_no_measurement_says_what_to_set():

@@ -8,8 +8,17 @@ import pytest
 from scipy import stats
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments.significance import compare, crossed_test, detectable, holm, seed_means, summary
+from gensr_lib.experiments.significance import (
+    compare,
+    crossed_test,
+    detectable,
+    holm,
+    seed_means,
+    summary,
+)
 from gensr_lib.training.metrics import METRICS, metric_columns, summarise
+
+approx = pytest.approx
 
 N_USERS = 60
 
@@ -17,10 +26,14 @@ N_USERS = 60
 def run(variant: str, seed: int, task: str, rank, user=None) -> pd.DataFrame:
     row = np.arange(len(rank))
     user = row // 2 if user is None else user
-    return pd.DataFrame(dict(variant=variant, seed=seed, task=task, row=row, user=user, item=row + 7, rank=rank))
+    return pd.DataFrame(
+        dict(variant=variant, seed=seed, task=task, row=row, user=user, item=row + 7, rank=rank)
+    )
 
 
-def experiment(variants=("full", "no filter", "alone"), seeds=(3, 1, 2), tasks=("src", "rec")) -> pd.DataFrame:
+def experiment(
+    variants=("full", "no filter", "alone"), seeds=(3, 1, 2), tasks=("src", "rec")
+) -> pd.DataFrame:
     """Random ranks, better from variant to variant; each user has one row."""
     rng, runs = np.random.default_rng(0), []
     for number, variant in enumerate(variants):
@@ -31,10 +44,14 @@ def experiment(variants=("full", "no filter", "alone"), seeds=(3, 1, 2), tasks=(
     return pd.concat(runs, ignore_index=True)
 
 
-def simulate(n: int, users: int, seeds: int, v_users: float, v_seeds: float, mean: float = 0.0) -> np.ndarray:
+def simulate(
+    n: int, users: int, seeds: int, v_users: float, v_seeds: float, mean: float = 0.0
+) -> np.ndarray:
     """Crossed effects (n, U, S) with residual variance 1."""
     rng = np.random.default_rng(0)
-    effects = np.sqrt(v_users) * rng.normal(size=(n, users, 1)) + np.sqrt(v_seeds) * rng.normal(size=(n, 1, seeds))
+    effects = np.sqrt(v_users) * rng.normal(size=(n, users, 1)) + np.sqrt(v_seeds) * rng.normal(
+        size=(n, 1, seeds)
+    )
     return mean + effects + rng.normal(size=(n, users, seeds))
 
 
@@ -55,18 +72,20 @@ def test_a_table_worked_by_hand():
     test = crossed_test([[1, 3], [2, 6], [3, 9]])
     squares = 2 * (4 + 0 + 4) / 2, 3 * (4 + 4) / 1, (1 + 1 + 1 + 1) / 2  # 8, 24, 2
     df = (8 + 24 - 2) ** 2 / (squares[0] ** 2 / 2 + squares[1] ** 2 / 1 + squares[2] ** 2 / 2)
-    assert (test.difference, test.se) == (4, pytest.approx(np.sqrt(30 / 6)))
-    assert test.df == pytest.approx(df)
-    assert test.p == pytest.approx(2 * stats.t.sf(4 / np.sqrt(5), df))
-    assert [test.low, test.high] == pytest.approx(stats.t.interval(0.95, df, 4, np.sqrt(5)))
+    assert (test.difference, test.se) == (4, approx(np.sqrt(30 / 6)))
+    assert test.df == approx(df)
+    assert test.p == approx(2 * stats.t.sf(4 / np.sqrt(5), df))
+    assert [test.low, test.high] == approx(stats.t.interval(0.95, df, 4, np.sqrt(5)))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])  # mean squares of seeds 0 and 1, of the residual 4
 def test_an_effect_that_is_estimated_below_zero_counts_as_zero(shift):
     wave = np.array([[1.0, -1.0], [-1.0, 1.0]]) + np.array([shift, -shift])
-    no_seeds = 5 + np.array([[0.0], [4.0]]) + wave  # seeds differ by less than chance: a test over users' means
-    assert crossed_test(no_seeds).p == pytest.approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
-    assert crossed_test(no_seeds.T).p == pytest.approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
+    no_seeds = (
+        5 + np.array([[0.0], [4.0]]) + wave
+    )  # seeds differ by less than chance: a test over users' means
+    assert crossed_test(no_seeds).p == approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
+    assert crossed_test(no_seeds.T).p == approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
     neither = crossed_test(5 + wave)  # no user differs either: the residual's 4 is all
     assert (neither.se, neither.df) == (np.sqrt(4 / 4), 1)
 
@@ -77,7 +96,7 @@ def test_many_tables_at_once_are_tested_each():
     for place in np.ndindex(2, 3):
         alone = crossed_test(tables[place])
         for field, value in vars(alone).items():
-            assert getattr(together, field)[place] == pytest.approx(value)
+            assert getattr(together, field)[place] == approx(value)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -88,12 +107,16 @@ def test_identical_runs_have_p_1_and_constant_differences_p_0(seeds):
     assert (apart.low, apart.high, apart.p) == (-0.5, -0.5, 0)
 
 
-@pytest.mark.parametrize(("seeds", "v_users", "v_seeds"), [(3, 0.5, 0.05), (3, 0.0, 0.2), (5, 0.2, 0.05), (5, 0.5, 0)])
+@pytest.mark.parametrize(
+    ("seeds", "v_users", "v_seeds"), [(3, 0.5, 0.05), (3, 0.0, 0.2), (5, 0.2, 0.05), (5, 0.5, 0)]
+)
 def test_rejects_about_one_in_twenty_under_the_null(seeds, v_users, v_seeds):
     d = simulate(1000, 100, seeds, v_users, v_seeds)
     assert 0.02 < (crossed_test(d).p < 0.05).mean() < 0.08
     users_alone = (crossed_test(d.mean(axis=-1, keepdims=True)).p < 0.05).mean()
-    assert users_alone > 0.15 if v_seeds else 0.02 < users_alone < 0.08  # seeds vary: it speaks of luck
+    assert (
+        users_alone > 0.15 if v_seeds else 0.02 < users_alone < 0.08
+    )  # seeds vary: it speaks of luck
 
 
 def test_intervals_cover_the_truth():
@@ -104,18 +127,18 @@ def test_intervals_cover_the_truth():
 @pytest.mark.parametrize("table", [[[1, np.nan], [2, 3]], [[np.inf], [1]], [1.0, 2.0], [[], []]])
 def test_tables_that_cannot_be_tested_are_refused(table):
     """A missing value must never come out as certain."""
-    with pytest.raises(ConfigError, match=r"users by seeds|one seed, not 2 and 0"):
+    with pytest.raises(ConfigError, match=r"users by seeds|not 2 and 0"):
         crossed_test(np.array(table))
 
 
-def test_the_far_tail_is_heavier_than_it_should_be_and_not_more_than_the_docstring_says():
+def test_the_far_tail_is_no_heavier_than_the_docstring_says():
     """Three seeds whose spread dominates: p < .01 in about three of a hundred null tests."""
     p = crossed_test(simulate(4000, 200, 3, 1.0, 4.0)).p
     assert 0.015 < (p < 0.01).mean() < 0.045
 
 
 def test_a_test_over_one_user_is_refused():
-    with pytest.raises(ConfigError, match=r"at least two users.* not 1"):
+    with pytest.raises(ConfigError, match=r"two users.* not 1"):
         crossed_test(np.zeros((1, 3)))
 
 
@@ -123,8 +146,8 @@ def test_a_test_over_one_user_is_refused():
 
 
 def test_holm_by_hand():
-    assert holm([0.04, 0.005, 0.03, 0.01]) == pytest.approx([2 * 0.03, 4 * 0.005, 2 * 0.03, 3 * 0.01])
-    assert holm([0.7, 0.8, 0.01]) == pytest.approx([1, 1, 0.03])  # 2 * 0.7 is no probability
+    assert holm([0.04, 0.005, 0.03, 0.01]) == approx([2 * 0.03, 4 * 0.005, 2 * 0.03, 3 * 0.01])
+    assert holm([0.7, 0.8, 0.01]) == approx([1, 1, 0.03])  # 2 * 0.7 is no probability
     assert holm([0.2]).tolist() == [0.2]
 
 
@@ -142,12 +165,12 @@ def test_holm_rejects_what_the_step_down_rule_rejects():
 @pytest.mark.parametrize("df", [1.5, 4, 80, 25_000])
 def test_the_detectable_difference_has_the_power_of_the_noncentral_t(power, df):
     shift = detectable(pd.DataFrame({"se": [0.02], "df": [df]}), power).item() / 0.02
-    assert stats.nct.sf(stats.t.ppf(0.975, df), df, shift) == pytest.approx(power, abs=1e-6)
+    assert stats.nct.sf(stats.t.ppf(0.975, df), df, shift) == approx(power, abs=1e-6)
 
 
 def test_with_many_degrees_of_freedom_it_is_the_sum_of_two_quantiles():
     found = detectable(pd.DataFrame({"se": [2.0], "df": [5000]})).item()
-    assert found == pytest.approx(2 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)), rel=1e-3)
+    assert found == approx(2 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("seeds", "v_seeds"), [(3, 0.2), (5, 0.05)])
@@ -156,20 +179,26 @@ def test_simulated_experiments_find_the_detectable_difference(seeds, v_seeds):
     squares = np.array([1 + seeds * v_users, 1 + users * v_seeds, 1])  # as they are expected
     freedom = np.array([users - 1, seeds - 1, (users - 1) * (seeds - 1)])
     total = squares[0] + squares[1] - squares[2]
-    table = pd.DataFrame({"se": [np.sqrt(total / users / seeds)], "df": [total**2 / (squares**2 / freedom).sum()]})
+    table = pd.DataFrame(
+        {"se": [np.sqrt(total / users / seeds)], "df": [total**2 / (squares**2 / freedom).sum()]}
+    )
     for power in (0.5, 0.8):
-        found = crossed_test(simulate(1000, users, seeds, v_users, v_seeds, detectable(table, power).item())).p < 0.05
-        assert found.mean() == pytest.approx(power, abs=0.06)
+        found = (
+            crossed_test(
+                simulate(1000, users, seeds, v_users, v_seeds, detectable(table, power).item())
+            ).p
+            < 0.05
+        )
+        assert found.mean() == approx(power, abs=0.06)
 
 
 def test_a_stricter_level_needs_a_larger_difference():
     table = pd.DataFrame({"se": [0.02, 0.04], "df": [50, 50]}, index=["a", "b"])
     usual, strict = detectable(table), detectable(table, alpha=0.05 / 4)
-    assert (strict > usual).all() and usual["b"] == pytest.approx(2 * usual["a"])
-    with pytest.raises(ConfigError, match=r"not 0\.8 and 0\.9"):
-        detectable(table, alpha=0.9)
-    with pytest.raises(ConfigError, match="power and alpha"):
-        detectable(table, power=1)
+    assert (strict > usual).all() and usual["b"] == approx(2 * usual["a"])
+    for wrong in ({"alpha": 0.9}, {"power": 1}):
+        with pytest.raises(ConfigError, match="alpha < power"):
+            detectable(table, **wrong)
 
 
 # ---- tables ------------------------------------------------------------------------------------
@@ -177,23 +206,20 @@ def test_a_stricter_level_needs_a_larger_difference():
 
 def test_seed_means_and_summary_count_users_once():
     rng = np.random.default_rng(0)
-    ranks = pd.concat([run("b", s, "src", rng.integers(1, 20, 11), user=np.arange(11) // 4) for s in (9, 2)])
+    ranks = pd.concat(
+        [run("b", s, "src", rng.integers(1, 20, 11), user=np.arange(11) // 4) for s in (9, 2)]
+    )
     values = seed_means(ranks)
     for seed, own in ranks.groupby("seed"):
-        assert dict(zip(METRICS, values[values["seed"] == seed]["value"], strict=True)) == pytest.approx(summarise(own))
+        assert dict(zip(METRICS, values[values["seed"] == seed]["value"], strict=True)) == approx(
+            summarise(own)
+        )
     table = summary(ranks, ["N@5"])
     a, b = values[values["metric"] == "N@5"]["value"]
     assert table.iloc[0].to_dict() == {
-        "variant": "b", "task": "src", "metric": "N@5", "mean": pytest.approx((a + b) / 2),
-        "sd": pytest.approx(abs(a - b) / np.sqrt(2)), "seeds": 2, "rows": 11,
+        "variant": "b", "task": "src", "metric": "N@5", "mean": approx((a + b) / 2),
+        "sd": approx(abs(a - b) / np.sqrt(2)), "seeds": 2, "rows": 11,
     }  # fmt: skip
-
-
-def test_rows_are_counted_by_task():
-    ranks = experiment()
-    fewer = ranks[(ranks["task"] == "src") | (ranks["row"] < 40)]
-    for table in (summary(fewer), compare(fewer, "full")):
-        assert dict(zip(table["task"], table["rows"], strict=True)) == {"rec": 40, "src": N_USERS}
 
 
 def test_tables_are_ordered_by_appearance_and_one_seed_has_no_spread():
@@ -202,38 +228,49 @@ def test_tables_are_ordered_by_appearance_and_one_seed_has_no_spread():
     assert table["variant"].unique().tolist() == ["z", "a"]
     assert table["task"][:8].tolist() == ["rec"] * 4 + ["src"] * 4
     assert table["metric"][:4].tolist() == list(METRICS)
-    assert table["sd"].isna().all() and (table["seeds"] == 1).all() and (table["rows"] == N_USERS).all()
-    assert seed_means(experiment())["seed"][:3].tolist() == [1, 2, 3]
+    assert (
+        table["sd"].isna().all()
+        and (table["seeds"] == 1).all()
+        and (table["rows"] == N_USERS).all()
+    )
+    three = experiment(tasks=("rec",))
+    fewer = three[(three["variant"] != "alone") | (three["seed"] != 2)]  # seeds appear as 3, 1, 2
+    assert seed_means(fewer, ["N@5"])["seed"].tolist() == [1, 2, 3, 1, 2, 3, 1, 3]
 
 
 def test_compare_with_one_seed_is_scipys_paired_test():
     ranks = experiment(seeds=(5,))
     for row in compare(ranks, "full").itertuples():
         values = {
-            v: metric_columns(own[own["task"] == row.task]["rank"])[row.metric] for v, own in ranks.groupby("variant")
+            v: metric_columns(own[own["task"] == row.task]["rank"])[row.metric]
+            for v, own in ranks.groupby("variant")
         }
         theirs = stats.ttest_rel(values[row.variant], values["full"])
-        assert row.p == pytest.approx(theirs.pvalue) == row.p_users
-        assert [row.low, row.high] == pytest.approx(list(theirs.confidence_interval(0.95)))
-        assert row.difference == pytest.approx(values[row.variant].mean() - values["full"].mean())
+        assert row.p == approx(theirs.pvalue) == row.p_users
+        assert [row.low, row.high] == approx(list(theirs.confidence_interval(0.95)))
+        assert row.difference == approx(values[row.variant].mean() - values["full"].mean())
 
 
 def test_compare_equals_the_crossed_test_of_differences_made_by_hand():
     ranks = experiment()
     table = compare(ranks, "full").set_index(["task", "variant", "metric"])
     for (task, variant, metric), row in table.iterrows():
-        own = ranks[ranks["task"] == task].assign(value=lambda t, m=metric: metric_columns(t["rank"])[m])
+        own = ranks[ranks["task"] == task].assign(
+            value=lambda t, m=metric: metric_columns(t["rank"])[m]
+        )
         cube = own.pivot(index="user", columns=["variant", "seed"], values="value")
         d = (cube[variant] - cube["full"]).to_numpy()  # (U, S)
         expected = crossed_test(d)
-        assert row[list(vars(expected))].tolist() == pytest.approx([float(value) for value in vars(expected).values()])
-        assert row["p_users"] == pytest.approx(stats.ttest_1samp(d.mean(axis=1), 0).pvalue)
+        assert row[list(vars(expected))].tolist() == approx(
+            [float(value) for value in vars(expected).values()]
+        )
+        assert row["p_users"] == approx(stats.ttest_1samp(d.mean(axis=1), 0).pvalue)
         by_seed = cube.mean()
         signs = np.sign(by_seed[variant] - by_seed["full"])
         assert (row["wins"], row["losses"]) == ((signs > 0).sum(), (signs < 0).sum())
         assert (row["rows"], row["seeds"], row["reference"]) == (N_USERS, 3, "full")
     for _, group in table.groupby(["task", "metric"]):
-        assert group["p_holm"].tolist() == pytest.approx(holm(group["p"]))
+        assert group["p_holm"].tolist() == approx(holm(group["p"]))
         assert len(group) == 2
 
 
@@ -241,10 +278,17 @@ def test_users_count_once_and_are_the_unit_of_the_test():
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(12), [1, 4] * 6)
     pair = [run(name, 0, "rec", rng.integers(1, 15, 30), user) for name in ("full", "b")]
-    means = [own.assign(v=metric_columns(own["rank"])["N@10"]).groupby("user")["v"].mean() for own in pair]
+    means = [
+        own.assign(v=metric_columns(own["rank"])["N@10"]).groupby("user")["v"].mean()
+        for own in pair
+    ]
     row = compare(pd.concat(pair), "full", ["N@10"]).iloc[0]
-    assert (row["p"], row["df"], row["rows"]) == (pytest.approx(stats.ttest_rel(*means).pvalue), pytest.approx(11), 30)
-    assert row["difference"] == pytest.approx((means[1] - means[0]).mean())
+    assert (row["p"], row["df"], row["rows"]) == (
+        approx(stats.ttest_rel(*means).pvalue),
+        approx(11),
+        30,
+    )
+    assert row["difference"] == approx((means[1] - means[0]).mean())
 
 
 def test_compare_over_the_seeds_that_both_have():
@@ -255,13 +299,6 @@ def test_compare_over_the_seeds_that_both_have():
     kept = compare(ranks[ranks["seed"] != 2], "full").set_index("variant")
     columns = ["difference", "low", "high", "p", "wins", "losses"]
     pd.testing.assert_frame_equal(table.loc["alone", columns], kept.loc["alone", columns])
-
-
-def test_identical_variants_differ_by_nothing():
-    ranks = experiment(("full",))
-    table = compare(pd.concat([ranks, ranks.assign(variant="twin")]), "full")
-    assert (table[["difference", "low", "high", "wins", "losses"]] == 0).all(axis=None)
-    assert (table[["p", "p_holm", "p_users"]] == 1).all(axis=None)
 
 
 def test_gains_and_losses_that_cancel_are_no_win():
@@ -279,7 +316,10 @@ def test_a_variant_of_one_task_is_compared_in_that_task():
     ranks = ranks[~((ranks["variant"] == "alone") & (ranks["task"] == "rec"))]
     table = compare(ranks, "full").set_index(["task", "variant"])
     assert ("src", "alone") in table.index and ("rec", "alone") not in table.index
-    assert table.loc[("rec", "no filter"), "p_holm"].tolist() == table.loc[("rec", "no filter"), "p"].tolist()
+    assert (
+        table.loc[("rec", "no filter"), "p_holm"].tolist()
+        == table.loc[("rec", "no filter"), "p"].tolist()
+    )
     assert (summary(ranks).groupby("variant")["task"].nunique() == [1, 2, 2]).all()
     assert set(compare(ranks, "alone")["task"]) == {"src"}
 
@@ -288,7 +328,11 @@ def test_the_order_of_the_rows_changes_nothing():
     ranks = experiment()
     shuffled = ranks.sample(frac=1, random_state=0)
     keys = ["task", "variant", "metric"]
-    for make, by in ((lambda t: compare(t, "full"), keys), (summary, keys), (seed_means, [*keys, "seed"])):
+    for make, by in (
+        (lambda t: compare(t, "full"), keys),
+        (summary, keys),
+        (seed_means, [*keys, "seed"]),
+    ):
         given, again = (make(table).set_index(by).sort_index() for table in (ranks, shuffled))
         pd.testing.assert_frame_equal(given, again, check_exact=True)
 
@@ -302,41 +346,41 @@ def changed(at: int, **values) -> pd.DataFrame:
     return ranks
 
 
+FIRST = N_USERS * 7  # of the run of "no filter", seed 3, task "rec"
+
+
 @pytest.mark.parametrize(
     ("ranks", "message"),
     [
-        (experiment().drop(columns="item"), "unknown column of a table of ranks 'item'"),
-        (experiment().drop(columns="variant"), "unknown column of a table of ranks 'variant'"),
-        (experiment().replace("rec", "recs"), "unknown task 'recs'; did you mean 'rec'"),
-        (experiment().replace("full", "ful"), "unknown reference variant 'full'; did you mean 'ful'"),
-        (changed(0, rank=0), "ranks must be numbers from 1 on"),
-        (changed(0, rank=0.5), "ranks must be numbers from 1 on"),
-        (changed(0, rank=np.nan), "ranks must be numbers from 1 on"),
-        (experiment().iloc[:0], "there must be some"),
-        (changed(1, row=0), "variant 'full', seed 3, task 'src' has row 0 more than once"),
-        (changed(N_USERS * 7, user=5), "variant 'no filter', seed 3, task 'rec' has another user or item in row 0"),
-        (changed(N_USERS * 7, item=5), "variant 'no filter', seed 3, task 'rec' has another user or item in row 0"),
-        (experiment().drop(index=[3, 4]), "variant 'full', seed 3, task 'src' lacks 2 of the 60 rows"),
-        (changed(N_USERS * 17 + 9, row=77), "variant 'full', seed 3, task 'rec' lacks 1 of the 61 rows"),
-        (experiment().query("not (task == 'src' and variant == 'full' and seed == 3)"),
-         "variant 'full', seed 3, task 'src' was not tested, and other seeds"),
+        (experiment().drop(columns="item"), "column.* 'item'"),
+        (experiment().drop(columns="task"), "column.* 'task'"),
+        (experiment().replace("rec", "recs"), "task 'recs'.*'rec'"),
+        (experiment().replace("full", "ful"), "'full'; did you mean 'ful'"),
+        (changed(0, rank=0), "from 1 on"),
+        (changed(0, rank=0.5), "from 1 on"),
+        (changed(0, rank=np.nan), "from 1 on"),
         (experiment().assign(rank="1"), "ranks must be numbers"),
-        (experiment(("full",)), "no other variant serves a task of the reference 'full'"),
-        (pd.concat([experiment(("full",)), experiment(("b",), seeds=(4,))]),
-         r"no common seeds in task 'rec': 'b' has \[4\] and 'full' has \[1, 2, 3\]"),
+        (experiment().iloc[:0], "not none"),
+        (changed(1, row=0), "'full', seed 3, task 'src' has row 0 more than once"),
+        (changed(FIRST, user=5), "'no filter', seed 3, task 'rec' .* row 0"),
+        (changed(FIRST, item=5), "'no filter', seed 3, task 'rec' .* row 0"),
+        (experiment().drop(index=[3, 4]), "'full', seed 3, task 'src' lacks 2 of the 60"),
+        (experiment().drop(index=range(N_USERS)), "'full', seed 3, task 'src' lacks 60 of the 60"),
+        (changed(N_USERS * 17 + 9, row=77), "'full', seed 3, task 'rec' lacks 1 of the 61"),
+        (experiment(("full",)), "no other variant"),
+        (
+            pd.concat([experiment(("full",)), experiment(("b",), seeds=(4,))]),
+            r"'b' has \[4\] and 'full' has \[1, 2, 3\]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_compare_names_what_is_wrong(ranks, message):
     with pytest.raises(ConfigError, match=message):
         compare(ranks, "full")
 
 
-def test_no_metric_is_refused():
+def test_no_metric_and_an_unknown_metric_are_refused():
     with pytest.raises(ConfigError, match="metrics is empty"):
         seed_means(experiment(), [])
-
-
-@pytest.mark.parametrize("function", [seed_means, summary, lambda ranks, metrics: compare(ranks, "full", metrics)])
-def test_an_unknown_metric_is_refused(function):
-    with pytest.raises(ConfigError, match="unknown metric 'N@50'; did you mean 'N@5'"):
-        function(experiment(), ["R@5", "N@50"])
+    with pytest.raises(ConfigError, match=r"'N@50'.*'N@5'"):
+        summary(experiment(), ["R@5", "N@50"])
