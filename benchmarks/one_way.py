@@ -52,7 +52,7 @@ def make_bench(workspace: Workspace, load: Load) -> Bench:
     for name, one_way in SIDES.items():
         torch.manual_seed(0)
         config = GenSRConfig(one_way=one_way, dropout=0)
-        models[name] = GenSR.from_dataset(dataset, config, workspace.backbone(), untrained)
+        models[name] = GenSR.from_dataset(dataset, config, workspace.language_model("gensr"), untrained)
     train, score = {}, {}
     for task in ("rec", "src"):
         rows = np.arange(load.train_rows)

@@ -263,7 +263,7 @@ def run(quick: bool) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     workspace = Workspace("pocket", "smoke" if quick else "pocket")
-    pocket = workspace.backbone()
+    pocket = workspace.language_model("gensr")
     sizes = loads(quick, device)
     found = {"pocket": measure(make_bench(workspace, pocket, sizes["pocket"], device), sizes["pocket"])}
     shaped = Backbone(shaped_t5(pocket.tokenizer, TINY if quick else FLAN_T5_BASE), pocket.tokenizer)

@@ -28,7 +28,7 @@ def bench(throughput, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENSR_HOME", str(tmp_path_factory.mktemp("home")))
         workspace = throughput.Workspace("pocket", "smoke")
-        return throughput.make_bench(workspace, workspace.backbone(), throughput.Load(2, 3, 7, 1), "cpu")
+        return throughput.make_bench(workspace, workspace.language_model("gensr"), throughput.Load(2, 3, 7, 1), "cpu")
 
 
 def test_quick_run_writes_every_figure(throughput, tmp_path, monkeypatch, capsys):

@@ -28,7 +28,6 @@ from ..data.split import TEST
 from ..errors import ConfigError, DataError
 from ..files import project_root, write_json
 from ..models.base import RankingModel
-from ..models.gensr.prompt import PROMPTS
 from ..models.language_model import Backbone, load_backbone
 from ..models.registry import build_model, model_class
 from ..training.evaluation import evaluate
@@ -135,24 +134,24 @@ class Workspace:
         spec = model
         if not isinstance(model, RunSpec):
             spec = self.specify(model, seed=seed, **options)
-        needs = {need: self.provide(need, spec.seed) for need in spec.built_on}
+        needs = {need: self._provide(need, spec) for need in spec.built_on}
         torch.manual_seed(spec.seed)  # the initial weights
         return build_model(spec.model, self.dataset, spec.options, **needs)
 
-    def provide(self, need: str, seed: int | None = None) -> Any:
-        """What a model needs: a fresh language model with weights of ``seed``, or a trained
-        model.
-        """
-        return self.backbone(seed) if need == "language_model" else self.fit(need).model
+    def _provide(self, need: str, spec: RunSpec) -> Any:
+        if need == "language_model":
+            return self.language_model(spec.model, spec.seed)
+        return self.fit(need).model
 
-    def backbone(self, seed: int | None = None) -> Backbone:
-        """A fresh language model; pocket's tokenizer learns the catalogue and the prompts.
+    def language_model(self, model: str, seed: int | None = None) -> Backbone:
+        """A fresh language model of the profile for a model; pocket's tokenizer knows the catalogue.
 
         Args:
+            model: whose prompts the pocket tokenizer should know.
             seed: of the pocket model's weights, if it is not the workspace's.
         """
         data = self.dataset
-        prompts = list(PROMPTS.values()) * 1000  # often enough to be whole tokens
+        prompts = list(model_class(model).prompts) * 1000  # often enough to be whole tokens
         seen = data.query_texts[data.query[data.rows_before_cut() & data.is_search]]
         texts = [*data.item_text[1:], *data.items["categories"], *sorted(set(seen)), *prompts]
         return load_backbone(self.profile.backbone, texts, self.seed if seed is None else seed)

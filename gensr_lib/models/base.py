@@ -55,6 +55,7 @@ class RankingModel(nn.Module, ABC):
             given trained, or ``language_model``.
         serves_new_users: whether it can score a user whom it was not trained on.
         user_table: name of an embedding by user, whose mean then stands for a new user.
+        prompts: texts that a language model made on the spot should read as whole tokens.
         prompt_slots: names of the soft slots of its prompt; its score is then the logit of P(Yes).
         reads_event: whether a batch must name the row of the answer: an oracle's business only.
         saved: whether its weights are kept on disk.
@@ -69,6 +70,7 @@ class RankingModel(nn.Module, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     serves_new_users: ClassVar[bool] = True
     user_table: ClassVar[str | None] = None
+    prompts: ClassVar[tuple[str, ...]] = ()
     prompt_slots: ClassVar[tuple[str, ...]] = ()
     reads_event: ClassVar[bool] = False
     saved: ClassVar[bool] = True

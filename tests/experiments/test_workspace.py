@@ -360,7 +360,7 @@ def test_a_seed_of_its_own_changes_the_training_and_not_the_data(copied, trained
 def test_a_seed_of_its_own_draws_the_weights_of_the_backbone(copied):
     workspace = copied()
     run = workspace.fit("gensr", seed=5, epochs=0)  # as it starts
-    own, usual = (workspace.backbone(seed).model.get_input_embeddings().weight for seed in (5, None))
+    own, usual = (workspace.language_model("gensr", seed).model.get_input_embeddings().weight for seed in (5, None))
     assert torch.equal(run.model.lm.get_input_embeddings().weight, own) and not torch.equal(own, usual)
 
 

@@ -111,6 +111,7 @@ class GenSR(RankingModel):
     family = "generative"
     Config = GenSRConfig
     needs = ("language_model", "lightgcn")
+    prompts = tuple(PROMPTS.values())
     prompt_slots = SLOTS
     tiny: ClassVar = {"history": 8}
     unreached = (  # one decoder step attends to itself, whatever q and k are
