@@ -145,7 +145,7 @@ tables.show(level, "08_level", book.figures, digits=4)
 # %%
 #| label: fig:08-figure-4
 #| caption: Test metrics of GenSR and of its variants (the paper's Figure 4), mean ± one standard deviation over seeds.
-figure = ablation_bars(summary(sweep_4.ranks), sweep_4.table)
+figure = ablation_bars(sweep_4.table)
 plots.save_figure(figure, "08_figure_4", book.figures)
 figure
 

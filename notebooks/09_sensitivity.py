@@ -116,15 +116,15 @@ assert len(folders[0]) == len(taus) and len(folders[1]) == len(betas) and len(fo
 # %%
 #| label: fig:09-tau
 #| caption: NDCG over the temperature τ (the paper's Figure 5, left). Bands are one standard deviation over seeds.
-figure = sensitivity(means["tau"], names["tau"], "τ", by_seed=sweeps["tau"].table, reference=default["tau"])
+figure = sensitivity(sweeps["tau"].table, names["tau"], "τ", reference=default["tau"])
 plots.save_figure(figure, "09_tau", book.figures)
 figure
 
 # %%
 #| label: fig:09-beta
 #| caption: NDCG over the weight β of the contrastive loss (the paper's Figure 5, right). Bands as before; equal steps.
-options = {"by_seed": sweeps["beta"].table, "reference": default["beta"], "axis": "even"}
-figure = sensitivity(means["beta"], names["beta"], "β", **options)
+options = {"reference": default["beta"], "axis": "even"}
+figure = sensitivity(sweeps["beta"].table, names["beta"], "β", **options)
 plots.save_figure(figure, "09_beta", book.figures)
 figure
 

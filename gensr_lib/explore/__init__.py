@@ -1,4 +1,4 @@
-"""A trained model asked by hand: ranked lists for one user, what they rest on, systems side by side."""
+"""A trained model asked by hand: lists for one user, what they rest on, systems side by side."""
 
 from ..lazy import attach
 

@@ -1,57 +1,63 @@
 """`Ranker`: a trained model answers for one user, known or new, over the whole catalogue.
 
-The test protocol ranks one positive among 99 negatives; here every item is a candidate. The history is
-that of the test protocol: a known user's events before the held-out ones (`DataConfig.test_history`).
+The test protocol ranks one positive among 99 negatives; here every item is a candidate. The history
+is that of the protocol: a known user's events before the held-out ones (`DataConfig.test_history`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from reprlib import repr as short
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from itertools import groupby
+from numbers import Integral
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
-from ..data.batches import Batch
+from ..data.batches import Batch, merge_order
 from ..data.dataset import Dataset
-from ..data.schema import CATEGORIES, ITEM, REC, SRC, TITLE
+from ..data.schema import BEHAVIOR, BEHAVIORS, CATEGORIES, ITEM, QUERY, REC, SRC, TIME, TITLE
 from ..data.split import TEST, TRAIN
 from ..errors import ConfigError, unknown
-from ..models import available_models
 from ..models.base import RankingModel
-from .histories import event_batch, history_table
-from .questions import A_LIST, Directory, Person, listed, positive, typed
 
 if TYPE_CHECKING:
     from ..experiments.store import Run
 
 P_YES = "P(Yes)"
-# What can be taken out of GenSR's prompt, and the slots that then hold zeros.
-PARTS = {
-    "cf": ("user_cf", "item_cf"), "semantic": ("user_semantic", "item_semantic"),
+PARTS = {  # what can be taken out of GenSR's prompt, and the slots that then hold zeros
+    "cf": ("user_cf", "item_cf"),
+    "semantic": ("user_semantic", "item_semantic"),
     "history": ("user_cf", "user_semantic"),
-}  # fmt: skip
+}
+
+
+class Event(NamedTuple):
+    """A click of a new user: an item by position, ``rec`` or ``src``, and the query of a search."""
+
+    item: int
+    behavior: str = REC
+    query: str = ""
+
+
+Person = int | list[Event]  # a known user by position, or what a new one did
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What GenSR looked at, for C candidates and a history of N items; made by `Ranker.explain`.
+    """What GenSR looked at, for C candidates and N history items.
 
     Attributes:
         history: (N rows) as `Ranker.history`.
-        weights: (C, N) by view: the soft filter's weights over the history (eq. 5), mean of the heads;
-            a row sums to 1. For a new user without a history N is 0, and the shape (C, 0).
-        contributions: (C rows) ``item_id, title, score, P(Yes)`` and a column per part of the prompt: how
-            much lower the score, a logit, is when that part's slots (`ranker.PARTS`) hold zeros and all
-            else stays. The model was never trained on such prompts and the parts interact, so this is a
-            sensitivity: the columns do not add up to the score.
+        weights: (C, N) by view: the soft filter's weights (eq. 5); rows sum to 1.
+        contributions: (C rows) ``item_id, title, score, P(Yes)`` and a column per part of the
+            prompt: how much lower the score, a logit, is when that part's slots (`PARTS`) hold
+            zeros and all else stays. The model was never trained on such prompts and the parts
+            interact, so this is a sensitivity: the columns do not add up to the score.
     """
 
     history: pd.DataFrame
@@ -59,282 +65,293 @@ class Explanation:
     contributions: pd.DataFrame
 
 
-def p_yes(score) -> np.ndarray:
-    """The probability of "Yes" from GenSR's score, which is its logit."""
-    return 0.5 * (1 + np.tanh(np.asarray(score, dtype=np.float64) / 2))
-
-
 class Ranker:
     """Ranked lists of a model for one user, over the whole catalogue.
 
-    A *user* is the id of a known user (or its position, an int); None, nobody in particular; or what a new
-    user did, oldest first: items (ids or positions) and ``(item, behavior, query)`` events. Consecutive
-    searches with one query are one session.
-
-    A model that reads only the history serves everybody. LightGCN and the oracle know single users, and
-    refuse new ones; for UniSAR, which adds a vector per user to the history, a new user has the mean of
-    all users' vectors. The oracle answers for known users at their test event: for a search, its own query.
+    A *user* is the id of a known user (or its position, an int); None, nobody in particular; or a
+    list of what a new user did, oldest first: items (ids or positions) and ``(item, behavior,
+    query)`` events. Consecutive searches with one query are one session. A model that knows single
+    users refuses new ones, or takes the mean of its table of users. The oracle answers for known
+    users at their test event: for a search, its own query.
 
     Args:
-        model: any of `available_models`, trained; it stays on its device and keeps its mode.
-        dataset: the data set it was trained on.
+        model: trained; it stays on its device and keeps its mode.
         chunk: candidates scored at once; changes speed and memory only.
-        data_hash: `Dataset.hash` of what the model was trained on, as its card has it; None: only the numbers of
-            users and items are compared, which other data may share. `from_run` takes it from the run.
+        data_hash: `Dataset.hash` of what the model was trained on, as its card has it; if empty,
+            only the numbers of users and items are compared, which other data may share.
 
     Raises:
-        ConfigError: the model was trained on other data, or an argument is not what is described here.
+        ConfigError: other data than the model's; later, a question that cannot be answered.
     """
 
-    def __init__(self, model: RankingModel, dataset: Dataset, chunk: int = 256, *, data_hash: str | None = None):
-        if not isinstance(model, RankingModel):
-            raise ConfigError(
-                f"model is {short(model)}; pass a trained one, or a run to Ranker.from_run(run, dataset)."
-            )
-        if not isinstance(dataset, Dataset):
-            raise ConfigError(
-                f"dataset is {short(dataset)}; pass a Dataset, such as load_dataset(…) or Workspace(…).dataset."
-            )
-        wanted = {name: getattr(model, name, None) for name in ("n_users", "n_items")} | {"hash": data_hash}
-        for name, value in wanted.items():
-            if value is not None and (here := getattr(dataset, name)) != value:
-                other = f"the data set '{dataset.name}' has {here}: use the data, profile and seed of its training."
-                raise ConfigError(f"the model '{model.name}' has {name} = {value}, {other}")
-        self.model, self.dataset = model, dataset
-        self.chunk = positive("chunk", chunk, "candidates are scored in chunks of 1 or more.")
+    def __init__(
+        self, model: RankingModel, dataset: Dataset, chunk: int = 256, data_hash: str = ""
+    ):
+        trained_on = {name: getattr(model, name, None) for name in ("n_users", "n_items")}
+        for name, value in {**trained_on, "hash": data_hash}.items():
+            here = getattr(dataset, name)
+            if value and value != here:
+                raise ConfigError(
+                    f"the model '{model.name}' has {name} = {value}, the data set '{dataset.name}' "
+                    f"has {here}: use the data, profile and seed of its training."
+                )
+        self.model = model
+        self.dataset = dataset
+        self.chunk = chunk
+        self.all_items = np.arange(1, dataset.n_items + 1)
+        self._users = pd.Index(dataset.user_ids, dtype=object)
+        self._items = pd.Index(dataset.item_ids, dtype=object)
 
     @classmethod
     def from_run(cls, run: Run, dataset: Dataset, chunk: int = 256) -> Ranker:
-        """The ranker of a run's model; ``dataset`` must be the very data of the run, by their hash.
+        """The ranker of a run's model; ``dataset`` must be the very data of the run, by hash."""
+        return cls(run.model, dataset, chunk, run.record["provenance"]["dataset_hash"])
 
-        Raises:
-            ConfigError: as the class.
-        """
-        return cls(run.model, dataset, chunk, data_hash=run.record["provenance"]["dataset_hash"])
-
-    def recommend(self, user=None, k: int | None = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
+    def recommend(self, user=None, k: int | None = 10, exclude_seen: bool = True) -> pd.DataFrame:
         """The best items for a user who asks for nothing.
 
         Args:
-            user: as described for the class.
             k: length of the list; None: all candidates.
-            exclude_seen: leave out all items of the log that the history is taken from. Held-out items stay.
+            exclude_seen: leave out the items of the log that the history is taken from.
 
         Returns:
-            Columns ``rank, item_id, title, categories, score`` and, for GenSR, ``P(Yes)``; equal scores
-            stand in the order of the items.
-
-        Raises:
-            ConfigError: an unknown user or item, a ``k`` that the catalogue cannot serve, or a model that
-                does not serve this task or this user.
+            Columns ``rank, item_id, title, categories, score`` and, of a score that is a logit,
+            ``P(Yes)``; equal scores stand in the order of the items.
         """
-        return self._list(self._directory.person(user), "", k, exclude_seen)
+        return self._list(self._person(user), "", k, exclude_seen)
 
-    def search(self, user, query: str, k: int | None = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
-        """The best items for a user and a query; as `recommend`.
+    def search(self, user, query: str, k: int | None = 10, exclude_seen=True) -> pd.DataFrame:
+        """The best items for a user and a query, whose words need not be known; as `recommend`."""
+        if not (query := _typed(query)):
+            raise ConfigError("query is empty: type one, or call recommend(user, k) without one.")
+        return self._list(self._person(user), query, k, exclude_seen)
 
-        Words that were never seen in training are allowed. A long query is read as in the test protocol: GenSR
-        reads all of it, UniSAR the first `DataConfig.query_words` words.
+    def scores(self, user, query: str = "", zeroed: Sequence[str] = ()) -> np.ndarray:
+        """Scores (n_items,) of the catalogue, whose item i stands at i - 1; higher is better.
 
-        Raises:
-            ConfigError: as `recommend`, or an empty query.
+        ``zeroed`` names parts of GenSR's prompt (`PARTS`) whose slots are filled with zeros.
         """
-        if not (query := typed("query", query)):
-            raise ConfigError("query is empty: type one, or call recommend(user, k), which needs none.")
-        return self._list(self._directory.person(user), query, k, exclude_seen)
-
-    def scores(self, user, query: str = "", items: Iterable | None = None, zeroed: Iterable[str] = ()) -> np.ndarray:
-        """Scores of items, higher is better; recommendation if the query is empty, else search.
-
-        Args:
-            user: as described for the class.
-            items: ids or positions; None: the whole catalogue, whose item i stands at i - 1.
-            zeroed: names in `PARTS`, of slots of GenSR's prompt to fill with zeros.
-
-        Raises:
-            ConfigError: as `recommend`, an unknown part, or a part of a model that has none.
-            ValueError: a score is not finite.
-        """
-        if slots := _slots(listed("zeroed", zeroed, f"is no list of parts; they are {', '.join(PARTS)}.")):
-            self._require_slots("zeroed")
-        places = None if items is None else self._directory.places("items", items)
-        return self._scores(self._directory.person(user), typed("query", query), places, slots)
+        return self._scores(self._person(user), _typed(query), self.all_items, zeroed)
 
     def history(self, user, query: str = "") -> pd.DataFrame:
-        """What the model reads of a user, oldest first; the query matters only where twins are visible.
+        """What the model reads of a user: ``item_id, title, behavior, query, time``, oldest first.
 
-        Returns:
-            Columns ``item_id, title, behavior, query, time``: for GenSR its N items, else all of a batch. Queries
-            are words as models read them, ``<unknown>`` for a new word; a new user's events have numbers for times.
+        Queries are words as models read them, ``<unknown>`` for a new one; a new user's events have
+        numbers for times. The argument ``query`` matters with visible twins only.
         """
-        batch = self._batch(self._directory.person(user), typed("query", query))
-        return history_table(self.dataset, batch, self.model.config)
+        return self._history(self._batch(self._person(user), _typed(query)))
 
     def explain(self, user, query: str, item) -> Explanation:
-        """What GenSR looks at for one item or several, and what each part of its prompt adds to the score.
-
-        Args:
-            user: as described for the class.
-            query: empty for recommendation.
-            item: id or position, or several of them.
-
-        Raises:
-            ConfigError: another model than GenSR, a GenSR whose slots hold whole sequences, or bad input.
-        """
-        self._require_slots("explain")
-        person, query = self._directory.person(user), typed("query", query)
-        places = self._directory.places("item", [item] if isinstance(item, str | numbers.Integral) else item)
-        score = self._scores(person, query, places)
-        batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
+        """What GenSR looks at for an item or several, and what each part of its prompt adds."""
+        self._slots(PARTS)
+        person, query = self._person(user), _typed(query)
+        given = [item] if isinstance(item, str | Integral) else item
+        items = np.array([_place("item", one, self._items, first=1) for one in given])
+        score = self._scores(person, query, items)
+        batch = self._batch(person, query).with_candidates(torch.from_numpy(items)[None])
         with self._scoring():
             _, weights = self.model.filter_weights(batch.to(self.model.device))
-        table = self._items(places)[[ITEM, TITLE]].assign(**{"score": score, P_YES: p_yes(score)})
+        table = self._described(items, score).drop(columns=CATEGORIES)
         for part in [*weights, "history"]:
-            table[part] = score - self._scores(person, query, places, _slots([part]))
-        history = history_table(self.dataset, batch, self.model.config)
-        shown = {view: alpha[0, :, : len(history)].float().cpu().numpy() for view, alpha in weights.items()}
-        return Explanation(history, shown, table)
+            table[part] = score - self._scores(person, query, items, [part])
+        history = self._history(batch)
+        n = len(history)  # behind it is padding
+        weights = {view: w[0, :, :n].float().cpu().numpy() for view, w in weights.items()}
+        return Explanation(history, weights, table)
 
-    # --- who asks ------------------------------------------------------------------------------
+    # --- the question --------------------------------------------------------------------------
 
-    @cached_property
-    def _directory(self) -> Directory:
-        return Directory(self.dataset)
+    def _person(self, user: object) -> Person:
+        if isinstance(user, str | Integral):
+            return _place("user", user, self._users, first=0)
+        events = [] if user is None else user
+        if not isinstance(events, list | tuple | np.ndarray | pd.Series):
+            raise ConfigError(f"user {user!r} is neither a known user nor a list of events.")
+        return [self._event(event) for event in events]
+
+    def _event(self, given: object) -> Event:
+        parts = given if isinstance(given, tuple | list) else (given,)
+        item, behavior, query = Event(*parts) if 1 <= len(parts) <= 3 else (None, "", "")
+        query = _typed(query)
+        if behavior not in BEHAVIORS or (behavior == SRC) != bool(query):
+            forms = "an item, (item, 'rec') or (item, 'src', query)"
+            raise ConfigError(f"{given} is no event; give {forms}.")
+        return Event(_place("item", item, self._items, first=1), behavior, query)
 
     def _limit(self, user: int, task: str) -> int:
         """Row before which the events of a user may be seen, as in the test protocol."""
         split, config = self.dataset.split, self.dataset.config
         if config.twins == "visible":
             event = self._test_event(user, task)
-            return event if event >= 0 else int(split.cut_test[user])
-        return int((split.cut_test if config.test_history == "train+validation" else split.cut_valid)[user])
+            return split.cut_test[user] if event is None else event
+        all_before_test = config.test_history == "train+validation"
+        return (split.cut_test if all_before_test else split.cut_valid)[user]
 
-    def _test_event(self, user: int, task: str) -> int:
-        """Row of the user's test event of a task, -1 if there is none."""
+    def _test_event(self, user: int, task: str) -> int | None:
+        """Row of the user's held-out event of a task."""
         rows = self.dataset.split.rows[TEST][task]
         own = rows[self.dataset.user[rows] == user]
-        return int(own[0]) if len(own) else -1
+        return int(own[0]) if len(own) else None
 
-    def _seen(self, person: Person, task: str) -> np.ndarray:
-        if person.index is None:
-            return np.array([event.item for event in person.events], dtype=np.int64)
-        start = np.searchsorted(self.dataset.user, person.index)
-        return self.dataset.item[start : self._limit(person.index, task)]
+    def _seen(self, person: Person, query: str) -> np.ndarray | list[int]:
+        if isinstance(person, list):
+            return [event.item for event in person]
+        first = np.searchsorted(self.dataset.user, person)
+        return self.dataset.item[first : self._limit(person, SRC if query else REC)]
 
     def _batch(self, person: Person, query: str) -> Batch:
         """The one-row batch of a user, without candidates."""
         task = SRC if query else REC
-        if person.index is None:
-            return event_batch(self.dataset, task, person.events, query)
-        event = self._test_event(person.index, task)
-        made = self.dataset.make_batch(
-            task, np.array([person.index]), np.array([self._limit(person.index, task)]), np.zeros((1, 0), np.int64),
-            query_words=self.dataset.word_ids(query), query_text=(query,),
-        )  # fmt: skip
-        known = event >= 0 and self.dataset.query_texts[self.dataset.query[event]] == query
-        return replace(made, event=torch.tensor([event])) if known and self.model.reads_event else made
+        if isinstance(person, list):
+            return event_batch(self.dataset, task, person, query)
+        batch = _history_batch(self.dataset, task, person, self._limit(person, task), query)
+        event = self._test_event(person, task)
+        if self.model.reads_event and event is not None:
+            asked = self.dataset.query_texts[self.dataset.query[event]]
+            batch = replace(batch, event=torch.tensor([event])) if asked == query else batch
+        return batch
 
     def _require(self, batch: Batch, person: Person) -> None:
-        name, kind = self.model.name, "search" if batch.task == SRC else "recommendation"
+        """Refuse what the model cannot answer."""
+        who = f"the model '{self.model.name}'"
         if batch.task not in self.model.tasks:
-            others = [other for other, cls in available_models().items() if batch.task in cls.tasks and other != name]
-            raise ConfigError(f"the model '{name}' does not serve {kind}; others do: {', '.join(others)}.")
+            raise ConfigError(f"{who} does not serve '{batch.task}'; take one that does.")
         if not len(self.dataset.rows[TRAIN][batch.task]):
-            raise ConfigError(
-                f"the data set '{self.dataset.name}' has no {kind} event to train on, so the model '{name}' was never "
-                f"trained for {kind}; use data that have some."
-            )
-        if person.index is None and not self.model.serves_new_users:
-            raise ConfigError(
-                f"the model '{name}' cannot score a new user: it knows the users of its training only. "
-                f"Name a known user, or use a model that reads histories, such as gensr."
-            )
+            name = self.dataset.name
+            raise ConfigError(f"{who} was never trained for '{batch.task}': '{name}' has no event.")
+        if isinstance(person, list) and not self.model.serves_new_users:
+            why = "it knows the users of its training only; take one that reads histories"
+            raise ConfigError(f"{who} cannot score a new user: {why}.")
         if self.model.reads_event and batch.event is None:
-            raise ConfigError(
-                f"the model '{name}' knows the click law of simulated events only, and user "
-                f"'{self.dataset.user_ids[person.index]}' has no test {kind} event with this query."
-            )
+            raise ConfigError(f"{who} knows test events only, and this user has no such one.")
 
-    # --- scoring -------------------------------------------------------------------------------
+    def _slots(self, parts: Sequence[str]) -> frozenset[str]:
+        """The slots of some parts of the prompt; no model but one with four slots has any."""
+        sequence = getattr(self.model.config, "history_slot", None) == "sequence"
+        if sequence or not self.model.prompt_slots:
+            what = "history_slot='sequence'" if sequence else f"the model '{self.model.name}'"
+            raise ConfigError(f"{what} has not got the four slots of GenSR's prompt to look into.")
+        for part in parts:
+            if part not in PARTS:
+                raise unknown("part of the prompt", part, PARTS)
+        return frozenset(slot for part in parts for slot in PARTS[part])
+
+    # --- the answer ----------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _scoring(self, stranger: bool = False) -> Iterator[None]:
-        """Eval mode without gradients; a new user's vector is the mean of the model's table of users."""
-        was_training, table = self.model.training, self.model.user_table if stranger else None
-        if was_training:
-            self.model.eval()
-        hook = getattr(self.model, table).register_forward_hook(_mean_row) if table else None
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            if hook:
-                hook.remove()
-            if was_training:
-                self.model.train()
+    def _scoring(self, new_user: bool = False) -> Iterator[None]:
+        """Eval mode without gradients; a new user's vector is the mean of the table of users."""
+        model = self.model
+        with torch.no_grad(), contextlib.ExitStack() as undone:
+            undone.callback(model.train, model.training)
+            model.eval()
+            if new_user and model.user_table:
+                table = getattr(model, model.user_table)
+                mean = table.weight.mean(dim=0)
+                hook = table.register_forward_hook(lambda _, ids, rows: mean.expand_as(rows))
+                undone.callback(hook.remove)
+            yield
 
-    def _scores(
-        self, person: Person, query: str, places: np.ndarray | None = None, zeroed: frozenset[str] = frozenset()
-    ) -> np.ndarray:
-        """Scores (n,) of the items at ``places``, of all if None, with zeros in the slots of ``zeroed``."""
-        places = np.arange(1, self.dataset.n_items + 1) if places is None else places
-        batch = self._batch(person, query).with_candidates(torch.from_numpy(places)[None])
+    def _scores(self, person: Person, query: str, items: np.ndarray, zeroed=()) -> np.ndarray:
+        """Scores (n,) of the items at these positions."""
+        options = {"zeroed": self._slots(zeroed)} if len(zeroed) else {}
+        batch = self._batch(person, query).with_candidates(torch.from_numpy(items)[None])
         self._require(batch, person)
-        found = self._score(batch.to(self.model.device), zeroed, stranger=person.index is None)
-        if not np.isfinite(found).all():
-            raise ValueError(f"{self.model.name} gives a score that is not finite; its weights are damaged.")
-        return found
-
-    def _score(self, batch: Batch, zeroed: frozenset[str], stranger: bool) -> np.ndarray:
-        """Scores of the candidates of a one-row batch, (C,); GenSR encodes the history once for all chunks."""
-        with self._scoring(stranger):
-            options = {"zeroed": zeroed} if zeroed else {}
-            found = self.model.score_in_chunks(batch, self.chunk, **options)
-        return found[0].float().cpu().numpy()
-
-    def _require_slots(self, what: str) -> None:
-        slots = self.model.prompt_slots
-        if not slots or self.model.config.history_slot == "sequence":
-            kind = "history_slot='sequence'" if slots else f"the model '{self.model.name}'"
-            raise ConfigError(f"{what} looks into the four slots of GenSR's prompt, and {kind} has not got these.")
-
-    # --- tables --------------------------------------------------------------------------------
+        with self._scoring(new_user=isinstance(person, list)):
+            batch = batch.to(self.model.device)
+            found = self.model.score_in_chunks(batch, self.chunk, **options)[0].float()
+        if not found.isfinite().all():
+            raise ValueError(
+                f"a score of {self.model.name} is not finite: its weights are damaged."
+            )
+        return found.cpu().numpy()
 
     def _list(self, person: Person, query: str, k: int | None, exclude_seen: bool) -> pd.DataFrame:
-        allowed = np.ones(self.dataset.n_items, dtype=bool)
-        if exclude_seen:
-            allowed[self._seen(person, SRC if query else REC) - 1] = False
-        k = _checked_length(k, allowed)
-        scores = self._scores(person, query)
-        order = np.argsort(-scores, kind="stable")
-        best = order[allowed[order]][:k]
-        table = self._items(best + 1).assign(score=scores[best])
-        table.insert(0, "rank", np.arange(1, k + 1))
-        return table.assign(**{P_YES: p_yes(scores[best])}) if self.model.prompt_slots else table
+        items = np.setdiff1d(self.all_items, self._seen(person, query) if exclude_seen else [])
+        if k is not None and not 1 <= k <= len(items):
+            raise ConfigError(f"k is {k}, and there are {len(items)} items that can be ranked.")
+        scores = self._scores(person, query, self.all_items)[items - 1]
+        best = np.argsort(-scores, kind="stable")[:k]
+        table = self._described(items[best], scores[best])
+        table.insert(0, "rank", np.arange(1, len(best) + 1))
+        return table
 
-    def _items(self, places: np.ndarray) -> pd.DataFrame:
-        about = self.dataset.items.iloc[places - 1].reset_index(drop=True)
-        return about[[ITEM, TITLE, CATEGORIES]].assign(**{TITLE: [self.dataset.item_title[i] for i in places]})
+    def _described(self, items: np.ndarray, score: np.ndarray) -> pd.DataFrame:
+        table = self.dataset.items[[ITEM, TITLE, CATEGORIES]].iloc[items - 1].reset_index(drop=True)
+        table[TITLE] = [self.dataset.item_title[item] for item in items]
+        table["score"] = score
+        return table.assign(**{P_YES: p_yes(score)}) if self.model.prompt_slots else table
 
-
-def _slots(zeroed: list[str]) -> frozenset[str]:
-    for part in zeroed:
-        if part not in list(PARTS):
-            raise unknown("part of the prompt", part, PARTS)
-    return frozenset(slot for part in zeroed for slot in PARTS[part])
-
-
-def _checked_length(k: int | None, allowed: np.ndarray) -> int:
-    most = int(allowed.sum())
-    if k is None:
-        return most
-    if positive("k", k, A_LIST) > most:
-        raise ConfigError(
-            f"k is {k}, and {most} of the catalogue's {len(allowed)} items can be ranked; exclude_seen=True leaves out "
-            f"those that the user has."
-        )
-    return int(k)
+    def _history(self, batch: Batch) -> pd.DataFrame:
+        """The clicks of a one-row batch as the model reads them, with what is known of each."""
+        config, words = self.model.config, self.dataset.words
+        width = batch.ses_clicks.shape[2]
+        typed = batch.ses_words[0].numpy()
+        queries = [" ".join(words[row[row > 0]]) for row in typed]
+        rec = {ITEM: batch.rec_items[0], BEHAVIOR: REC, QUERY: "", TIME: batch.rec_time[0]}
+        src = {ITEM: batch.ses_clicks[0].flatten(), BEHAVIOR: SRC}
+        src |= {QUERY: np.repeat(queries, width), TIME: batch.ses_time[0].repeat_interleave(width)}
+        clicks = pd.concat([pd.DataFrame(rec), pd.DataFrame(src)]).query(f"{ITEM} > 0")
+        clicks = clicks.sort_values(TIME, kind="stable")
+        if getattr(config, "history_of", "both") != "both":
+            clicks = clicks[clicks[BEHAVIOR] == config.history_of]
+        clicks = clicks.tail(getattr(config, "history", len(clicks))).reset_index(drop=True)
+        clicks.insert(1, TITLE, [self.dataset.item_title[item] for item in clicks[ITEM]])
+        return clicks.assign(**{ITEM: self.dataset.item_ids[clicks[ITEM]]})
 
 
-def _mean_row(module: torch.nn.Embedding, inputs: tuple, output: Tensor) -> Tensor:
-    return module.weight.mean(dim=0).expand_as(output)
+def p_yes(score) -> np.ndarray:
+    """The probability of "Yes" from a score that is its logit."""
+    return 0.5 * (1 + np.tanh(np.asarray(score, dtype=np.float64) / 2))
+
+
+def _place(kind: str, name: object, names: pd.Index, first: int) -> int:
+    """Position of a user or item, given by id (str) or by that position (int, from ``first``)."""
+    if isinstance(name, str) and name and name in names:
+        return int(names.get_loc(name))
+    if isinstance(name, Integral) and first <= name < len(names):
+        return int(name)
+    close = get_close_matches(str(name), names[first:20_000], n=1)  # more would take seconds
+    hint = f"did you mean '{close[0]}'?" if close else f"one of them is '{names[first]}'."
+    span = f"{first} to {len(names) - 1}"
+    raise ConfigError(f"unknown {kind} {name!r}: ids are text, positions {span}; {hint}")
+
+
+def _typed(query: object) -> str:
+    """A query without the spaces around it, which say nothing; None is the empty one."""
+    return (query or "").strip()
+
+
+def _history_batch(dataset: Dataset, task: str, user: int, limit: int, query: str) -> Batch:
+    """A one-row batch without candidates: a known user's history before a row of the log."""
+    cand = np.zeros((1, 0), dtype=np.int64)
+    words = dataset.word_ids(query)
+    return dataset.make_batch(task, np.array([user]), np.array([limit]), cand, words, (query,))
+
+
+def event_batch(dataset: Dataset, task: str, events: Sequence[Event], query: str = "") -> Batch:
+    """The batch of a new user, whose event n happened at time n; what is too old is left out."""
+    batch = _history_batch(dataset, task, 0, 0, query)  # before the first row: all is padding
+    clicks = [(event.item, time) for time, event in enumerate(events, 1) if event.behavior == REC]
+    for place, (item, time) in enumerate(clicks[-batch.rec_items.shape[1] :]):
+        batch.rec_items[0, place] = item
+        batch.rec_time[0, place] = time
+    sessions = _sessions(events, width=batch.ses_clicks.shape[2])
+    for place, (text, items, time) in enumerate(sessions[-batch.ses_time.shape[1] :]):
+        batch.ses_words[0, place] = torch.from_numpy(dataset.word_ids(text)[0])
+        batch.ses_clicks[0, place, : len(items)] = torch.tensor(items)
+        batch.ses_time[0, place] = time
+    rec_time, ses_time = batch.rec_time.numpy(), batch.ses_time.numpy()
+    order = merge_order(rec_time, rec_time > 0, ses_time, ses_time > 0)
+    return replace(batch, merge_index=torch.from_numpy(order))
+
+
+def _sessions(events: Sequence[Event], width: int) -> list[tuple[str, list[int], int]]:
+    """Query, items and time of the last click of each session, of at most ``width`` clicks."""
+    found = []
+    for (behavior, query), run in groupby(enumerate(events, 1), key=lambda timed: timed[1][1:]):
+        clicks = list(run) if behavior == SRC else []
+        for start in range(0, len(clicks), width):
+            part = clicks[start : start + width]
+            found.append((query, [event.item for _, event in part], part[-1][0]))
+    return found

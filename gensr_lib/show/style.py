@@ -1,12 +1,16 @@
-"""The style of all figures of the book: colours, lines, sizes, and how a figure is made and saved."""
+"""The style of all figures of the book: colours, lines, sizes, and how a figure is made and saved.
+
+The colours are Okabe and Ito's, safe for readers with a colour vision deficiency.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -16,39 +20,50 @@ from ..files import write_atomically
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
+INK = "#222222"
 LINES = ("-", "--", "-.", ":")  # lines that coincide stay visible, and survive printing in grey
-MARKERS = ("o", "x", "^", "s")
-WIDTH, DPI = 7.5, 150  # inches; at the page's width, 10 pt in the figure are about 10 pt on the page
-STYLE = {
-    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": DPI,
-    "savefig.dpi": DPI, "savefig.bbox": None, "font.family": "DejaVu Sans", "font.size": 10, "text.color": "#222222",
-    "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.labelsize": 10, "axes.edgecolor": "#555555",
-    "axes.labelcolor": "#222222", "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.7, "axes.prop_cycle": mpl.cycler(color=COLOURS),
-    "xtick.labelsize": 9, "ytick.labelsize": 9, "xtick.color": "#444444", "ytick.color": "#444444",
-    "lines.linewidth": 2, "lines.markersize": 4.5, "legend.frameon": False, "legend.fontsize": 9,
-}  # fmt: skip
+WIDTH, DPI = 7.5, 150  # inches; 10 pt in the figure are about 10 pt on the page
+LEGEND_WIDTH = 85  # characters that fit the page's width
 
 
 def use_style() -> None:
     """Give all figures made from now on the style of the book; call it once, after the imports."""
-    mpl.rcParams.update(STYLE)
+    mpl.rc("figure", facecolor="white", dpi=DPI)
+    mpl.rc("savefig", facecolor="white", dpi=DPI, bbox=None)
+    mpl.rc("font", family="DejaVu Sans", size=10)
+    mpl.rc("text", color=INK)
+    mpl.rc("axes", facecolor="white", edgecolor="#555555", labelcolor=INK, labelsize=10)
+    mpl.rc("axes", titlesize=10.5, titleweight="bold", axisbelow=True, grid=True)
+    mpl.rc("axes", prop_cycle=mpl.cycler(color=COLOURS))
+    mpl.rc("axes.spines", top=False, right=False)
+    mpl.rc("grid", color="#DDDDDD", linewidth=0.7)
+    mpl.rc(("xtick", "ytick"), labelsize=9, color="#444444")
+    mpl.rc("lines", linewidth=2, markersize=4.5)
+    mpl.rc("legend", frameon=False, fontsize=9)
 
 
 def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
-    """Write ``<folder>/<name>.png``; readers see the whole file or none, and equal figures give equal bytes."""
-    path, plain = Path(folder) / f"{name}.png", {"Software": None}  # else the file names the version of matplotlib
+    """Write ``<folder>/<name>.png``, whole or not at all; equal figures give equal bytes."""
     if isinstance(fig.get_layout_engine(), ConstrainedLayoutEngine):
         fig.draw_without_rendering()
         fig.set_layout_engine("none")  # each further draw would move a colour bar a little
-    return write_atomically(path, lambda part: fig.savefig(part, format="png", dpi=DPI, metadata=plain))
+    nameless = {"Software": None}  # else the file names the version of matplotlib
+    path = Path(folder) / f"{name}.png"
+    return write_atomically(
+        path, lambda part: fig.savefig(part, format="png", dpi=DPI, metadata=nameless)
+    )
 
 
-def panels(n: int = 1, height: float = 3.0, **options) -> tuple[Figure, list[Axes]]:
-    """An empty figure of the page's width with ``n`` panels side by side; ``options`` go to `plt.subplots`."""
-    fig, axes = plt.subplots(1, n, figsize=(WIDTH, height), layout="constrained", squeeze=False, **options)
+def panels(n: int = 1, height: float = 3.0, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:
+    """An empty figure of the page's width with ``n`` panels side by side in each of some rows.
+
+    Args:
+        options: for `plt.subplots`.
+    """
+    look = {"figsize": (WIDTH, height), "layout": "constrained", "squeeze": False}
+    fig, axes = plt.subplots(rows, n, **look, **options)
     plt.close(fig)  # pyplot would show it a second time at the end of the cell
-    return fig, list(axes[0])
+    return fig, list(axes.flat)
 
 
 def legend_below(fig: Figure, axes: Sequence[Axes]) -> None:
@@ -58,9 +73,17 @@ def legend_below(fig: Figure, axes: Sequence[Axes]) -> None:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        fig.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=len(entries))
+        legend_of(fig, entries)
+
+
+def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> None:
+    """A legend of these labels below the panels, in three columns where one line is too long."""
+    fits = sum(len(label) + 7 for label in entries) <= LEGEND_WIDTH
+    ncols = len(entries) if fits else 3
+    fig.legend(entries.values(), entries, loc="outside lower center", ncols=ncols)
 
 
 def look_of(name: object, number: int) -> dict[str, object]:
     """Colour and line of the sample or column of that name, the task's own if it is a task."""
-    return {"color": TASK_COLOURS.get(name, COLOURS[number % len(COLOURS)]), "linestyle": LINES[number % len(LINES)]}
+    colour = TASK_COLOURS.get(name, COLOURS[number % len(COLOURS)])
+    return {"color": colour, "linestyle": LINES[number % len(LINES)]}

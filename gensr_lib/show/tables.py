@@ -1,4 +1,4 @@
-"""The tables of the book: styled where people look, with all their digits in a CSV file beside the figures."""
+"""The tables of the book: styled where people look, all digits in a CSV file beside the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..files import write_atomically
 
 
 class Shown(Styler):
-    """A styled table whose plain-text form is the table, not an address in memory that changes with each run."""
+    """A styled table whose plain text is the table, not an address that changes with each run."""
 
     def __repr__(self) -> str:
         return repr(self.data)
@@ -21,13 +21,13 @@ class Shown(Styler):
 def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits: int = 3) -> Shown:
     """Write ``<folder>/<name>.csv`` and return the table as a notebook shows it.
 
-    The file holds the numbers unrounded, names of several levels joined by a space, and the index unless
-    it only counts the rows.
+    The file holds the numbers unrounded, names of several levels joined by a space, and the index
+    unless it only counts the rows.
 
     Args:
         name: of the file, and of the table in the page: equal tables give equal outputs.
-        digits: decimal places of floats, in mixed columns too. A number that would round to zero is shown by its
-            order of magnitude, what is missing as a dash.
+        digits: decimal places of floats, in mixed columns too. A number that would round to zero is
+            shown by its order of magnitude, what is missing as a dash.
     """
     table = table.to_frame() if isinstance(table, pd.Series) else table
     counted = isinstance(table.index, pd.RangeIndex) and table.index.name is None
@@ -42,13 +42,15 @@ def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits:
 
 
 def _flat(column: object) -> str:
-    return " ".join(str(level) for level in column if str(level)) if isinstance(column, tuple) else str(column)
+    levels = column if isinstance(column, tuple) else (column,)
+    return " ".join(str(level) for level in levels if str(level))
 
 
 def _value(value: object, digits: int) -> str:
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.0e}" if value != 0 and abs(value) < 0.5 * 10**-digits else f"{value:.{digits}f}"
+    rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
+    return f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}"
 
 
 def _label(value: object) -> str:
