@@ -8,7 +8,6 @@ that adds its parser and sets ``run``, the function to call with the parsed argu
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,33 +51,15 @@ def build_parser() -> argparse.ArgumentParser:
 def resolve_dataset(name: str) -> str:
     """A data set's name as it is, a folder as an absolute path (chapters run in another folder).
 
-    A plain word is a name unless there is a folder of that name; the built-in names are always names.
-
     Raises:
-        DataError: a path is given and there is no such folder, or the raw files of an Amazon category are missing.
-        ConfigError: a plain word that is neither a name nor a folder.
+        DataError, ConfigError: as `gensr_lib.data.sources.load.find`.
 
     >>> resolve_dataset("pocket")
     'pocket'
     """
-    folder = Path(name).expanduser()
-    is_path = os.sep in name or name.startswith((".", "~"))
-    if is_path and not folder.is_dir():
-        raise DataError(f"no folder '{name}' (looked for {folder.resolve()}): DATASET is a name or a folder of tables")
-    if is_path:
-        return str(folder.resolve())
-    if name == "pocket":
-        return name
-    raw = project_root() / "data" / "raw"
-    if name.startswith("amazon-"):
-        from ..data.sources.amazon import find_amazon_files
+    from ..data.sources.load import find
 
-        find_amazon_files(raw / name)
-        return name
-    if not folder.is_dir():
-        known = ["pocket", *(path.name for path in raw.glob("amazon-*"))]
-        raise ConfigError(f"{unknown('data set', name, known)}, or a folder with your tables (data/README.md)")
-    return str(folder.resolve())
+    return find(name).address
 
 
 def output_folder(dataset: str, profile: str) -> Path:

@@ -228,8 +228,9 @@ def check_project() -> Iterator[Check]:
 
 def check_data() -> Iterator[Check]:
     """Data sets and finished runs."""
-    raw = sorted(p.name for p in (project_root() / "data" / "raw").glob("*") if p.is_dir())
-    yield Check(OK, f"data sets: pocket (simulated){''.join(f', {name}' for name in raw)}")
+    from ..data.sources.load import available_datasets
+
+    yield Check(OK, f"data sets: {', '.join(available_datasets())}")
     runs = finished_runs(project_root() / "runs")
     texts = [f"{place}: {', '.join(models)}" for place, models in runs.items()]
     yield Check(OK, f"finished runs: {'; '.join(texts) or 'none yet, make book makes them'}")

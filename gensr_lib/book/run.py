@@ -24,7 +24,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import ConfigError, unknown
-from ..files import project_root
 from .status import NOTEBOOK_AT, ChapterRecord, machine, read_status, write_status
 
 KERNEL = "python3"
@@ -300,8 +299,9 @@ def _installed() -> list[str]:
 
 def _data_files(dataset: Any) -> list[Any]:
     """The files of a folder, or those that a name stands for in ``data/raw/``; none if the data are simulated."""
-    places = [Path(dataset), project_root() / "data" / "raw" / dataset] if isinstance(dataset, str) else []
-    root = next((place for place in places if place.is_dir()), None)
+    from ..data.sources.load import find
+
+    root = find(dataset, must_exist=False).path if isinstance(dataset, str) else None
     if root is None:
         return []
     return [[p.relative_to(root).as_posix(), _content(p)] for p in sorted(root.rglob("*")) if p.is_file()]

@@ -282,7 +282,7 @@ def test_data_sets_and_finished_runs_are_listed(home):
     (home / "data" / "raw" / "amazon-kindle").mkdir(parents=True)
     (home / "data" / "raw" / "README.md").touch()
     data, runs = run(doctor.check_data)
-    assert data.text == "data sets: pocket (simulated), amazon-kindle"
+    assert data.text == "data sets: pocket, amazon-kindle"
     assert runs.text == "finished runs: pocket/smoke: gensr, unisar"
 
 
