@@ -12,13 +12,12 @@ arguments.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, DataError, unknown
+from ..errors import ConfigError, DataError
 from ..files import project_root
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
@@ -58,32 +57,15 @@ def build_parser() -> argparse.ArgumentParser:
 def resolve_dataset(name: str) -> str:
     """A data set's name as it is, a folder as an absolute path (chapters run in another folder).
 
-    A plain word is a name unless there is a folder of that name; built-in names are always names.
-
     Raises:
-        DataError: a path without a folder, or the raw files of an Amazon category are missing.
-        ConfigError: a plain word that is neither a name nor a folder.
+        DataError, ConfigError: as `gensr_lib.data.sources.load.find`.
 
     >>> resolve_dataset("pocket")
     'pocket'
     """
-    folder = Path(name).expanduser()
-    is_path = os.sep in name or name.startswith((".", "~"))
-    if is_path and not folder.is_dir():
-        raise DataError(f"no folder '{name}': DATASET is a name or a folder of tables")
-    if name == "pocket":
-        return name
-    raw = project_root() / "data" / "raw"
-    if name.startswith("amazon-"):
-        from ..data.sources.amazon import find_amazon_files
+    from ..data.sources.load import find
 
-        find_amazon_files(raw / name)
-        return name
-    if not folder.is_dir():
-        known = ["pocket", *(path.name for path in raw.glob("amazon-*"))]
-        advice = "or a folder with your tables (data/README.md)"
-        raise ConfigError(f"{unknown('data set', name, known)}, {advice}")
-    return str(folder.resolve())
+    return find(name).address
 
 
 def output_folder(dataset: str, profile: str) -> Path:

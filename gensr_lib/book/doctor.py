@@ -166,8 +166,12 @@ def check_project() -> Iterator[Check]:
     yield Check(OK if chapters else PROBLEM, f"project in {root}, chapters: {chapters}", advice)
     if root.exists() and not os.access(root, os.W_OK):
         yield Check(PROBLEM, f"nothing can be written to {root}", "make it writable")
-    raw = sorted(path.name for path in root.glob("data/raw/*") if path.is_dir())
-    yield Check(OK, f"data sets: {', '.join(['pocket (simulated)', *raw])}")
+    try:
+        from ..data.sources.load import available_datasets
+
+        yield Check(OK, f"data sets: {', '.join(available_datasets())}")
+    except ImportError:
+        pass  # what is missing is named among the packages
     runs = len(finished_runs(root / "runs"))
     yield Check(OK, f"finished runs: {runs} (gensr runs lists them)")
 

@@ -175,10 +175,9 @@ def _sources(path: Path) -> list[Any]:
 
 def _data_files(dataset: Any) -> list[Any]:
     """The files of a folder, or of a name in ``data/raw/``; none if the data are simulated."""
-    if not isinstance(dataset, str):
-        return []
-    places = [Path(dataset), project_root() / "data" / "raw" / dataset]
-    root = next((place for place in places if place.is_dir()), None)
+    from ..data.sources.load import find
+
+    root = find(dataset, must_exist=False).path if isinstance(dataset, str) else None
     files = sorted(p for p in root.rglob("*") if p.is_file()) if root else []
     return [[path.relative_to(root).as_posix(), _file_hash(path)] for path in files]
 

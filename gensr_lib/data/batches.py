@@ -1,17 +1,18 @@
 """The batch: what a model sees of some rows. Field shapes are the contract of every model.
 
 All ids are 0 for padding; histories are ordered oldest to newest and padded on the right. A batch
-has one task. Histories are ragged arrays (values and offsets), so a batch is a gather, not a loop.
+has one task. Histories are ragged arrays (`histories`), so a batch is a gather, not a loop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from .histories import merge_order as merge_order  # explore/ takes it from here
 from .schema import SRC
 
 
@@ -30,7 +31,7 @@ class Batch:
         query: (B, W) words of the current query; all 0 for ``rec``.
         query_text: B strings, the current query as typed; empty for ``rec``.
         cand: (B, C) candidates; column 0 is the positive (training and evaluation alike).
-        event: (B,) row of the answer in the log; None unless it was asked for, as only an oracle may.
+        event: (B,) row of the answer in the log; None unless asked for, as only an oracle may.
     """
 
     task: str
@@ -51,8 +52,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in moved.items()})
+        return self._map(lambda value: value.to(device, non_blocking=True))
 
     def with_candidates(self, cand: Tensor) -> Batch:
         """The same rows with other candidates (B, C')."""
@@ -60,43 +60,15 @@ class Batch:
 
     def rows(self, index: Tensor) -> Batch:
         """Some of the rows, by position or mask."""
-        picked = {f.name: getattr(self, f.name) for f in fields(self)}
         positions = torch.arange(len(self), device=self.user.device)[index].tolist()
-        picked = {k: v[index] if isinstance(v, Tensor) else v for k, v in picked.items()}
-        return Batch(**{**picked, "query_text": tuple(self.query_text[i] for i in positions)})
+        texts = tuple(self.query_text[i] for i in positions)
+        return replace(self._map(lambda value: value[index]), query_text=texts)
 
-
-@dataclass(frozen=True)
-class Ragged:
-    """Rows of varying length: row r holds ``values[offsets[r]:offsets[r + 1]]``.
-
-    >>> history = Ragged(np.array([7, 8, 9]), np.array([0, 2, 3]))
-    >>> history.last(np.array([0, 1]), np.array([2, 3]), 2)
-    array([[7, 8],
-           [9, 0]])
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    def last(self, row: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
-        """The last ``n`` values of each row before position ``end``, right-padded with 0: (B, n, ...)."""
-        start = np.maximum(self.offsets[row], end - n)  # (B,)
-        at = start[:, None] + np.arange(n)  # (B, n)
-        inside = at < end[:, None]
-        if not len(self.values):
-            return np.zeros((*at.shape, *self.values.shape[1:]), self.values.dtype)
-        taken = self.values[np.minimum(at, len(self.values) - 1)]
-        return taken * inside.reshape(*inside.shape, *(1,) * (taken.ndim - 2))
-
-
-def merge_order(rec_time: np.ndarray, rec_real: np.ndarray, ses_time: np.ndarray, ses_real: np.ndarray) -> np.ndarray:
-    """Permutation (B, R + S) that sorts [rec ; sessions] by time with padding last; ties keep that order."""
-    time = np.concatenate([rec_time, ses_time], axis=1)
-    real = np.concatenate([rec_real, ses_real], axis=1)
-    by_time = np.argsort(time, axis=1, kind="stable")
-    padding_last = np.argsort(~np.take_along_axis(real, by_time, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(by_time, padding_last, axis=1)
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same batch with every tensor changed."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors = {name: v for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **{name: change(value) for name, value in tensors.items()})
 
 
 def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tensor, Tensor]:
@@ -108,18 +80,20 @@ def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tenso
     Returns:
         items (B, n) right-padded with 0, and is_search (B, n) bool.
     """
-    rec, clicks = batch.rec_items, batch.ses_clicks  # (B, R), (B, S, K)
+    rec = batch.rec_items  # (B, R)
+    clicks = batch.ses_clicks  # (B, S, K)
     k = clicks.shape[2]
-    rec_wide = torch.nn.functional.pad(rec.unsqueeze(-1), (0, k - 1))  # (B, R, K): one click per step
-    steps = torch.cat([rec_wide, clicks], dim=1)  # (B, R+S, K)
-    steps = steps.gather(1, batch.merge_index.unsqueeze(-1).expand(-1, -1, k))
-    is_search = (batch.merge_index >= rec.shape[1]).unsqueeze(-1).expand(-1, -1, k)
-    items, is_search = steps.flatten(1), is_search.flatten(1)  # (B, (R+S)*K)
+    # Both as steps of K clicks, of which a recommendation fills the first, in order of time.
+    rec_wide = torch.nn.functional.pad(rec.unsqueeze(-1), (0, k - 1))  # (B, R, K)
+    order = batch.merge_index.unsqueeze(-1).expand(-1, -1, k)  # (B, R+S, K)
+    items = torch.cat([rec_wide, clicks], dim=1).gather(1, order).flatten(1)  # (B, (R+S)*K)
+    is_search = (order >= rec.shape[1]).flatten(1)  # (B, (R+S)*K)
     if behaviors != "both":
         items = items * (is_search == (behaviors == SRC))
-    order = (items == 0).to(torch.int8).argsort(dim=1, stable=True)  # real clicks first, order kept
+    # Real clicks first, their order kept; then the window of the newest n of them.
+    real_first = (items == 0).to(torch.int8).argsort(dim=1, stable=True)
     count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
-    at = (count - n).clamp(min=0) + torch.arange(n, device=items.device)  # (B, n): the newest n
-    inside = at < count
-    at = order.gather(1, at.clamp(max=items.shape[1] - 1))
+    at = (count - n).clamp(min=0) + torch.arange(n, device=items.device)  # (B, n)
+    inside = at < count  # fewer than n clicks: the rest is padding
+    at = real_first.gather(1, at.clamp(max=items.shape[1] - 1))
     return items.gather(1, at) * inside, is_search.gather(1, at) & inside

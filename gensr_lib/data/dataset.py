@@ -1,4 +1,4 @@
-"""`Dataset`: validated tables turned into index arrays, split, with stored negatives; it makes batches."""
+"""`Dataset`: validated tables as index arrays, split, with stored negatives; it makes batches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import torch
 
 from ..config import DataConfig
 from ..errors import DataError, unknown
-from .batches import Batch, Ragged, merge_order
+from .batches import Batch
+from .histories import Histories, Ragged
 from .negatives import NegativeSampler, checksum, stored_negatives
 from .schema import (
     BEHAVIOR,
     BEHAVIORS,
     CATEGORIES,
     ITEM,
+    NAME_COLUMNS,
     QUERY,
     REC,
     SESSION,
@@ -30,11 +32,13 @@ from .schema import (
     TITLE,
     USER,
     Tables,
+    coded,
     validate,
 )
 from .split import SPLITS, TEST, TRAIN, VALID, k_core, leave_one_out
+from .words import Words, make_vocabulary
 
-UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
+HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
 
 
 @dataclass(frozen=True)
@@ -64,21 +68,30 @@ class Dataset:
     Attributes:
         name: for tables and folders.
         config: the `DataConfig` it was made with.
-        events: the sorted table of interactions after all filters.
+        user, item, time, is_search, query, session: (E,) the events after all filters, by user,
+            then time; ``query`` numbers `query_texts`, whose first is the empty one.
         items: the table of items; row i - 1 describes item i.
         user_ids, item_ids: names by index; ``item_ids[0]`` is the padding.
+        words: the vocabulary; ``query_word_ids`` are its numbers of the words of each query.
         counts: events, users and items after each filter.
         split: the `Split`.
+        rows: ``rows[split][task]``, the `Rows` to train or test on.
         truth: what only a simulation knows, else None.
     """
 
-    def __init__(self, tables: Tables, config: DataConfig, name: str, seed: int, cache: Path | None):
-        self.name, self.config, self.seed, self.truth = name, config, seed, tables.truth
-        self.events, self.items, self.counts = tables.interactions, tables.items, list(tables.counts)
-        self._index()
+    def __init__(
+        self, tables: Tables, config: DataConfig, name: str, seed: int, cache: Path | None
+    ):
+        self.name, self.config, self.seed = name, config, seed
+        self.items, self.counts, self.truth = tables.items, list(tables.counts), tables.truth
+        self._take_events(tables.interactions)
         self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
         self.sampler = NegativeSampler(self.user, self.item, self.n_users, self.n_items)
-        self._make_histories()
+        self.histories = Histories(
+            self.user, self.item, self.time, self.is_search, self.query, self.session,
+            self.n_users, config.session_clicks,
+        )  # fmt: skip
+        self._make_words()
         self.rows = {split: {b: self._rows(split, b) for b in BEHAVIORS} for split in SPLITS}
         self._store_negatives(cache)
         self._count_split()
@@ -133,28 +146,52 @@ class Dataset:
     def hash(self) -> str:
         """SHA-256 (first 16 digits) over events, texts, split and stored negatives."""
         sha = hashlib.sha256(self.config.model_dump_json().encode())
-        for table in (self.events.drop(columns=SESSION), self.items):
+        for table in (self._coded_events(), self.items):
             sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         arrays = {f"{s}_{b}": self.rows[s][b].event for s in SPLITS for b in BEHAVIORS}
-        arrays |= {f"{s}_{b}_neg": self.rows[s][b].negatives for s in (VALID, TEST) for b in BEHAVIORS}
+        arrays |= {f"{s}_{b}_neg": self.rows[s][b].negatives for s, b in HELD_OUT}
         sha.update(checksum(arrays).encode())
         return sha.hexdigest()[:16]
 
+    @property
+    def events(self) -> pd.DataFrame:
+        """The sorted table of interactions with names in place of numbers, made anew each time."""
+        return (
+            self._coded_events()
+            .astype(dict.fromkeys(NAME_COLUMNS, object))
+            .assign(**{SESSION: self.session})
+        )
+
     @cached_property
     def item_text(self) -> list[str]:
-        """Description of each item by index: title and text, else its category; '' for the padding."""
-        rows = zip(self.items[TITLE], self.items[TEXT], self.items[CATEGORIES], strict=True)
-        return ["", *(_describe(*row) for row in rows)]
+        """Description of each item by index: title and text, else its category; '' for padding.
+
+        A text that begins with the title stands alone.
+        """
+        title, text = self.items[TITLE], self.items[TEXT]
+        alone = np.frompyfunc(str.startswith, 2, 1)(text, title).astype(bool)
+        known = text.where(alone, (title + ". " + text).str.strip(" ."))
+        return ["", *known.where(known.ne(""), self.items[CATEGORIES])]
 
     @cached_property
     def item_title(self) -> list[str]:
-        """A short name of each item by index, for people: title, else description; '' for the padding."""
-        return [title or text for title, text in zip(["", *self.items[TITLE]], self.item_text, strict=True)]
+        """A short name of each item by index, for people: title, else description."""
+        title = self.items[TITLE]
+        return ["", *title.where(title.ne(""), self.item_text[1:])]
+
+    @property
+    def ses_clicks(self) -> Ragged:
+        """Items of each search session, (S, K) by user."""
+        return self.histories.ses_clicks
 
     def training_edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """(user, item) of every recommendation click of the training part: what LightGCN may see."""
+        """(user, item) of every recommendation click of the training part: LightGCN's graph."""
         rows = self.rows[TRAIN][REC].event
         return self.user[rows], self.item[rows]
+
+    def rows_before_cut(self) -> np.ndarray:
+        """(E,) which events are training."""
+        return np.arange(len(self.user)) < self.split.cut_valid[self.user]
 
     # --- batches -----------------------------------------------------------------------------
 
@@ -180,180 +217,153 @@ class Dataset:
                 raise DataError("training rows have no stored negatives; pass the candidates.")
             candidates = np.concatenate([self.item[event][:, None], rows.negatives[index]], axis=1)
         query = self.query[event]
-        made = self.make_batch(
-            task, self.user[event], rows.limit[index], candidates,
-            query_words=self.query_word_ids[query], query_text=tuple(self.query_texts[query]),
-        )  # fmt: skip
+        words, texts = self.query_word_ids[query], tuple(self.query_texts[query])
+        made = self.make_batch(task, self.user[event], rows.limit[index], candidates, words, texts)
         return replace(made, event=torch.from_numpy(event)) if with_event else made
 
     def make_batch(self, task, user, limit, candidates, query_words, query_text) -> Batch:
-        """A batch from its parts: history of ``user`` (B,) before row ``limit`` (B,), candidates (B, C)."""
-        c = self.config
-        rec_end = np.searchsorted(self.rec_row, limit)
-        ses_end = np.searchsorted(self.ses_row, limit)
-        rec_items = self.rec_items.last(user, rec_end, c.history_rec)
-        ses_clicks = self.ses_clicks.last(user, ses_end, c.history_src)
-        rec_time = self.rec_time.last(user, rec_end, c.history_rec)
-        ses_time = self.ses_time.last(user, ses_end, c.history_src)
-        merge = merge_order(rec_time, rec_items != 0, ses_time, ses_clicks[:, :, 0] != 0)
-        past_query = self.ses_query.last(user, ses_end, c.history_src)  # (B, S), 0: the empty query
-        arrays = dict(
-            user=user, rec_items=rec_items, rec_time=rec_time, ses_words=self.query_word_ids[past_query],
-            ses_clicks=ses_clicks, ses_time=ses_time, merge_index=merge, query=query_words, cand=candidates,
-        )  # fmt: skip
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(a)).long() for name, a in arrays.items()}
+        """A batch from its parts: history of ``user`` (B,) before row ``limit`` (B,), candidates.
+
+        Args:
+            candidates: (B, C).
+            query_words: (B, W) word ids of the current query.
+            query_text: B strings.
+        """
+        config = self.config
+        history = self.histories.before(user, limit, config.history_rec, config.history_src)
+        arrays = {"user": user, "query": query_words, "cand": candidates, **history}
+        arrays["ses_words"] = self.query_word_ids[arrays.pop("ses_query")]  # query 0 has no words
+        tensors = {k: torch.from_numpy(np.ascontiguousarray(a)).long() for k, a in arrays.items()}
         return Batch(task=task, query_text=query_text, **tensors)
 
     def batches(
-        self, split: str, task: str, size: int, share: tuple[int, int] = (0, 1), with_event: bool = False
+        self,
+        split: str,
+        task: str,
+        size: int,
+        share: tuple[int, int] = (0, 1),
+        with_event: bool = False,
     ) -> Iterator[Batch]:
-        """Evaluation batches in stored order; ``share`` (k, n) yields every n-th row from the k-th."""
+        """Evaluation batches in stored order; ``share`` (k, n): every n-th row from the k-th."""
         index = np.arange(len(self.rows[split][task]))[share[0] :: share[1]]
         for start in range(0, len(index), size):
             yield self.batch(split, task, index[start : start + size], with_event=with_event)
 
     def training_negatives(self, task: str, n: int, seed: tuple[int, ...]) -> np.ndarray:
-        """Fresh negatives (N, n) for all training rows of a task; the same seed gives the same ones."""
+        """Fresh negatives (N, n) for all training rows of a task; the same seed gives the same."""
         rng = np.random.default_rng([*seed, BEHAVIORS.index(task)])
         return self.sampler.draw(self.user[self.rows[TRAIN][task].event], n, rng)
 
     def word_ids(self, text: str) -> np.ndarray:
-        """Word ids (1, W) of a query as typed; a word never seen in training is `UNKNOWN_WORD`."""
-        return _word_matrix(pd.Series([text]), self.words, self.query_word_ids.shape[1])
+        """Ids (1, W) of the words of a query as typed; one that training lacks is unknown."""
+        return Words([text]).matrix(self.words, self.query_word_ids.shape[1])
 
     # --- construction ------------------------------------------------------------------------
 
-    def _index(self) -> None:
-        events = self.events
-        self.user_ids, self.user = np.unique(events[USER].to_numpy(dtype=str), return_inverse=True)
-        codes = pd.Index(self.items[ITEM]).get_indexer(events[ITEM])
+    def _take_events(self, events: pd.DataFrame) -> None:
+        """The columns as arrays. Users are numbered by name, items by the table of items."""
+        user, item, query = (events[column].cat for column in (USER, ITEM, QUERY))
+        self.user_ids = user.categories.to_numpy(dtype=str)
+        self.user = user.codes.to_numpy(dtype=np.int64)
         self.item_ids = np.array(["", *self.items[ITEM]], dtype=object)
-        self.item = (codes + 1).astype(np.int32)
-        self.time = events[TIME].to_numpy()
+        number = pd.Index(self.items[ITEM]).get_indexer(item.categories).astype(np.int32) + 1
+        self.item = number[item.codes]
+        self.time, self.session = events[TIME].to_numpy(), events[SESSION].to_numpy()
         self.is_search = events[BEHAVIOR].eq(SRC).to_numpy()
-        self.query, texts = pd.factorize(pd.concat([pd.Series([""]), events[QUERY]]))  # text 0 is the empty query
-        self.query, self.query_texts = self.query[1:], np.asarray(texts, dtype=object)
+        # Queries in order of appearance behind the empty one, whose code is -1 if nothing has it:
+        # as a position, that is the one appended.
+        empty = query.categories.get_indexer([""])
+        self.query, found = pd.factorize(np.r_[empty, query.codes])
+        self.query, texts = self.query[1:], np.append(query.categories.astype(object), "")
+        self.query_texts = texts[found]
 
-    def _make_histories(self) -> None:
-        rec = np.flatnonzero(~self.is_search)
-        self.rec_row = rec
-        rec_offsets = np.searchsorted(self.user[rec], np.arange(self.n_users + 1))
-        self.rec_items, self.rec_time = Ragged(self.item[rec], rec_offsets), Ragged(self.time[rec], rec_offsets)
-        self._make_sessions()
-        self._make_words()
-
-    def _make_sessions(self) -> None:
-        """Search clicks with the same user and session id are one session, placed at its last click.
-
-        A session that is not over when the target happens must not be seen, hence the last click.
-        """
-        src = np.flatnonzero(self.is_search)
-        session = pd.DataFrame({"user": self.user[src], "session": self.events[SESSION].to_numpy()[src], "row": src})
-        session["last"] = session.groupby(["user", "session"], sort=False)["row"].transform("max")
-        session = session.sort_values(["last", "row"], kind="stable")
-        session["click"] = session.groupby("last").cumcount()
-        self.ses_row, number = np.unique(session["last"].to_numpy(), return_inverse=True)
-        clicks = np.zeros((len(self.ses_row), self.config.session_clicks), dtype=np.int32)
-        kept = session["click"].to_numpy() < self.config.session_clicks
-        clicks[number[kept], session["click"].to_numpy()[kept]] = self.item[session["row"].to_numpy()[kept]]
-        used = max(1, int((clicks != 0).any(axis=0).sum()))  # no columns that nothing fills (K = 1 on Amazon)
-        offsets = np.searchsorted(self.user[self.ses_row], np.arange(self.n_users + 1))
-        self.ses_clicks = Ragged(clicks[:, :used], offsets)
-        self.ses_time = Ragged(self.time[self.ses_row], offsets)
-        self.ses_query = Ragged(self.query[self.ses_row], offsets)
+    def _coded_events(self) -> pd.DataFrame:
+        """The events with categorical names, without their sessions."""
+        columns = {
+            USER: coded(self.user, self.user_ids),
+            ITEM: coded(self.item, self.item_ids),
+            TIME: self.time,
+            BEHAVIOR: coded(self.is_search.astype(np.int8), BEHAVIORS),
+            QUERY: coded(self.query, self.query_texts),
+        }
+        return pd.DataFrame(columns)
 
     def _make_words(self) -> None:
         """Vocabulary of training queries and item texts, and the word ids of every query."""
-        seen = np.unique(self.query[self.rows_before_cut() & self.is_search])
-        texts = pd.concat([pd.Series(self.query_texts[seen], dtype=object), self.items[TITLE], self.items[TEXT]])
-        words = _words(texts).explode().dropna().unique()
-        self.words = pd.Index(["<pad>", "<unknown>", *sorted(words)])
-        lengths = _words(pd.Series(self.query_texts, dtype=object)).str.len()
-        width = int(min(max(1, lengths.max()), self.config.query_words))
-        self.query_word_ids = _word_matrix(pd.Series(self.query_texts, dtype=object), self.words, width)
-
-    def rows_before_cut(self) -> np.ndarray:
-        """(E,) which events are training."""
-        return np.arange(len(self.user)) < self.split.cut_valid[self.user]
+        queries = Words(self.query_texts)
+        trained = queries.of(self.query[self.rows_before_cut() & self.is_search])
+        texts = np.concatenate([self.items[TITLE], self.items[TEXT]])
+        self.words = make_vocabulary(trained, Words(texts).distinct)
+        width = min(queries.longest(), self.config.query_words)
+        self.query_word_ids = queries.matrix(self.words, width)
 
     def _rows(self, split: str, task: str) -> Rows:
         event = self.split.rows[split][task]
         most = {VALID: self.config.max_valid_rows, TEST: self.config.max_test_rows}.get(split)
-        if most is not None and len(event) > most:  # the same users for both tasks, as far as they have both
-            order = np.random.default_rng([self.seed, SPLITS.index(split)]).permutation(self.n_users)
-            event = np.sort(event[np.argsort(order[self.user[event]], kind="stable")[:most]])
+        if most is not None and len(event) > most:
+            # The users who come first in one random order: the same for both tasks, as far as
+            # they have both.
+            rng = np.random.default_rng([self.seed, SPLITS.index(split)])
+            place = rng.permutation(self.n_users)[self.user[event]]
+            event = np.sort(event[np.argsort(place, kind="stable")[:most]])
         return Rows(event, self._limit(split, event))
 
     def _limit(self, split: str, event: np.ndarray) -> np.ndarray:
+        """For each event (N,), the row of the log at which its history ends."""
         if self.config.twins == "visible":
-            return event  # by row number, as in published preprocessing: the twin in the row above is seen
-        if split == TRAIN:
-            earlier = (self.user[1:] == self.user[:-1]) & (self.time[1:] == self.time[:-1])
-            first = np.maximum.accumulate(np.where(np.r_[False, earlier], 0, np.arange(len(self.user))))
-            return first[event]  # strictly earlier than the target's moment
-        all_before_test = split == TEST and self.config.test_history == "train+validation"
-        return (self.split.cut_test if all_before_test else self.split.cut_valid)[self.user[event]]
+            return event  # as in published preprocessing: the twin in the row above is seen
+        if split == TRAIN:  # strictly earlier than the target's moment
+            same_user, same_time = (a[1:] == a[:-1] for a in (self.user, self.time))
+            goes_on = np.r_[False, same_user & same_time]
+            first = np.maximum.accumulate(np.where(goes_on, 0, np.arange(len(self.user))))
+            return first[event]
+        reaches_test = split == TEST and self.config.test_history == "train+validation"
+        cut = self.split.cut_test if reaches_test else self.split.cut_valid
+        return cut[self.user[event]]
 
     def _store_negatives(self, cache: Path | None) -> None:
-        held_out = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
+        """Draw the negatives of all held-out rows, or read them where they were stored before."""
+        n, seed = self.config.eval_negatives, self.seed
+        events = {f"{s}_{t}": self.rows[s][t].event for s, t in HELD_OUT}
 
         def draw() -> dict[str, np.ndarray]:
-            rng = np.random.default_rng([self.seed, 99])
-            n = self.config.eval_negatives
-            return {f"{s}_{t}": self.sampler.draw(self.user[self.rows[s][t].event], n, rng) for s, t in held_out}
+            rng = np.random.default_rng([seed, 99])
+            return {k: self.sampler.draw(self.user[e], n, rng) for k, e in events.items()}
 
-        targets = checksum({f"{s}_{t}": self.rows[s][t].event for s, t in held_out} | {"touched": self.sampler.touched})
-        path = cache and Path(cache) / f"negatives-{targets[:12]}-{self.config.eval_negatives}-seed{self.seed}.npz"
+        targets = checksum({**events, "touched": self.sampler.touched})
+        path = cache and Path(cache) / f"negatives-{targets[:12]}-{n}-seed{seed}.npz"
         stored = stored_negatives(path, draw)
-        for split, task in held_out:
+        for split, task in HELD_OUT:
             rows = self.rows[split][task]
-            self.rows[split][task] = Rows(rows.event, rows.limit, stored[f"{split}_{task}"])
+            self.rows[split][task] = replace(rows, negatives=stored[f"{split}_{task}"])
 
     def _count_split(self) -> None:
-        """Rows of the table of counts for the split itself."""
+        """Add the split itself to the table of counts."""
         short = int(self.split.too_short.sum())
+        notes = {TRAIN: f" ({short} users too short to hold out)"} if short else {}
         for split in SPLITS:
             rows = {task: self.rows[split][task].event for task in BEHAVIORS}
             every = np.concatenate(list(rows.values()))
-            self.counts.append({
-                "step": f"{split} rows" + f" ({short} users too short to hold out)" * (split == TRAIN and short > 0),
-                "rec events": len(rows[REC]), "src events": len(rows[SRC]),
-                "users": len(np.unique(self.user[every])), "items": len(np.unique(self.item[every])),
+            line = {
+                "step": f"{split} rows{notes.get(split, '')}",
+                "rec events": len(rows[REC]),
+                "src events": len(rows[SRC]),
+                "users": len(np.unique(self.user[every])),
+                "items": len(np.unique(self.item[every])),
                 "queries": len(np.unique(self.query[rows[SRC]])),
-            })  # fmt: skip
+            }
+            self.counts.append(line)
 
     def count_table(self) -> pd.DataFrame:
         """Events, users, items and queries after each step, for the book."""
         return pd.DataFrame(self.counts).set_index("step")
 
     def __repr__(self) -> str:
-        return (
-            f"Dataset({self.name!r}, {self.n_users} users, {self.n_items} items, {len(self.user)} events, {self.hash})"
-        )
+        sizes = f"{self.n_users} users, {self.n_items} items, {len(self.user)} events"
+        return f"Dataset({self.name!r}, {sizes}, {self.hash})"
 
 
 def _known(kind: str, value: str, allowed) -> str:
     if value not in allowed:
         raise unknown(kind, value, allowed)
     return value
-
-
-def _describe(title: str, text: str, path: str) -> str:
-    """One description out of what is known; a text that begins with the title stands alone."""
-    return (text if text.startswith(title) else f"{title}. {text}".strip(" .")) or path
-
-
-def _words(texts: pd.Series) -> pd.Series:
-    return texts.str.lower().str.findall(r"[^\W_]+")
-
-
-def _word_matrix(texts: pd.Series, words: pd.Index, width: int) -> np.ndarray:
-    """Word ids (n, width) of some texts, right-padded with 0, longer ones cut."""
-    long = _words(texts.reset_index(drop=True)).explode().dropna()
-    place = long.groupby(level=0).cumcount().to_numpy()
-    ids = words.get_indexer(long)
-    ids = np.where(ids < 0, UNKNOWN_WORD, ids)
-    matrix = np.zeros((len(texts), width), dtype=np.int32)
-    kept = place < width
-    matrix[long.index.to_numpy()[kept], place[kept]] = ids[kept]
-    return matrix

@@ -13,15 +13,15 @@ purchase itself) is held out with it, and the three parts are disjoint in time f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .schema import BEHAVIORS, ITEM, REC, SRC, TIME, USER, Tables, count_events
+from .schema import BEHAVIORS, ITEM, QUERY, REC, SRC, TIME, USER, Tables, count_events
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 SPLITS = (TRAIN, VALID, TEST)
-MIN_TRAIN_SHARE = 0.5  # a behavior whose hold-out costs a user more of the log than this is not held out
+MIN_TRAIN_SHARE = 0.5  # of a user's log: a behavior is held out only where as much is left
 
 
 def k_core(tables: Tables, k: int) -> Tables:
@@ -29,22 +29,28 @@ def k_core(tables: Tables, k: int) -> Tables:
 
     A purchase and the search made from it are one interaction: they share user, item and time.
     Items that nobody is left to touch leave the table of items as well.
+
+    Args:
+        tables: as `schema.validate` returns them.
     """
-    events, counts = tables.interactions, list(tables.counts)
-    rounds = 0
+    events = tables.interactions
+    codes = [events[column].cat.codes.to_numpy() for column in (USER, ITEM)]
+    distinct = ~events.duplicated([USER, ITEM, TIME]).to_numpy()
+    keep, rounds = np.ones(len(events), dtype=bool), 0
     while True:
-        distinct = ~events.duplicated([USER, ITEM, TIME])
-        keep = np.ones(len(events), dtype=bool)
-        for column in (USER, ITEM):
-            totals = events.loc[distinct, column].value_counts()
-            keep &= events[column].map(totals).to_numpy() >= k
-        if keep.all():
+        left = keep.copy()
+        for code in codes:
+            left &= np.bincount(code[keep & distinct], minlength=code.max() + 1)[code] >= k
+        if left.sum() == keep.sum():
             break
-        events, rounds = events[keep], rounds + 1
-    events = events.reset_index(drop=True)
-    items = tables.items[tables.items[ITEM].isin(events[ITEM].unique())].reset_index(drop=True)
-    counts.append(count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events))
-    return Tables(events, items, counts, tables.truth)
+        keep, rounds = left, rounds + 1
+    events = events[keep].reset_index(drop=True)
+    for column in (USER, ITEM, QUERY):
+        events[column] = events[column].cat.remove_unused_categories()
+    known = tables.items[ITEM].isin(events[ITEM].cat.categories)
+    step = count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events)
+    items = tables.items[known].reset_index(drop=True)
+    return replace(tables, interactions=events, items=items, counts=[*tables.counts, step])
 
 
 @dataclass
@@ -77,8 +83,8 @@ def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_u
     log = _Log(user, time, is_search, n_users)
     options = [_hold_out(log, kinds) for kinds in ((REC, SRC), (REC,), (SRC,))]
     chosen = np.full(n_users, -1)
-    for number, option in reversed(list(enumerate(options))):  # both behaviors if possible, else rec, else src
-        chosen = np.where(option.possible, number, chosen)
+    for number in (2, 1, 0):  # both behaviors if possible, else rec, else src
+        chosen = np.where(options[number].possible, number, chosen)
 
     def pick(values, default):
         """Per user, the value of the chosen option."""
@@ -86,10 +92,13 @@ def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_u
 
     cut_valid = pick([o.cut_valid for o in options], log.ends)
     training = np.arange(len(user)) < cut_valid[user]
-    rows = {TRAIN: {REC: np.flatnonzero(training & ~is_search), SRC: np.flatnonzero(training & is_search)}}
+    train = {REC: np.flatnonzero(training & ~is_search), SRC: np.flatnonzero(training & is_search)}
+    rows = {TRAIN: train, VALID: {}, TEST: {}}
     for split in (VALID, TEST):
-        targets = {b: pick([o.targets[split][b] for o in options], np.full(n_users, -1)) for b in BEHAVIORS}
-        rows[split] = {behavior: found[found >= 0] for behavior, found in targets.items()}
+        for behavior in BEHAVIORS:
+            targets = [o.targets[split][behavior] for o in options]
+            found = pick(targets, np.full(n_users, -1))
+            rows[split][behavior] = found[found >= 0]
     return Split(cut_valid, pick([o.cut_test for o in options], log.ends), rows, chosen < 0)
 
 
@@ -103,7 +112,7 @@ class _Log:
         self.positions = {REC: np.flatnonzero(~is_search), SRC: np.flatnonzero(is_search)}
         new_moment = np.r_[True, (user[1:] != user[:-1]) | (time[1:] != time[:-1])]
         first = np.flatnonzero(new_moment)
-        self.moment_start = first[np.cumsum(new_moment) - 1]  # (E,) first row with the same user and time
+        self.moment_start = first[np.cumsum(new_moment) - 1]  # (E,) its first row
 
     def last_before(self, behavior: str, limit: np.ndarray) -> np.ndarray:
         """Row of each user's last event of a behavior before row ``limit``: (U,), -1 if none."""

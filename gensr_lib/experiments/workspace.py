@@ -23,7 +23,7 @@ from accelerate import Accelerator
 
 from ..config import Profile, digest
 from ..data.dataset import Dataset
-from ..data.sources.load import load_dataset
+from ..data.sources.load import find, load_dataset
 from ..data.split import TEST
 from ..errors import ConfigError, DataError
 from ..files import project_root, write_json
@@ -98,7 +98,8 @@ class Workspace:
     @cached_property
     def folder(self) -> Path:
         """``runs/<dataset>/<profile>``."""
-        return project_root() / "runs" / Path(self.dataset_name).resolve().name / self.profile_name
+        name = find(self.dataset_name, must_exist=False).name
+        return project_root() / "runs" / name / self.profile_name
 
     @property
     def figures(self) -> Path:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from gensr_lib.data.batches import merged_history
-from gensr_lib.data.dataset import UNKNOWN_WORD, Dataset
+from gensr_lib.data.dataset import Dataset
+from gensr_lib.data.words import UNKNOWN_WORD
 from gensr_lib.errors import ConfigError
 from tests.worlds import TINY, pocket, tables
 

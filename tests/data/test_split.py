@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gensr_lib.data.dataset import Dataset
-from gensr_lib.data.schema import BEHAVIORS, REC, SRC
+from gensr_lib.data.schema import BEHAVIORS, REC, SRC, validate
 from gensr_lib.data.sources.load import load_dataset
 from gensr_lib.data.split import SPLITS, TEST, TRAIN, VALID, k_core
 from gensr_lib.errors import DataError
@@ -146,7 +146,8 @@ def test_no_leak_in_real_data(shared, folder, monkeypatch, tmp_path):
 
 def test_k_core_counts_a_purchase_and_its_search_once():
     two = [*twin_events("u", 2), ("v", "u-i0", 0, REC), ("v", "u-i1", 1, REC)]
-    assert len(k_core(tables(*two, extra_items=0), 2).interactions) == len(two)
+    valid = validate(tables(*two, extra_items=0), "test")
+    assert len(k_core(valid, 2).interactions) == len(two)
     with pytest.raises(DataError, match="3-core"):
         Dataset.from_tables(tables(*two, extra_items=0), TINY.replace(min_interactions=3))
 
@@ -154,5 +155,5 @@ def test_k_core_counts_a_purchase_and_its_search_once():
 def test_k_core_repeats_until_stable():
     events = [("a", "x", 0, REC), ("a", "y", 1, REC), ("b", "x", 0, REC), ("b", "y", 1, REC), ("c", "y", 0, REC),
               ("c", "rare", 1, REC)]  # fmt: skip
-    left = k_core(tables(*events), 2).interactions
+    left = k_core(validate(tables(*events), "test"), 2).interactions
     assert set(left["user_id"]) == {"a", "b"}, "c falls below 2 once its rare item is gone"

@@ -281,7 +281,7 @@ def test_options_go_to_the_model_and_to_the_training():
     [
         (lambda: Workspace("pocket", "smoke").fit("lightgnc"), "unknown model 'lightgnc'; did you mean 'lightgcn'"),
         (lambda: Workspace("pocket", "smok").fit("popularity"), "unknown profile 'smok'; did you mean 'smoke'"),
-        (lambda: Workspace("poket", "smoke").fit("popularity"), "unknown data set 'poket': use 'pocket'"),
+        (lambda: Workspace("poket", "smoke").fit("popularity"), "unknown data set 'poket'; did you mean 'pocket'"),
     ],
 )
 def test_unknown_names_are_errors_with_a_hint(home, use, says):

@@ -1,1 +1,1 @@
-"""The pocket world: a simulated platform whose click law is known (`world`), as an oracle (`truth`)."""
+"""The pocket world: a simulated platform (`world`) whose click law is known (`truth`)."""

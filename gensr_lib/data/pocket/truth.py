@@ -1,6 +1,6 @@
 """The click law of the pocket world as an oracle: exact probabilities and information.
 
-The equations stand in `pocket`; here they are evaluated for any simulated event and any items.
+The equations stand in `world`; here they are evaluated for any simulated event and any items.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class Truth:
         self._log_topic = join("log_topic")  # (R, K)
         self._marked, self._marked_at = self._first_clicks(join("item"), join("accident"))
         self._log_sum_rec, self._log_sum_src = self._log_sums()
-        self._item_names = pd.Index(vocabulary.names("i", np.arange(world.config.n_items), world.config.n_items))
+        self._item_names = pd.Index(vocabulary.names("i", world.config.n_items))
 
-    def _first_clicks(self, item: np.ndarray, accident: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The (user, item) pairs that were clicked, as ascending keys, and the event where each was first (M,)."""
+    def _first_clicks(self, item, accident) -> tuple[np.ndarray, np.ndarray]:
+        """The clicked (user, item) pairs as ascending keys, and the first event of each: (M,)."""
         meant = np.flatnonzero(~accident)
-        keys, first = np.unique(self._user[meant] * self.config.n_items + item[meant], return_index=True)
+        keys = self._user[meant] * self.config.n_items + item[meant]
+        keys, first = np.unique(keys, return_index=True)
         return keys, meant[first]
 
     def _clicked_before(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -51,15 +52,17 @@ class Truth:
         return (self._marked[place] == keys) & (self._marked_at[place] < rows[:, None])
 
     def _log_sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Logs of the softmaxes' denominators: rec, each topic (R, K); src, the topic meant (E,), 0 for rec."""
-        c, world, recs = self.config, self._world, np.flatnonzero(~self._is_search)
+        """Logs of the softmaxes' denominators: rec (R, K) for each topic; src (E,), 0 for rec."""
+        c, world = self.config, self._world
+        recs = np.flatnonzero(~self._is_search)
         rec, src = np.zeros_like(self._log_topic), np.zeros(len(self._user))
         for k in range(c.topics):
             members, first = world.members(k), self._first_in_topic(k)
             for_rec, for_src = world.logits(k, self.user_latent)  # (U, n_k)
             rec[:, k] = self._log_sum(for_rec[self._user[recs]], recs, first)
             asked = np.flatnonzero(self._is_search & (self._topic == k))
-            score = for_src[self._user[asked]] + c.query_match * world.overlap(self._words[asked], members)
+            overlap = world.overlap(self._words[asked], members)
+            score = for_src[self._user[asked]] + c.query_match * overlap
             src[asked] = self._log_sum(score, asked, first)
         return rec, src
 
@@ -77,22 +80,25 @@ class Truth:
         return np.log((np.exp(score) * np.where(before, self.config.repeat, 1.0)).sum(axis=1))
 
     def rows(self, user_id, time, behavior) -> np.ndarray:
-        """The numbers of simulated events, (B,), given by their user, second and behavior, (B,) each.
+        """The numbers (B,) of simulated events given by user, second and behavior, (B,) each.
 
         Raises:
             DataError: an event that was not simulated.
         """
-        names = pd.Index(vocabulary.names("u", np.arange(self.config.n_users), self.config.n_users))
-        user, time = names.get_indexer(np.asarray(user_id, dtype=object)), np.asarray(time, dtype=np.int64)
+        user_id, behavior = (np.asarray(names, dtype=object) for names in (user_id, behavior))
+        names = pd.Index(vocabulary.names("u", self.config.n_users))
+        user, time = names.get_indexer(user_id), np.asarray(time, dtype=np.int64)
         first, span = self._time.min(), np.ptp(self._time) + 1
         keys = self._user * span + (self._time - first)  # ascending
         row = np.minimum(np.searchsorted(keys, user * span + (time - first)), len(keys) - 1)
-        is_search = np.asarray(behavior, dtype=object) == SRC
-        same = (self._user[row] == user) & (self._time[row] == time) & (self._is_search[row] == is_search)
+        same = (self._user[row] == user) & (self._time[row] == time)
+        same &= self._is_search[row] == (behavior == SRC)
         if not same.all():
             b = int((~same).argmax())
-            given = f"user '{np.asarray(user_id)[b]}', time {time[b]}, behavior '{np.asarray(behavior)[b]}'"
-            raise DataError(f"pocket: no simulated event of {given} (row {b}); the truth fits only its own tables.")
+            given = f"user '{user_id[b]}', time {time[b]}, behavior '{behavior[b]}' (row {b})"
+            raise DataError(
+                f"pocket: no simulated event of {given}; the truth fits only its own tables."
+            )
         return row
 
     def item_index(self, item_ids) -> np.ndarray:
@@ -104,11 +110,12 @@ class Truth:
         ids = np.asarray(item_ids, dtype=object)
         found = self._item_names.get_indexer(ids.ravel())
         if (found < 0).any():
-            raise DataError(f"pocket: item '{ids.ravel()[(found < 0).argmax()]}' is not in the simulated catalogue.")
+            name = ids.ravel()[(found < 0).argmax()]
+            raise DataError(f"pocket: item '{name}' is not in the simulated catalogue.")
         return found.reshape(ids.shape)
 
     def log_prob(self, rows: np.ndarray, items: np.ndarray, static: bool = False) -> np.ndarray:
-        """Exact log p(i | user, state, query) in nats: events ``rows`` (B,), ``items`` (B, C) to (B, C).
+        """Exact log p(i | user, state, query) in nats: ``rows`` (B,), ``items`` (B, C) to (B, C).
 
         It ranks one clicked item among uniform ones as well as any scorer can. With ``static`` the
         recommendation law knows pi_u in place of the state: neither drift nor searches.
@@ -121,31 +128,41 @@ class Truth:
         return result
 
     def _log_repeat(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.where(self._clicked_before(rows, items), np.log(self.config.repeat), 0.0)  # (B, C)
+        return np.where(
+            self._clicked_before(rows, items), np.log(self.config.repeat), 0.0
+        )  # (B, C)
 
     def _affinity(self, user: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.einsum("bcd,bd->bc", self.item_latent[items], self.user_latent[user]) / self.config.latent_dim**0.5
+        inner = np.einsum("bcd,bd->bc", self.item_latent[items], self.user_latent[user])
+        return inner / self.config.latent_dim**0.5  # (B, C)
 
-    def _log_recommendation(self, rows: np.ndarray, items: np.ndarray, static: bool) -> np.ndarray:
-        c, user, topic = self.config, self._user[rows], self.topic[items]  # topic (B, C)
+    def _log_recommendation(self, rows, items, static: bool) -> np.ndarray:
+        c, user = self.config, self._user[rows]
+        topic = self.topic[items]  # (B, C)
         recs = self._rec_row[rows]
         log_topic = np.log(self.taste[user]) if static else self._log_topic[recs]  # (B, K)
-        score = c.popularity * self._world.popularity[items] + c.affinity * self._affinity(user, items)
+        pop = self._world.popularity[items]
+        score = c.popularity * pop + c.affinity * self._affinity(user, items)
         score += self._log_repeat(rows, items)
-        return np.take_along_axis(log_topic - self._log_sum_rec[recs], topic, axis=1) + score  # (B, C)
+        topic_share = np.take_along_axis(log_topic - self._log_sum_rec[recs], topic, axis=1)
+        return topic_share + score  # (B, C)
 
     def _log_search(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         c, user = self.config, self._user[rows]
-        asked, known = self._words[rows][:, None, :, None], self._world.words[items][:, :, None, :]
+        asked = self._words[rows][:, None, :, None]  # (B, 1, 4, 1)
+        known = self._world.words[items][:, :, None, :]  # (B, C, 1, 6)
         overlap = (asked == known).any(axis=3).sum(axis=2)  # (B, C)
         score = c.query_match * overlap + c.search_popularity * self._world.popularity[items]
         score += c.search_affinity * self._affinity(user, items) + self._log_repeat(rows, items)
         score -= self._log_sum_src[rows, None]
-        meant = np.where(self.topic[items] == self._topic[rows, None], score + np.log1p(-c.search_accident), -np.inf)
+        own_topic = self.topic[items] == self._topic[rows, None]  # all others by accident only
+        meant = np.where(own_topic, score + np.log1p(-c.search_accident), -np.inf)
         return np.logaddexp(meant, np.log(c.search_accident / c.n_items))
 
-    def click_probability(self, rows: np.ndarray, items: np.ndarray, n_negatives: int) -> np.ndarray:
-        """P(Y = 1 | event, item) when one click is mixed with n uniform negatives, (B,), (B, C) to (B, C).
+    def click_probability(
+        self, rows: np.ndarray, items: np.ndarray, n_negatives: int
+    ) -> np.ndarray:
+        """P(Y = 1 | event, item), (B, C), when one click is mixed with n uniform negatives.
 
         Of the 1 + n items shown, one is drawn from p and n from 1 / I. By Bayes' rule
         P(Y=1 | i) = p / (p + n / I) = I p / (I p + n), a monotone function of p.
@@ -161,7 +178,8 @@ class Truth:
         """
         everything = np.arange(self.config.n_items)
         result = np.empty(len(rows))
-        for part in np.array_split(np.arange(len(rows)), 1 + len(rows) * len(everything) // 200_000):
+        n_parts = 1 + len(rows) * len(everything) // 200_000  # to bound the memory
+        for part in np.array_split(np.arange(len(rows)), n_parts):
             items = np.broadcast_to(everything, (len(part), len(everything)))
             yes = self.click_probability(np.asarray(rows)[part], items, n_negatives)
             shown = n_negatives / len(everything) / (1 + n_negatives) / (1 - yes)  # m(i)
@@ -169,20 +187,21 @@ class Truth:
         return result
 
     def information(self, task: str, n_negatives: int, max_events: int = 2000) -> float:
-        """I(X; Y) in nats between X = (user and state, query, item) and the label Y of `click_probability`.
+        """I(X; Y) in nats of X = (user and state, query, item) and Y of `click_probability`.
 
-        Y does not depend on the event, so I(X; Y) is the mean of `information_by_event`, here over at
-        most ``max_events`` evenly spaced events of ``task`` ('rec' or 'src').
-        Its standard error is their standard deviation / sqrt(max_events): below 0.002 nats for 2000.
+        Y does not depend on the event, so I(X; Y) is the mean of `information_by_event`, here over
+        at most ``max_events`` evenly spaced events of ``task`` ('rec' or 'src'). Its standard error
+        is their standard deviation / sqrt(max_events): below 0.002 nats for 2000.
 
         Raises:
             DataError: an unknown task, or n_negatives below 1.
         """
         if task not in (REC, SRC) or n_negatives < 1:
-            raise DataError(f"pocket: task '{task}' must be 'rec' or 'src', n_negatives={n_negatives} at least 1.")
+            given = f"task '{task}' must be 'rec' or 'src', n_negatives={n_negatives} at least 1"
+            raise DataError(f"pocket: {given}.")
         rows = np.flatnonzero(self._is_search == (task == SRC))
-        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(max_events, len(rows))).astype(np.int64))]
-        return float(self.information_by_event(chosen, n_negatives).mean())
+        spaced = np.linspace(0, len(rows) - 1, min(max_events, len(rows))).astype(np.int64)
+        return float(self.information_by_event(rows[np.unique(spaced)], n_negatives).mean())
 
 
 def _entropy(p) -> np.ndarray:

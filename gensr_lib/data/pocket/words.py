@@ -1,12 +1,14 @@
 """The words of the pocket world: topics, colours, materials, and the texts made of them.
 
-Each topic owns 11 words that no other topic has (a label, five nouns, five occasions), and shares 24
-colours and 24 materials with all others. Inside a topic a word is a number, the same for every
+Each topic owns 11 words that no other topic has (a label, five nouns, five occasions), and shares
+24 colours and 24 materials with all others. Inside a topic a word is a number, the same for every
 topic: 0-23 colours, 24-47 materials, 48 the label, 49-53 nouns, 54-58 occasions, 59 no word.
 As the own words are disjoint, one of them in a query is enough to know its topic.
 """
 
 from __future__ import annotations
+
+from importlib import resources
 
 import numpy as np
 
@@ -25,50 +27,13 @@ MATERIALS = _split(
     "rubber cork bamboo wicker oak walnut ceramic glass marble brass copper steel"
 )
 
-# department > section > label | nouns | occasions
-_TOPICS = """
-Home > Kitchen > Coffee | dripper grinder kettle mug filter | morning roast barista aroma espresso
-Sport > Outdoor > Hiking | boots rucksack poles gaiters compass | trails summits ridges valleys forests
-Leisure > Music > Guitar | strings capo pedal strap plectrum | chords solos riffs ballads concerts
-Family > Pets > Dog | leash collar kennel harness muzzle | walking obedience puppies fetching grooming
-Work > Desk > Writing | pen notebook inkwell pencil blotter | letters drafts essays diaries signatures
-Style > Beauty > Skincare | cream serum cleanser toner mask | hydration glow wrinkles pores sunlight
-Tech > Sound > Audio | headphones speaker turntable amplifier earbuds | podcasts bass vinyl playlists listening
-Travel > Luggage > Suitcase | trolley organiser padlock tag garment-bag | flights airports holidays weekends checkin
-Home > Garden > Planting | trowel pot seeds trellis shovel | spring blossoms vegetables herbs pruning
-Sport > Water > Swimming | goggles cap fins swimsuit towel | laps pools diving lakes breaststroke
-Leisure > Crafts > Knitting | needles yarn hook pattern stitch-markers | sweaters scarves winter mittens patience
-Family > Baby > Nursery | crib stroller pacifier bib rattle | bedtime naps feeding lullabies newborns
-Work > Storage > Filing | folder binder cabinet divider label-maker | invoices archives receipts contracts records
-Style > Jewellery > Necklace | pendant chain locket clasp choker | weddings anniversaries gifts elegance parties
-Tech > Vision > Camera | lens tripod flash shutter viewfinder | portraits landscapes wildlife sunsets exposure
-Travel > Roads > Cycling | saddle helmet pump pedals bell | commuting sprints climbs gravel touring
-Home > Kitchen > Baking | whisk rolling-pin cake-tin spatula mixer | bread pastry cookies birthdays muffins
-Sport > Indoor > Yoga | mat block bolster wheel leggings | stretching breathing balance meditation flexibility
-Leisure > Games > Chess | board clock pieces scorebook pawn | openings endgames tournaments gambits tactics
-Family > Toys > Railway | locomotive wagon track signal tunnel | journeys timetables bridges crossings whistles
-Work > Tools > Carpentry | hammer chisel saw plane clamp | shelves joints repairs cabinets sanding
-Style > Clothing > Rainwear | jacket poncho umbrella hood wellingtons | storms puddles drizzle autumn festivals
-Tech > Computing > Keyboard | keycaps switches wrist-rest numpad dongle | typing coding shortcuts gaming ergonomics
-Travel > Camping > Tent | pegs groundsheet lantern hammock stove | campfires starlight wilderness nights shelter
-Home > Bedroom > Bedding | pillow duvet sheet mattress quilt | sleeping dreams comfort warmth rest
-Sport > Racket > Tennis | racket balls net wristband grip | serves volleys backhands matches courts
-Leisure > Art > Painting | brush easel palette varnish sketchpad | still-lifes murals watercolour galleries shading
-Family > Pets > Cat | litter scratcher basket feeder catnip | purring kittens pouncing claws whiskers
-Work > Teaching > Classroom | chalk whiteboard globe ruler projector | lessons homework pupils geometry quizzes
-Style > Shoes > Sneakers | laces insoles soles trainers cleaner | running streets comebacks jogging marathons
-Tech > Home > Lighting | bulb lamp dimmer chandelier sconce | evenings reading ambience dining dusk
-Travel > Sea > Sailing | anchor rope sail lifejacket buoy | harbours waves regattas islands tides
-Home > Bathroom > Shower | curtain bathmat soap-dish sponge loofah | bathing steam rinsing freshness bubbles
-Sport > Winter > Skiing | skis bindings salopettes gloves goggles-case | slopes powder slalom lifts glaciers
-Leisure > Books > Mystery | novel bookmark anthology bookplate magnifier | clues suspects alibis detectives twists
-Style > Watches > Wristwatch | dial bezel buckle winder crown | punctuality deadlines heirlooms precision seconds
-""".strip().splitlines()
-
+# topics.txt: department > section > label | nouns | occasions
+_TOPICS = (resources.files(__package__) / "topics.txt").read_text(encoding="utf-8").splitlines()[1:]
 _QUALIFIERS = _split(
-    "travel mini studio classic junior family royal alpine coastal urban rustic modern vintage pro sport garden "
-    "market school office winter summer island desert harbour mountain river city village northern southern "
-    "eastern western antique heritage compact folding giant twin triple smart solar quiet rapid gentle sturdy festive"
+    "travel mini studio classic junior family royal alpine coastal urban rustic modern vintage "
+    "pro sport garden market school office winter summer island desert harbour mountain river "
+    "city village northern southern eastern western antique heritage compact folding giant twin "
+    "triple smart solar quiet rapid gentle sturdy festive"
 )
 
 N_COLOURS, N_MATERIALS, N_NOUNS, N_OCCASIONS = len(COLOURS), len(MATERIALS), 5, 5
@@ -118,11 +83,14 @@ def word_sets(words: np.ndarray) -> np.ndarray:
     return hot[:, :NO_WORD]
 
 
-def item_texts(table: np.ndarray, topics: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Title, category path and text of items: ``topics`` (I,), ``words`` (I, 6) to strings (I,) each.
+def item_texts(
+    table: np.ndarray, topics: np.ndarray, words: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Title, category path and text of items: ``topics`` (I,), ``words`` (I, 6) to strings (I,).
 
-    The title is 'Colour Material Label Noun', the text adds 'for occasion and occasion'. No other words:
-    they would fill the first tokens of a text, which is all that a model reads, and tell nothing.
+    The title is 'Colour Material Label Noun', the text adds 'for occasion and occasion'. No other
+    words: they would fill the first tokens of a text, which is all that a model reads, and tell
+    nothing.
     """
     capital = np.vectorize(_title, otypes=[object])(table)  # (K, 60)
     named = capital[topics[:, None], words[:, :4]]  # (I, 4)
@@ -132,14 +100,14 @@ def item_texts(table: np.ndarray, topics: np.ndarray, words: np.ndarray) -> tupl
     return titles, paths, titles + " for " + occasions[:, 0] + " and " + occasions[:, 1]
 
 
-def names(letter: str, numbers: np.ndarray, n: int) -> np.ndarray:
-    """Ids that sort like their numbers: 'u00017' for 17 of up to 100,000; n is how many there are in all.
+def names(letter: str, n: int) -> np.ndarray:
+    """Ids of n users or items that sort like their numbers.
 
-    >>> names("i", np.array([3, 123]), 1500).tolist()
+    >>> names("i", 1500)[[3, 123]].tolist()
     ['i00003', 'i00123']
     """
     width = max(5, len(str(n - 1)))
-    return np.char.mod(f"{letter}%0{width}d", numbers).astype(object)
+    return np.char.mod(f"{letter}%0{width}d", np.arange(n)).astype(object)
 
 
 def _title(word: str) -> str:

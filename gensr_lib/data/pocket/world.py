@@ -1,23 +1,23 @@
 """The pocket world: a simulated platform with search and recommendation whose click law is known.
 
-With topic k(i), log-popularity a_i and latent vector z_i of an item, long-term taste pi_u and latent
-vector z_u of a user, <u, i> = z_u . z_i / sqrt(d), and own topic k and words q of a query:
+With topic k(i), log-popularity a_i and latent vector z_i of an item, long-term taste pi_u and
+latent vector z_u of a user, <u, i> = z_u . z_i / sqrt(d), own topic k and words q of a query:
 
     rec:  p(i | u, t)    = softmax_k(l_ut)[k(i)] * softmax_{j in k(i)}(A a_j + B <u, j>)[i]
           l_ut[k]        = log pi_u[k] + D x_us . e_k + S h_ut[k] / (1 + h_ut[k])
-    src:  p(i | u, q, k) = (1 - eps) [k(i) = k] softmax_{j in k}(C |q & words_j| + A' a_j + B' <u, j>)[i] + eps / I
+    src:  p(i | u, q, k) = (1 - eps) [k(i) = k] softmax_{j in k}(s_uqj)[i] + eps / I
+          s_uqj          = C |q & words_j| + A' a_j + B' <u, j>
 
 where both item softmaxes add log R for each j that this user clicked before, under either behavior
-(an accident, the eps part, leaves no such mark): repeats are rare, but never impossible. x_us is a slow
-drift, one step of an AR(1) process per visit s; h_ut[k] counts the earlier searches of
+(an accident, the eps part, leaves no such mark): repeats are rare, but never impossible. x_us is
+a slow drift, one step of an AR(1) process per visit s; h_ut[k] counts the earlier searches of
 topic k with exponential decay. The topic of a search is drawn from a mixture of taste, all topics
 alike, and the recent recommendation clicks, so that each behavior tells about the other. Which
-behavior comes next depends on neither topic nor item. `Truth` (in `pocket_truth`) is this law as code.
+behavior comes next depends on neither topic nor item. `truth.Truth` is this law as code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -25,12 +25,24 @@ import numpy as np
 import pandas as pd
 
 from ...config import PocketConfig
-from ..schema import CATEGORIES, INTERACTION_COLUMNS, ITEM, REC, SRC, TEXT, TITLE, Tables
+from ..schema import (
+    BEHAVIOR_CODES,
+    CATEGORIES,
+    INTERACTION_COLUMNS,
+    ITEM,
+    TEXT,
+    TITLE,
+    Tables,
+    coded,
+    name_codes,
+)
 from . import words as vocabulary
 from .clicks import draw_clicks, draw_each
 from .truth import Truth
 
-_BLOCK = 512  # users that share one random generator; part of what a seed means, whatever the chunk size
+_BLOCK = (
+    512  # users that share one random generator; part of what a seed means, whatever the chunk size
+)
 _EPOCH = 1_700_000_000  # seconds since 1970 at which the first users appear
 
 
@@ -42,44 +54,15 @@ def simulate(config: PocketConfig | None = None, seed: int = 0) -> Tables:
         seed: the same seed gives identical tables on the same numpy version.
 
     Returns:
-        Validated tables (what `schema.validate` would return) with a `Truth` in ``truth``. Each search has
-        one click and a ``session_id`` of its own.
+        Tables as `schema.validate` would return them, with a `Truth` in ``truth``. Each search
+        has one click and a ``session_id`` of its own.
     """
     world = _make_world(config or PocketConfig(), seed)
-    blocks = [_simulate_block(world, seed, b, keep_state=True) for b in range(_n_blocks(world.config))]
-    events = pd.concat([_event_table(world, block) for block in blocks], ignore_index=True)
-    return Tables(events, _item_table(world), truth=Truth(world, blocks)).count("simulated")
-
-
-def simulate_chunks(config: PocketConfig, seed: int = 0, users_per_chunk: int = 1024) -> Iterator[pd.DataFrame]:
-    """The interactions of `simulate`, ``users_per_chunk`` users at a time; no truth and no texts of items.
-
-    Holds the catalogue (about 60 bytes an item) and the events of one chunk and one block of 512
-    users. Joined, the chunks equal the table of `simulate` for every ``users_per_chunk``.
-
-    Raises:
-        ValueError: ``users_per_chunk`` is below 1.
-    """
-    if users_per_chunk < 1:
-        raise ValueError(f"users_per_chunk={users_per_chunk} must be at least 1")
-    return _chunks(_make_world(config, seed), seed, users_per_chunk)
-
-
-def _chunks(world: _World, seed: int, size: int) -> Iterator[pd.DataFrame]:
-    waiting, first = [], 0  # tables of users from `first` on
-    for b in range(_n_blocks(world.config)):
-        block = _simulate_block(world, seed, b, keep_state=False)
-        waiting.append((block.user, _event_table(world, block)))
-        done = min((b + 1) * _BLOCK, world.config.n_users)
-        if done - first < size and done < world.config.n_users:
-            continue
-        users, table = np.concatenate([w[0] for w in waiting]), pd.concat([w[1] for w in waiting], ignore_index=True)
-        while done - first >= size or (done == world.config.n_users and first < done):
-            low, high = np.searchsorted(users, [first, first + size])
-            yield table.iloc[low:high].reset_index(drop=True)
-            first += size
-        rest = np.searchsorted(users, first)
-        waiting = [(users[rest:], table.iloc[rest:])]
+    n_blocks = -(-world.config.n_users // _BLOCK)
+    blocks = [_simulate_block(world, seed, b) for b in range(n_blocks)]
+    truth = Truth(world, blocks)
+    tables = Tables(_event_table(world, blocks), _item_table(world), truth=truth, valid=True)
+    return tables.count("simulated")
 
 
 @dataclass
@@ -92,7 +75,7 @@ class _World:
     start: np.ndarray  # (K + 1,) where each topic begins in `order`
     popularity: np.ndarray  # (I,) log weight, mean 0 and sd 1
     latent: np.ndarray  # (I, d)
-    words: np.ndarray  # (I, 6) uint8, the slots of `pocket_words.SLOTS`
+    words: np.ndarray  # (I, 6) uint8, the slots of `words.SLOTS`
     topic_weight: np.ndarray  # (K,) sums to 1
     loading: np.ndarray  # (K, 4) directions of the drift
     table: np.ndarray  # (K, 60) words as strings
@@ -106,11 +89,16 @@ class _World:
         return vocabulary.word_sets(queries) @ vocabulary.word_sets(self.words[items]).T
 
     def logits(self, k: int, z_user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unnormalised log weights of topic k's items for users (U, d), without a query: rec and src, (U, n_k)."""
+        """Unnormalised log weights of topic k's items for users (U, d), without a query.
+
+        Returns:
+            those of recommendation and of search, (U, n_k) each.
+        """
         c, members = self.config, self.members(k)
         affinity = z_user @ self.latent[members].T / c.latent_dim**0.5  # (U, n_k)
         pop = self.popularity[members]
-        return c.popularity * pop + c.affinity * affinity, c.search_popularity * pop + c.search_affinity * affinity
+        rec = c.popularity * pop + c.affinity * affinity
+        return rec, c.search_popularity * pop + c.search_affinity * affinity
 
 
 def _make_world(config: PocketConfig, seed: int) -> _World:
@@ -121,21 +109,33 @@ def _make_world(config: PocketConfig, seed: int) -> _World:
     latent = rng.standard_normal((n, config.latent_dim))  # (I, d)
     weight = (rng.permutation(k) + 1.0) ** -0.5
     return _World(
-        config=config, topic=topic, order=np.argsort(topic, kind="stable"),
+        config=config,
+        topic=topic,
+        order=np.argsort(topic, kind="stable"),
         start=np.concatenate([[0], np.cumsum(np.bincount(topic, minlength=k))]),
-        popularity=-np.log(rank / n) - 1.0, latent=latent, words=_item_words(config, latent, rng),
-        topic_weight=weight / weight.sum(), loading=rng.standard_normal((k, 4)) / 2.0,
+        popularity=-np.log(rank / n) - 1.0,
+        latent=latent,
+        words=_item_words(config, latent, rng),
+        topic_weight=weight / weight.sum(),
+        loading=rng.standard_normal((k, 4)) / 2.0,
         table=vocabulary.word_table(k),
-    )  # fmt: skip
+    )
 
 
 def _item_words(config: PocketConfig, latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Colour and material follow the first two latent directions, so that titles and queries tell of taste."""
+    """Words of all items (I, 6). Colour and material follow the first two latent directions.
+
+    So titles and queries tell of taste.
+    """
     n, rho = len(latent), config.look_follows_taste
     words = np.empty((n, len(vocabulary.SLOTS)), dtype=np.uint8)
-    for slot, (first, count) in enumerate([(0, vocabulary.N_COLOURS), (vocabulary.N_COLOURS, vocabulary.N_MATERIALS)]):
-        look = rho * latent[:, slot % config.latent_dim] + (1 - rho**2) ** 0.5 * rng.standard_normal(n)
-        words[:, slot] = first + np.searchsorted([NormalDist().inv_cdf(q / count) for q in range(1, count)], look)
+    colours = (0, vocabulary.N_COLOURS)
+    materials = (vocabulary.N_COLOURS, vocabulary.N_MATERIALS)
+    for slot, (first, count) in enumerate([colours, materials]):
+        noise = (1 - rho**2) ** 0.5 * rng.standard_normal(n)
+        look = rho * latent[:, slot % config.latent_dim] + noise
+        bounds = [NormalDist().inv_cdf(q / count) for q in range(1, count)]
+        words[:, slot] = first + np.searchsorted(bounds, look)
     words[:, 2] = vocabulary.LABEL
     words[:, 3] = vocabulary.FIRST_NOUN + rng.integers(vocabulary.N_NOUNS, size=n)
     one = rng.integers(vocabulary.N_OCCASIONS, size=n)
@@ -146,7 +146,7 @@ def _item_words(config: PocketConfig, latent: np.ndarray, rng: np.random.Generat
 
 @dataclass
 class _Block:
-    """Events of up to 512 users, sorted by user and time; E events of which R are recommendations."""
+    """Events of up to 512 users, by user and time; of the E events R are recommendations."""
 
     user: np.ndarray  # (E,) index of the user in the world
     item: np.ndarray  # (E,)
@@ -158,38 +158,47 @@ class _Block:
     session: np.ndarray  # (E,) int64
     z_user: np.ndarray  # (U, d)
     taste: np.ndarray  # (U, K)
-    log_topic: np.ndarray  # (R, K) log softmax of l_ut, or (0, K) where not kept
+    log_topic: np.ndarray  # (R, K) log softmax of l_ut
 
 
-def _n_blocks(config: PocketConfig) -> int:
-    return -(-config.n_users // _BLOCK)
-
-
-def _simulate_block(world: _World, seed: int, block: int, keep_state: bool) -> _Block:
+def _simulate_block(world: _World, seed: int, block: int) -> _Block:
     c, rng = world.config, np.random.default_rng([seed, 1, block])
     first = block * _BLOCK
     n_users = min(_BLOCK, c.n_users - first)
     mean = c.n_events / c.n_users
     length = rng.integers(int(np.ceil(0.6 * mean)), c.most_events + 1, size=n_users)  # (U,)
-    taste = rng.gamma(c.favourites * world.topic_weight, size=(n_users, c.topics))  # (U, K), a Dirichlet draw
+    taste = rng.gamma(
+        c.favourites * world.topic_weight, size=(n_users, c.topics)
+    )  # (U, K), a Dirichlet draw
     taste = (1 - c.curiosity) * taste / taste.sum(axis=1, keepdims=True) + c.curiosity / c.topics
     z_user = rng.standard_normal((n_users, c.latent_dim))  # (U, d)
     is_search, new_visit, time = _occasions(c, n_users, rng)  # (U, T) each
     active = np.arange(c.most_events) < length[:, None]  # (U, T)
-    topic, log_topic = _topics(world, taste, is_search, new_visit, active, rng, keep_state)
+    topic, log_topic = _topics(world, taste, is_search, new_visit, active, rng)
     user, step = np.nonzero(active)
     chosen = is_search[active]
     item, words, accident = draw_clicks(world, z_user, user, topic[active], chosen, rng)
     nth = np.cumsum(is_search, axis=1) - 1  # (U, T)
     session = np.where(chosen, (first + user) * c.most_events + nth[user, step], -1)
     return _Block(
-        user=first + user, item=item, time=time[active], is_search=chosen, topic=topic[active], words=words,
-        accident=accident, session=session, z_user=z_user, taste=taste, log_topic=log_topic,
-    )  # fmt: skip
+        user=first + user,
+        item=item,
+        time=time[active],
+        is_search=chosen,
+        topic=topic[active],
+        words=words,
+        accident=accident,
+        session=session,
+        z_user=z_user,
+        taste=taste,
+        log_topic=log_topic,
+    )
 
 
-def _occasions(c: PocketConfig, n_users: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Behavior, visits and seconds of every step, (U, T) each; a behavior rather alternates than repeats."""
+def _occasions(
+    c: PocketConfig, n_users: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Behavior, visits and seconds of every step, (U, T) each; a behavior rarely repeats."""
     shape = (n_users, c.most_events)
     after_search = c.search_share / 2  # P(search | search); the other one keeps the share
     after_rec = min(1.0, c.search_share * (1 - after_search) / (1 - c.search_share))
@@ -202,64 +211,73 @@ def _occasions(c: PocketConfig, n_users: int, rng: np.random.Generator) -> tuple
         is_search[:, t] = np.where(run >= c.longest_run, ~last, free)
         run = np.where(is_search[:, t] == last, run + 1, 1)
     new_visit = rng.random(shape) < 1 / c.visit_length
-    gap = rng.exponential(np.where(new_visit, 86_400.0, 60.0))  # a day between visits, a minute within
+    gap = rng.exponential(
+        np.where(new_visit, 86_400.0, 60.0)
+    )  # a day between visits, a minute within
     time = _EPOCH + np.cumsum(1 + gap.astype(np.int64), axis=1)
     return is_search, new_visit, time
 
 
-def _topics(world, taste, is_search, new_visit, active, rng, keep_state) -> tuple[np.ndarray, np.ndarray]:
-    """Walk through the steps of all users at once: topics (U, T) and, if kept, log p(topic) of rec events (R, K)."""
+def _topics(world, taste, is_search, new_visit, active, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Walk all users at once through the steps: topics (U, T), log p(topic) of rec (R, K)."""
     c, decay = world.config, 0.5 ** (1 / world.config.half_life)
     topic = np.zeros(active.shape, dtype=np.int64)
     searched, clicked = np.zeros_like(taste), np.zeros_like(taste)  # (U, K) decayed counts
     drift = rng.standard_normal((len(taste), world.loading.shape[1]))  # (U, 4)
-    kept = []
+    log_topic = np.zeros((*active.shape, c.topics))  # (U, T, K)
     for t in range(active.shape[1]):
-        moved = c.drift_memory * drift + (1 - c.drift_memory**2) ** 0.5 * rng.standard_normal(drift.shape)
+        moved = c.drift_memory * drift
+        moved += (1 - c.drift_memory**2) ** 0.5 * rng.standard_normal(drift.shape)
         drift = np.where(new_visit[:, t, None], moved, drift)
         uniform = rng.random(len(taste))
-        rec, src = np.flatnonzero(active[:, t] & ~is_search[:, t]), np.flatnonzero(active[:, t] & is_search[:, t])
-        weight = np.exp(c.drift * drift[rec] @ world.loading.T + c.search_shift * searched[rec] / (1 + searched[rec]))
-        weight *= taste[rec]  # (R_t, K)
+        rec = np.flatnonzero(active[:, t] & ~is_search[:, t])
+        src = np.flatnonzero(active[:, t] & is_search[:, t])
+        shift = c.search_shift * searched[rec] / (1 + searched[rec])  # (R_t, K)
+        weight = np.exp(c.drift * drift[rec] @ world.loading.T + shift) * taste[rec]
         topic[rec, t] = draw_each(weight, uniform[rec])
         topic[src, t] = draw_each(_search_mixture(c, taste[src], clicked[src]), uniform[src])
+        log_topic[rec, t] = np.log(weight / weight.sum(axis=1, keepdims=True))
         searched *= decay
         clicked *= decay
         searched[src, topic[src, t]] += 1
         clicked[rec, topic[rec, t]] += 1
-        if keep_state:
-            kept.append((rec, np.full(len(rec), t), np.log(weight / weight.sum(axis=1, keepdims=True))))
-    return topic, _sorted_by_user(kept) if keep_state else taste[:0]
+    return topic, log_topic[active & ~is_search]
 
 
 def _search_mixture(c: PocketConfig, taste: np.ndarray, clicked: np.ndarray) -> np.ndarray:
-    """Weights of topics of a search (R, K); before the first click, taste stands in for the recent clicks."""
+    """Weights of topics of a search (R, K); before the first click, taste stands in for clicks."""
     total = clicked.sum(axis=1, keepdims=True)  # (R, 1)
     recent = np.where(total > 0, clicked / np.maximum(total, 1e-300), taste)
     return c.search_taste * taste + c.search_explore / c.topics + c.search_recent * recent
 
 
-def _sorted_by_user(kept: list[tuple]) -> np.ndarray:
-    user, step, values = (np.concatenate(part) for part in zip(*kept, strict=True))
-    return values[np.lexsort([step, user])]
+def _event_table(world: _World, blocks: list[_Block]) -> pd.DataFrame:
+    c = world.config
 
+    def join(name: str) -> np.ndarray:
+        return np.concatenate([getattr(block, name) for block in blocks])
 
-def _event_table(world: _World, block: _Block) -> pd.DataFrame:
-    c, query = world.config, np.full(len(block.user), "", dtype=object)
-    src = block.is_search
-    query[src] = vocabulary.query_texts(world.table, block.topic[src], block.words[src])
-    behavior = np.where(src, SRC, REC).astype(object)
-    user, item = vocabulary.names("u", block.user, c.n_users), vocabulary.names("i", block.item, c.n_items)
-    columns = (user, item, block.time, behavior, query, block.session)
-    return _frame(dict(zip(INTERACTION_COLUMNS, columns, strict=True)))
+    is_search = join("is_search")
+    query = np.full(len(is_search), "", dtype=object)
+    topic, words = join("topic")[is_search], join("words")[is_search]
+    query[is_search] = vocabulary.query_texts(world.table, topic, words)
+    user = coded(join("user"), vocabulary.names("u", c.n_users))
+    item = coded(join("item"), vocabulary.names("i", c.n_items))
+    behavior = pd.Categorical.from_codes(is_search.astype(np.int8), dtype=BEHAVIOR_CODES)
+    query = name_codes(pd.Series(query, dtype=object))
+    columns = (
+        user,
+        item.remove_unused_categories(),
+        join("time"),
+        behavior,
+        query,
+        join("session"),
+    )
+    return pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True)))
 
 
 def _item_table(world: _World) -> pd.DataFrame:
-    n = world.config.n_items
     titles, paths, texts = vocabulary.item_texts(world.table, world.topic, world.words)
-    return _frame({ITEM: vocabulary.names("i", np.arange(n), n), TITLE: titles, CATEGORIES: paths, TEXT: texts})
-
-
-def _frame(columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A table that keeps each array's dtype; pandas would make strings of its own out of objects."""
-    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
+    names = vocabulary.names("i", world.config.n_items)
+    columns = {ITEM: names, TITLE: titles, CATEGORIES: paths, TEXT: texts}
+    return pd.DataFrame(columns).astype(object)

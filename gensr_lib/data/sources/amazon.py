@@ -1,7 +1,7 @@
 """The Amazon data of 2014 in its raw files: reviews as JSON lines, items as Python dict literals.
 
-Sources: He & McAuley 2016 (Ups and downs), McAuley et al. 2015 (Image-based recommendations on styles
-and substitutes). A review counts as a purchase; searches are made from it by `queries`.
+Sources: He & McAuley 2016 (Ups and downs), McAuley et al. 2015 (Image-based recommendations on
+styles and substitutes). A review counts as a purchase; `made_searches` makes searches from it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -32,30 +33,45 @@ from ..schema import (
     TIME,
     USER,
     Tables,
+    name_codes,
     validate,
 )
 from .own_tables import DAMAGED, damaged
+from .source import Kind
 
 HOME = "https://jmcauley.ucsd.edu/data/amazon/"
 TEXT_CHARACTERS = 500  # of title and description: far more than the models read of an item
 FIELDS = {"reviewerID": USER, "asin": ITEM, "unixReviewTime": TIME}
-SCHEMA = pa.schema([("reviewerID", pa.string()), ("asin", pa.string()), ("unixReviewTime", pa.int64())])
+SCHEMA = pa.schema(
+    [("reviewerID", pa.string()), ("asin", pa.string()), ("unixReviewTime", pa.int64())]
+)
 BLOCK = 1 << 24  # bytes that Arrow parses at once; a review is far shorter
+UNREADABLE = (
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+)
 ASIN = re.compile(rb"""["']asin["']\s*:\s*["']([^"']+)["']""")
-# Lists of ids, most of a line and of no use here: without them a line is parsed about twice as fast.
+# Lists of ids, most of a line and of no use here: without them a line is parsed twice as fast.
 RELATED = re.compile(rb"""["']related["']\s*:\s*\{[^{}]*\}\s*,?\s*""")
 
 
 def read_amazon(reviews: Path, meta: Path, *, max_bad_share: float = 0.01) -> Tables:
     """Read one category: its reviews and the metadata of the items that are reviewed.
 
-    - interactions: one ``rec`` event per review, at ``unixReviewTime`` (seconds since 1970, whole days).
-    - items: ``categories`` as paths; ``title``, or brand and leaf category where there is none (most of
-      Kindle), or nothing; ``text``: title and description, cut after a word within `TEXT_CHARACTERS`, or,
-      without both, what stands for the title. Character references such as ``&amp;`` are resolved.
+    - interactions: one ``rec`` event per review, at ``unixReviewTime`` (seconds since 1970, whole
+      days).
+    - items: ``categories`` as paths; ``title``, or brand and leaf category where there is none
+      (most of Kindle), or nothing; ``text``: title and description, cut after a word within
+      `TEXT_CHARACTERS`, or, without both, what stands for the title. Character references such
+      as ``&amp;`` are resolved.
 
-    Lines that cannot be parsed are left out with one warning per file. A metadata line is parsed only if
-    its ``asin`` is a reviewed one; an item that is listed twice keeps its first line.
+    Lines that cannot be parsed are left out with one warning per file. A metadata line is parsed
+    only if its ``asin`` is a reviewed one; an item that is listed twice keeps its first line.
 
     Args:
         reviews: ``reviews_*.json`` or ``.json.gz``, JSON lines.
@@ -63,32 +79,35 @@ def read_amazon(reviews: Path, meta: Path, *, max_bad_share: float = 0.01) -> Ta
         max_bad_share: share of a file's lines, 0 to 1, that may be unreadable.
 
     Returns:
-        Validated `Tables` without searches; `queries.synthesize_searches` makes them.
+        Validated `Tables` without searches; `made_searches.synthesize_searches` makes them.
 
     Raises:
         DataError: a file is missing, cut short, empty, or has more unreadable lines than allowed.
     """
     events = _read_reviews(_existing(reviews), max_bad_share)
-    items = _read_meta(_existing(meta), frozenset(events[ITEM].unique()), max_bad_share)
+    wanted = frozenset(events[ITEM].cat.categories)
+    items = _read_meta(_existing(meta), wanted, max_bad_share)
     return validate(Tables(events, items), str(reviews))
 
 
 def find_amazon_files(folder: Path) -> tuple[Path, Path]:
-    """The reviews and the metadata in ``folder``: ``reviews_*`` and ``meta_*``, ``.json.gz`` or ``.json``.
+    """``reviews_*`` and ``meta_*`` in ``folder``, each ``.json.gz`` or ``.json``.
 
     Raises:
         DataError: the folder or a file is missing, or several files fit.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Download the category's two files from {HOME} and put them there.")
+        advice = f"Download the category's two files from {HOME} and put them there"
+        raise DataError(f"{folder}: no such folder. {advice}.")
     return _the_one(folder, "reviews_"), _the_one(folder, "meta_")
 
 
 def _the_one(folder: Path, start: str) -> Path:
-    found = sorted(path for suffix in (".json.gz", ".json") for path in folder.glob(f"{start}*{suffix}"))
+    found = sorted([*folder.glob(f"{start}*.json.gz"), *folder.glob(f"{start}*.json")])
     if not found:
-        raise DataError(f"{folder}: no file {start}*.json.gz or {start}*.json. Download it from {HOME}.")
+        names = f"{start}*.json.gz or {start}*.json"
+        raise DataError(f"{folder}: no file {names}. Download it from {HOME}.")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: several files fit: {names}. Keep one of them here.")
@@ -107,31 +126,35 @@ def _read_reviews(path: Path, max_bad_share: float) -> pd.DataFrame:
     table = _arrow_table(path)
     if table is None:
         rows = _parsed_lines(path, _review, max_bad_share)
-        columns = zip(*rows, strict=True) if rows else [(), (), ()]
-        table = pa.table([pa.array(c, t) for c, t in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
+        table = pa.Table.from_pylist(rows, schema=SCHEMA)
     events = table.select(list(FIELDS)).rename_columns(list(FIELDS.values())).to_pandas()
+    # Codes at once: strings of every review would take several times the memory.
+    events[USER], events[ITEM] = name_codes(events[USER]), name_codes(events[ITEM])
     return events.assign(**{BEHAVIOR: REC, QUERY: "", SESSION: -1})
 
 
 def _arrow_table(path: Path) -> pa.Table | None:
-    """The three fields of all lines, or None if any line or the file is faulty: Arrow cannot skip one."""
-    options = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    """The three fields of all lines; None if any line is faulty, since Arrow cannot skip one."""
+    parse = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    read = pyarrow.json.ReadOptions(block_size=BLOCK)
+    packed = "gzip" if _is_gzip(path) else None
     try:
-        with pa.input_stream(str(path), compression="gzip" if _is_gzip(path) else None) as stream:
-            read = pyarrow.json.ReadOptions(block_size=BLOCK)
-            table = pyarrow.json.read_json(stream, read_options=read, parse_options=options)
+        with pa.input_stream(str(path), compression=packed) as stream:
+            table = pyarrow.json.read_json(stream, read_options=read, parse_options=parse)
     except (pa.ArrowException, OSError):
         return None
-    complete = set(FIELDS) <= set(table.column_names) and not any(c.null_count for c in table.columns)
+    complete = set(FIELDS) <= set(table.column_names) and not any(
+        c.null_count for c in table.columns
+    )
     return table if complete and len(table) else None
 
 
-def _review(line: bytes) -> tuple[str, str, int]:
+def _review(line: bytes) -> dict:
     record = json.loads(line)
-    user, item, time = (record[name] for name in FIELDS)
-    if not (isinstance(user, str) and isinstance(item, str) and type(time) is int):
+    found = {name: record[name] for name in FIELDS}
+    if tuple(map(type, found.values())) != (str, str, int):
         raise ValueError("an id that is no string or a time that is no integer")
-    return user, item, time
+    return found
 
 
 def _read_meta(path: Path, wanted: frozenset[str], max_bad_share: float) -> pd.DataFrame:
@@ -141,7 +164,8 @@ def _read_meta(path: Path, wanted: frozenset[str], max_bad_share: float) -> pd.D
         asin = ASIN.search(line)
         return None if asin and asin[1].decode() not in wanted else _item(_literal(line))
 
-    items = pd.DataFrame(_parsed_lines(path, parse, max_bad_share), columns=list(ITEM_COLUMNS), dtype=object)
+    rows = _parsed_lines(path, parse, max_bad_share)
+    items = pd.DataFrame(rows, columns=list(ITEM_COLUMNS), dtype=object)
     return items[items[ITEM].isin(wanted)].drop_duplicates(ITEM, ignore_index=True)
 
 
@@ -157,11 +181,13 @@ def _literal(line: bytes) -> dict:
 def _item(record: dict) -> tuple[str, str, str, str]:
     """One row of `items`: id, title, categories, text."""
     paths = [[_level(level) for level in path] for path in record.get("categories") or []]
-    title, brand, description = (_clean(record.get(name)) for name in ("title", "brand", "description"))
+    fields = ("title", "brand", "description")
+    title, brand, description = (_clean(record.get(name)) for name in fields)
     leaf = paths[0][-1] if paths and paths[0] else ""
     title_or_kind = title or f"{brand} {leaf}".strip()
     text = _shorten(f"{title} {description}".strip() or title_or_kind)
-    return record["asin"], title_or_kind, PATH_SEPARATOR.join(map(CATEGORY_SEPARATOR.join, paths)), text
+    categories = PATH_SEPARATOR.join(map(CATEGORY_SEPARATOR.join, paths))
+    return record["asin"], title_or_kind, categories, text
 
 
 def _clean(value: object) -> str:
@@ -175,26 +201,29 @@ def _level(name: object) -> str:
 
 def _shorten(text: str) -> str:
     """Cut after the last whole word within the limit."""
-    return text if len(text) <= TEXT_CHARACTERS else text[: TEXT_CHARACTERS + 1].rpartition(" ")[0]
+    if len(text) <= TEXT_CHARACTERS:
+        return text
+    return text[: TEXT_CHARACTERS + 1].rpartition(" ")[0]
 
 
-def _parsed_lines(path: Path, parse: Callable[[bytes], tuple | None], max_bad_share: float) -> list[tuple]:
-    """What ``parse`` makes of each line that is not blank, without its Nones; counts the lines it fails on."""
+def _parsed_lines(path: Path, parse: Callable[[bytes], Any], max_bad_share: float) -> list:
+    """What ``parse`` makes of each line that is not blank, without its Nones.
+
+    The lines it fails on are counted; a few are left out with a warning.
+    """
     rows, bad, total = [], [], 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # literal_eval on a description with a stray backslash
+        warnings.simplefilter("ignore", SyntaxWarning)  # a stray backslash in a description
         for number, line in enumerate(_lines(path), start=1):
             if not line.strip():
                 continue
             total += 1
             try:
-                row = parse(line)
-            except (ValueError, SyntaxError, TypeError, KeyError, AttributeError, RecursionError, MemoryError):
+                rows.append(parse(line))
+            except UNREADABLE:
                 bad.append(number)
-            else:
-                rows.extend([row] if row is not None else [])
     _report(path, bad, total, max_bad_share)
-    return rows
+    return [row for row in rows if row is not None]
 
 
 def _report(path: Path, bad: list[int], total: int, max_bad_share: float) -> None:
@@ -205,7 +234,8 @@ def _report(path: Path, bad: list[int], total: int, max_bad_share: float) -> Non
         return
     found = f"{path}: {len(bad)} of {total} lines cannot be read, the first is line {bad[0]}"
     if len(bad) > max_bad_share * total:
-        raise DataError(f"{found}; at most {max_bad_share:.1%} may be. Download the file again from {HOME}.")
+        limit = f"at most {max_bad_share:.1%} may be"
+        raise DataError(f"{found}; {limit}. Download the file again from {HOME}.")
     warnings.warn(f"{found}; they are left out.", UserWarning, stacklevel=5)
 
 
@@ -221,3 +251,21 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from file
     except DAMAGED as error:
         raise damaged(path, error) from error
+
+
+def _example(folder: Path) -> str:
+    """Two reviews of one item in the raw files' own formats."""
+    reviews = [{"reviewerID": u, "asin": "0001", "unixReviewTime": 86400} for u in ("U1", "U2")]
+    item = {"asin": "0001", "title": "A pen", "categories": [["Office", "Pens"]]}
+    texts = {"reviews_Toy_5": "\n".join(map(json.dumps, reviews)), "meta_Toy": repr(item)}
+    for name, text in texts.items():
+        (folder / f"{name}.json.gz").write_bytes(gzip.compress(f"{text}\n".encode()))
+    return str(folder)
+
+
+SOURCE = Kind(
+    read=lambda path, profile, seed: read_amazon(*find_amazon_files(path)),
+    example=_example,
+    check=find_amazon_files,
+    holds=lambda folder: any(folder.glob("reviews_*")),
+)

@@ -1,18 +1,30 @@
-"""`load_dataset`: one name or folder in, one `Dataset` out."""
+"""Which data sources there are, and `load_dataset`: one name or folder in, one `Dataset` out.
+
+A new source is one file in this room, which exposes a `Kind` as ``SOURCE``, and one line here.
+"""
 
 from __future__ import annotations
 
+import os
+from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 
 from ...config import DataConfig, Profile, read_profile
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError, unknown
 from ...files import project_root
 from ..dataset import Dataset
-from ..pocket.world import simulate
 from ..schema import BEHAVIOR, CATEGORIES, SRC, Tables
-from .amazon import find_amazon_files, read_amazon
 from .made_searches import synthesize_searches
-from .own_tables import read_tables
+from .source import Kind, Source
+
+# name or pattern: module in this package, imported when one of its data sets is asked for. Raw
+# files of a name lie in data/raw/<name>/.
+SOURCES = {
+    "pocket": "pocket",
+    "amazon-*": "amazon",
+}
+OWN = "own_tables"  # reads any folder that none of the others knows
 
 
 def load_dataset(
@@ -24,9 +36,7 @@ def load_dataset(
     """Load, filter and split a data set.
 
     Args:
-        name_or_path: ``pocket`` (simulated, the default); ``amazon-<category>``, whose raw 2014 files
-            lie in ``data/raw/amazon-<category>/``; or a folder with raw Amazon files or with your own
-            tables (``data/README.md`` says which columns).
+        name_or_path: as for `find`.
         profile: name or object; its ``pocket`` section sizes the simulation, ``data`` the filters.
         seed: of the simulation, of synthetic queries, of the stored negatives.
         data_config: replaces the profile's ``data`` section.
@@ -35,33 +45,89 @@ def load_dataset(
         The data set; its stored negatives lie in ``data/processed/``.
 
     Raises:
-        ConfigError: an unknown name, or a folder that does not exist.
-        DataError: files that cannot be used; the message says which and why.
+        ConfigError: an unknown name.
+        DataError: a folder that does not exist, or files that cannot be used; the message says
+            which and why.
     """
+    source = find(name_or_path)
     profile = read_profile(profile) if isinstance(profile, str) else profile
-    tables, name = _read(str(name_or_path), profile, seed)
-    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any() and _has_categories(tables):
+    tables = source.read(profile, seed)
+    if _wants_searches(tables):
         tables = synthesize_searches(tables, seed)
-    cache = project_root() / "data" / "processed" / name
-    return Dataset.from_tables(tables, data_config or profile.data, name, seed, cache)
+    cache = project_root() / "data" / "processed" / source.name
+    return Dataset.from_tables(tables, data_config or profile.data, source.name, seed, cache)
 
 
-def _read(name_or_path: str, profile: Profile, seed: int) -> tuple[Tables, str]:
-    if name_or_path == "pocket":
-        return simulate(profile.pocket, seed), "pocket"
-    if name_or_path.startswith("amazon-") and not Path(name_or_path).exists():
-        folder = project_root() / "data" / "raw" / name_or_path
-        return read_amazon(*find_amazon_files(folder)), name_or_path
-    folder = Path(name_or_path)
-    if not folder.is_dir():
-        raise ConfigError(
-            f"unknown data set '{name_or_path}': use 'pocket', 'amazon-<category>' with its files in "
-            f"data/raw/amazon-<category>/, or the path of a folder with your own tables (see data/README.md)."
-        )
-    if any(folder.glob("reviews_*")):
-        return read_amazon(*find_amazon_files(folder)), folder.resolve().name
-    return read_tables(folder), folder.resolve().name
+def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
+    """The data set of a name, or of a folder.
+
+    Args:
+        name_or_path: ``pocket`` (simulated); ``amazon-<category>``, whose raw 2014 files lie in
+            ``data/raw/amazon-<category>/``; or a folder with raw files of a known kind or with
+            your own tables (``data/README.md`` says which columns). A name wins over a folder
+            that is called alike; write ``./pocket`` for the folder.
+        must_exist: check that the raw files are there.
+
+    Raises:
+        ConfigError: neither a name nor a folder, or a name that two sources claim.
+        DataError: a path without a folder, or a name whose raw files are missing.
+
+    >>> find("pocket").name, find("pocket").path
+    ('pocket', None)
+    """
+    text, folder = str(name_or_path), Path(name_or_path).expanduser()
+    is_path = os.sep in text or text.startswith((".", "~"))
+    if not is_path and (claims := [p for p in SOURCES if fnmatchcase(text, p)]):
+        kind = _kind(_the_only(claims, f"the name '{text}'"))
+        path = _raw() / text if kind.check else None
+        if path and must_exist:
+            kind.check(path)
+        return Source(text, path, kind, is_named=True)
+    if not folder.is_dir() and not is_path:
+        choice = unknown("data set", text, available_datasets())
+        raise ConfigError(f"{choice}, or a folder with your tables (data/README.md)")
+    if not folder.is_dir() and must_exist:
+        looked = f"looked for {folder.resolve()}"
+        raise DataError(f"no folder '{text}' ({looked}): give a name or a folder of tables")
+    claims = [pattern for pattern in SOURCES if _kind(pattern).holds(folder)]
+    kind = _kind(_the_only(claims, f"the folder {text}")) if claims else _module(OWN)
+    return Source(folder.resolve().name, folder, kind, is_named=False)
 
 
-def _has_categories(tables: Tables) -> bool:
-    return bool(tables.items[CATEGORIES].astype(str).ne("").any())
+def available_datasets() -> list[str]:
+    """The names that can be loaded here: the simulated ones, and those with a raw folder."""
+    names = [pattern for pattern in SOURCES if "*" not in pattern]
+    here = sorted(path.name for path in _raw().glob("*") if path.is_dir())
+    claimed = [n for n in here if any(fnmatchcase(n, pattern) for pattern in SOURCES)]
+    return list(dict.fromkeys([*names, *claimed]))
+
+
+def _raw() -> Path:
+    return project_root() / "data" / "raw"
+
+
+def _the_only(patterns: list[str], what: str) -> str:
+    if len(patterns) > 1:
+        lines = ", ".join(f"'{pattern}': '{SOURCES[pattern]}'" for pattern in patterns)
+        raise ConfigError(f"{what} is claimed by {lines} of {__name__}.SOURCES; keep one of them.")
+    return patterns[0]
+
+
+def _kind(pattern: str) -> Kind:
+    return _module(SOURCES[pattern])
+
+
+def _module(name: str) -> Kind:
+    """The ``SOURCE`` of a module of this package."""
+    try:
+        return import_module(f"{__package__}.{name}").SOURCE
+    except (ImportError, AttributeError) as error:
+        found = f"the data source {__package__}.{name} that {__name__} lists cannot be used"
+        raise ConfigError(f"{found}: {error}.") from error
+
+
+def _wants_searches(tables: Tables) -> bool:
+    """Whether the data are real, without any search, and with the categories to make some of."""
+    has_searches = tables.interactions[BEHAVIOR].eq(SRC).any()
+    has_categories = tables.items[CATEGORIES].ne("").any()
+    return tables.truth is None and not has_searches and bool(has_categories)

@@ -4,20 +4,24 @@ Ai et al. 2017 (Learning a Hierarchical Embedding Model for Personalized Product
 category path of a purchased item into a query: the words of all levels, without stop words and
 without repetitions. Their tokens keep letters only and go through the Krovetz stemmer; a repeated
 word stays where it occurred last. The stemmer lives on in no maintained package, so `singular`
-stands in for it: one plural rule and the exceptions listed below.
+stands in for it: one plural rule and the exceptions listed in stems.txt.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from ..schema import (
     BEHAVIOR,
+    BEHAVIOR_CODES,
     CATEGORIES,
     CATEGORY_SEPARATOR,
     ITEM,
@@ -26,63 +30,33 @@ from ..schema import (
     REC,
     SESSION,
     SRC,
-    TIME,
-    USER,
     Tables,
+    in_order,
+    name_codes,
+    validate,
 )
 
 
-def _words(*lines: str) -> frozenset[str]:
-    return frozenset(" ".join(lines).split())
+def _entries(file: str) -> list[str]:
+    """What a list of words beside this file holds, without its comments."""
+    text = (resources.files(__package__) / file).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return " ".join(lines).split()
 
 
-# scikit-learn's list holds words that name things in a shop: "Kindle Fire", "GPS System Accessories", "Top Coats".
-CONTENT_WORDS = _words(
-    "amount back bill bottom call cry describe detail empty fill find fire front full give interest mill mine move",
-    "name part serious show side sincere system thick thin top",
-)
-STOP_WORDS = frozenset(ENGLISH_STOP_WORDS) - CONTENT_WORDS
-
-# Plurals (and words in -s that are none) which the Krovetz dictionary lists as words of their own.
-KEPT = _words(
-    # phones and electronics, the vocabulary of HEM's published queries
-    "aids bags binoculars buttons cards cords electronics figures frames games glasses handlebars lights minutes",
-    "optics outdoors parts sports supplies watches wheels",
-    # books, music, films
-    "arts blues books christmas classics comics economics gods memoirs movies orleans politics roots series singles",
-    "teens texas",
-    # home, beauty, clothing
-    "balls baths boots boys bracelets clippers combinations dogs drawers exercises eyes irons jeans leggings oils",
-    "overalls pants pools rompers salts scissors shorts sunglasses tights tops",
-)
-# Words that the plural rule leaves alone or cuts wrongly and Krovetz brings to another form.
-REDUCED = {
-    "answering": "answer", "boating": "boat", "cleaning": "clean", "cleansing": "cleanse", "cooling": "cool",
-    "cycling": "cycle", "diapering": "diaper", "dieting": "diet", "docking": "dock", "drying": "dry",
-    "dyeing": "dye", "editing": "edit", "feeding": "feed", "flattening": "flatten", "handling": "handle",
-    "investing": "invest", "listening": "listen", "moisturizing": "moisturize", "networking": "network",
-    "parenting": "parent", "programming": "program", "scrapbooking": "scrapbook", "strengthening": "strengthen",
-    "styling": "style", "warming": "warm",
-    "stuffed": "stuff", "tinted": "tint", "unlocked": "unlock", "wired": "wire", "wellness": "well",
-    "bronzers": "bronze", "concealer": "conceal", "concealers": "conceal", "conditioner": "condition",
-    "conditioners": "condition", "connectors": "connect", "diffusers": "diffuse", "enhancers": "enhance",
-    "highlighters": "highlight", "moisturizers": "moisturize", "relaxers": "relax", "texturizers": "texture",
-    "toners": "tone", "trackers": "track",
-    "american": "america", "brazilian": "brazil", "british": "britain", "french": "france", "irish": "ireland",
-    "italian": "italy", "jamaican": "jamaica", "scottish": "scotland", "swedish": "sweden",
-    "lenses": "lens", "mousses": "mousse", "neckties": "necktie", "scarves": "scarf", "styluses": "stylus",
-}  # fmt: skip
+STOP_WORDS = frozenset(ENGLISH_STOP_WORDS) - set(_entries("shop_words.txt"))
+# Each word of the list with the form it is brought to; "word" alone keeps its form.
+_STEMS = [entry.partition(">") for entry in _entries("stems.txt")]
+STEMS = {word: form or word for word, _, form in _STEMS}
 
 
 def singular(word: str) -> str:
-    """Bring a lower-case word to the form in which the Krovetz stemmer leaves it (plurals above all).
+    """Bring a lower-case word to the form in which the Krovetz stemmer leaves it.
 
     >>> [singular(w) for w in ("batteries", "watches", "brushes", "cases", "glass", "unlocked")]
     ['battery', 'watches', 'brush', 'case', 'glass', 'unlock']
     """
-    if word in KEPT:
-        return word
-    return REDUCED.get(word) or _without_plural(word)
+    return STEMS.get(word) or _without_plural(word)
 
 
 def _without_plural(word: str) -> str:
@@ -90,20 +64,22 @@ def _without_plural(word: str) -> str:
         return word  # glass, bus, tennis; and short ones such as gps
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes", "zes")) else word[:-1]
+    if word.endswith(("sses", "xes", "ches", "shes", "zes")):
+        return word[:-2]
+    return word[:-1]
 
 
 def query_of(path: str) -> str:
     """The query that HEM makes of one category path (levels joined by `` > ``).
 
-    A path of a single level names a whole department and gives no query: the result is empty, as it
-    is where no word is left. Only the letters a-z count, so ``1st`` becomes ``st``, and a hyphen or a
-    slash joins its two words, as in the original.
+    A path of a single level names a whole department and gives no query: the result is empty, as
+    it is where no word is left. Only the letters a-z count, so ``1st`` becomes ``st``, and a hyphen
+    or a slash joins its two words, as in the original.
 
     >>> query_of("Cell Phones & Accessories > Accessories > Chargers > Car Chargers")
     'cell phone accessory car charger'
-    >>> query_of("Kindle Store > Kindle Accessories > Power Adapters > Kindle (1st Generation) Adapters")
-    'store accessory power kindle st generation adapter'
+    >>> query_of("Kindle Accessories > Power Adapters > Kindle (1st Generation) Adapters")
+    'accessory power kindle st generation adapter'
     >>> query_of("Beauty")
     ''
     """
@@ -119,7 +95,7 @@ def item_queries(categories: pd.Series) -> pd.DataFrame:
     """The queries of many items: one row per item and distinct query.
 
     Args:
-        categories: one string per item, several paths joined by `` | ``; missing values count as empty.
+        categories: one string per item, several paths joined by `` | ``; missing ones are empty.
 
     Returns:
         Columns ``item`` (position in ``categories``, int, ascending) and ``query`` (never empty).
@@ -136,9 +112,9 @@ def item_queries(categories: pd.Series) -> pd.DataFrame:
 def synthesize_searches(tables: Tables, seed: int) -> Tables:
     """Add to each purchase a search that led to it, in the way of HEM's data.
 
-    For each ``rec`` event whose item has at least one query: a ``src`` event with the same user, item
-    and time, its query drawn uniformly among the item's distinct queries, in a session of its own.
-    The two rows are twins; the split must never let one of them stand in the history of the other.
+    For each ``rec`` event whose item has at least one query: a ``src`` event with the same user,
+    item and time, its query drawn uniformly among the item's distinct queries, in a session of its
+    own. The two rows are twins: the split must never let one stand in the history of the other.
 
     Args:
         tables: as a loader returns them. Searches that are already there stay.
@@ -148,31 +124,45 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
         New `Tables` ordered by (user, time, behavior), with one more line of counts.
 
     Warns:
-        UserWarning: no purchase has an item with a category path of two levels, so nothing is added.
+        UserWarning: no purchase has an item with a category path of two levels: nothing is added.
     """
-    purchases = tables.interactions[tables.interactions[BEHAVIOR].eq(REC)]
-    rows, queries = _draw(purchases[ITEM], tables.items, np.random.default_rng(seed))
+    tables = validate(tables, "made searches")
+    events = tables.interactions
+    purchases = events[events[BEHAVIOR].eq(REC)]
+    rows, queries = _draw(purchases[ITEM].cat, tables.items, np.random.default_rng(seed))
     if not len(rows):
         warnings.warn(
-            f"no search was made: none of the {len(purchases)} purchases has an item with a category path of two or "
-            f"more levels, such as 'Beauty > Makeup > Nails'.",
+            f"no search was made: none of the {len(purchases)} purchases has an item with a "
+            f"category path of two or more levels, such as 'Beauty > Makeup > Nails'.",
             stacklevel=2,
         )
-    sessions = int(tables.interactions[SESSION].max()) + 1 + np.arange(len(rows))
-    searches = purchases.iloc[rows].assign(**{BEHAVIOR: SRC, QUERY: queries, SESSION: sessions})
-    both = pd.concat([tables.interactions, searches], ignore_index=True)
-    ordered = both.sort_values([USER, TIME, BEHAVIOR], kind="stable", ignore_index=True)
-    return Tables(ordered, tables.items, list(tables.counts), tables.truth).count("with made searches")
+    searches = purchases.iloc[rows].assign(
+        **{
+            BEHAVIOR: pd.Categorical(np.full(len(rows), SRC), dtype=BEHAVIOR_CODES),
+            SESSION: int(events[SESSION].max()) + 1 + np.arange(len(rows)),
+        }
+    )
+    both = pd.concat([events, searches], ignore_index=True)
+    both[QUERY] = union_categoricals([events[QUERY], queries], sort_categories=True)
+    # One that is made may equal one that was there: only then look for duplicates again.
+    valid = len(purchases) == len(events)
+    made = replace(tables, interactions=in_order(both), counts=list(tables.counts), valid=valid)
+    return made.count("with made searches")
 
 
-def _draw(bought: pd.Series, items: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of ``bought`` whose item has a query, and one query for each: both (n,)."""
+def _draw(bought, items: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, pd.Series]:
+    """Which purchases have an item with a query, and one of its queries for each: both (n,).
+
+    Args:
+        bought: the item of each purchase, as the ``cat`` of a categorical.
+    """
     table = item_queries(items[CATEGORIES])
     number = np.bincount(table["item"], minlength=len(items))  # queries per item
     first = np.cumsum(number) - number  # where they start in `table`
-    position = pd.Index(items[ITEM]).get_indexer(bought)
-    share = rng.random(len(bought))  # one draw per purchase, whether used or not: adding a category moves no other draw
+    position = pd.Index(items[ITEM]).get_indexer(bought.categories)[bought.codes]
+    # One draw per purchase, used or not: so adding a category moves no other draw.
+    share = rng.random(len(position))
     rows = np.flatnonzero((position >= 0) & (number.take(position, mode="clip") > 0))
     chosen = position[rows]
     picks = first[chosen] + (share[rows] * number[chosen]).astype(np.int64)
-    return rows, table[QUERY].to_numpy()[picks]
+    return rows, name_codes(table[QUERY]).iloc[picks]

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from gensr_lib.data.pocket import words as vocabulary
 from gensr_lib.data.pocket.clicks import draw_each
-from gensr_lib.data.pocket.world import PocketConfig, simulate, simulate_chunks
-from gensr_lib.data.schema import validate
+from gensr_lib.data.pocket.world import PocketConfig, simulate
+from gensr_lib.data.schema import NAME_COLUMNS, Tables, validate
 from gensr_lib.errors import DataError
 
 SMALL = PocketConfig(n_users=1100, n_items=300, n_events=14_000)
@@ -37,11 +37,11 @@ def everything(truth, rows):
     return np.broadcast_to(np.arange(truth.config.n_items), (len(rows), truth.config.n_items))
 
 
-def test_validation_changes_nothing(small):
-    checked = validate(small, "pocket")
+def test_tables_are_what_validation_of_their_names_gives(small):
+    named = small.interactions.astype(dict.fromkeys(NAME_COLUMNS, object))
+    checked = validate(Tables(named, small.items), "pocket")
     pd.testing.assert_frame_equal(checked.interactions, small.interactions)
     pd.testing.assert_frame_equal(checked.items, small.items)
-    assert set(small.interactions.item_id) <= set(small.items.item_id)
 
 
 def test_events_and_shares_are_as_configured(small):
@@ -69,18 +69,6 @@ def test_same_seed_same_tables_and_other_seed_others(small):
     pd.testing.assert_frame_equal(again.interactions, small.interactions)
     pd.testing.assert_frame_equal(again.items, small.items)
     assert (other.items.title != small.items.title).mean() > 0.9
-
-
-@pytest.mark.parametrize("size", [300, 512, 5000])
-def test_chunks_joined_are_the_table(small, size):
-    chunks = list(simulate_chunks(SMALL, seed=3, users_per_chunk=size))
-    assert [c.user_id.nunique() for c in chunks[:-1]] == [size] * (len(chunks) - 1)
-    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), small.interactions)
-
-
-def test_chunks_need_a_size():
-    with pytest.raises(ValueError, match="users_per_chunk=0"):
-        simulate_chunks(SMALL, users_per_chunk=0)
 
 
 def test_runs_of_one_behavior_are_short(small):

@@ -289,14 +289,14 @@ def test_draw_is_uniform_and_seeded():
 def test_sessions_go_on_after_given_ones():
     tables = purchases(["A > Bow"])
     search = {"user_id": "u", "item_id": "i0", "time": 5, "behavior": "src", "query": "q", "session_id": 41}
-    tables.interactions = pd.concat([tables.interactions, pd.DataFrame([search])], ignore_index=True)
-    made = synthesize_searches(tables, seed=0).interactions
+    events = pd.concat([tables.interactions, pd.DataFrame([search])], ignore_index=True)
+    made = synthesize_searches(Tables(events, tables.items), seed=0).interactions
     assert sorted(made["session_id"]) == [-1, 41, 42]
 
 
 def test_item_without_a_row_gets_no_search():
     tables = purchases(["A > Bow", "A > Bow"])
-    tables.items = tables.items.iloc[:1]
+    tables = Tables(tables.interactions, tables.items.iloc[:1])
     assert synthesize_searches(tables, seed=0).counts[-1]["src events"] == 1
 
 

@@ -101,7 +101,8 @@ def test_bad_time_names_its_row(tmp_path, good, bad, kind):
 def test_searches_and_sessions(tmp_path):
     rows = ["u,a,1,src,pen,x", "u,b,2,src,pen,x", "v,a,1,src,pen,x", "u,c,3,src,ink,", "u,d,4,src,ink,", "u,a,5,rec,,y"]
     table = read(tmp_path, "\n".join(["user_id,item_id,time,behavior,query,session_id", *rows])).interactions
-    session = dict(zip(table["user_id"] + table["time"].astype(str), table["session_id"], strict=True))
+    names = [f"{user}{time}" for user, time in zip(table["user_id"], table["time"], strict=True)]
+    session = dict(zip(names, table["session_id"], strict=True))
     assert session["u1"] == session["u2"] != session["v1"]  # an id is the user's own
     assert session["u5"] == -1
     assert len({session[key] for key in ("u1", "v1", "u3", "u4")}) == 4  # no id: each search its own

@@ -1,0 +1,56 @@
+"""What a data source is: the one object that each module of this room exposes to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...config import Profile
+from ..schema import Tables
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set, exposed by its module as ``SOURCE``.
+
+    Attributes:
+        read: turns the folder of raw files (None if there are none), a profile and a seed into
+            validated `Tables`.
+        example: writes a tiny valid example of the raw files into a folder and returns what to
+            ask `load.find` for. The contract tests load it.
+        check: raises `DataError` if a folder does not hold the raw files; None for a simulation,
+            which has none.
+        holds: whether a folder that the user gives holds raw files of this kind.
+    """
+
+    read: Callable[[Path | None, Profile, int], Tables]
+    example: Callable[[Path], str]
+    check: Callable[[Path], object] | None = None
+    holds: Callable[[Path], bool] = lambda folder: False
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set that can be read.
+
+    Attributes:
+        name: for folders and tables: its own, or the last part of a folder's path.
+        path: the folder of the raw files; None for a simulation.
+        kind: how it is read.
+        is_named: whether it was found by its name, and not by its folder.
+    """
+
+    name: str
+    path: Path | None
+    kind: Kind
+    is_named: bool
+
+    @property
+    def address(self) -> str:
+        """What finds it from any working directory: its name or the absolute path."""
+        return self.name if self.is_named else str(self.path.resolve())
+
+    def read(self, profile: Profile, seed: int) -> Tables:
+        """Its validated tables; the profile sizes a simulation, the seed is the simulation's."""
+        return self.kind.read(self.path, profile, seed)

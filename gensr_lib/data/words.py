@@ -1,0 +1,52 @@
+"""Words of queries and items as numbers: the vocabulary of a data set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
+_FIRST = ("<pad>", "<unknown>")
+
+
+class Words:
+    """Some texts, split into words: runs of letters and digits in lower case, L of them in all.
+
+    Attributes:
+        text: (L,) which text each word stands in, ascending.
+        code: (L,) the word, as a position in ``distinct``.
+        distinct: the distinct words, in order of appearance.
+    """
+
+    def __init__(self, texts: np.ndarray):
+        words = pd.Series(texts, dtype=object).str.lower().str.findall(r"[^\W_]+").explode()
+        words = words.dropna()  # a text without any word
+        self.n_texts = len(texts)
+        self.text = words.index.to_numpy()
+        self.code, self.distinct = pd.factorize(words.to_numpy())
+
+    def of(self, texts: np.ndarray) -> np.ndarray:
+        """The distinct words of some of the texts, by position."""
+        chosen = np.zeros(self.n_texts, dtype=bool)
+        chosen[texts] = True
+        return self.distinct[np.unique(self.code[chosen[self.text]])]
+
+    def longest(self) -> int:
+        """Words of the longest text; at least 1."""
+        return int(np.bincount(self.text, minlength=1).max(initial=1))
+
+    def matrix(self, vocabulary: pd.Index, width: int) -> np.ndarray:
+        """Ids (n, width) int32 of the words of each text, right-padded with 0, longer ones cut."""
+        known = vocabulary.get_indexer(self.distinct)
+        ids = np.where(known < 0, UNKNOWN_WORD, known)
+        first = np.searchsorted(self.text, self.text)  # where the word's own text begins
+        place = np.arange(len(self.text)) - first
+        matrix = np.zeros((self.n_texts, width), dtype=np.int32)
+        kept = place < width
+        matrix[self.text[kept], place[kept]] = ids[self.code[kept]]
+        return matrix
+
+
+def make_vocabulary(*parts: np.ndarray) -> pd.Index:
+    """All words of some parts in alphabetical order, behind the padding and the unknown word."""
+    return pd.Index([*_FIRST, *np.unique(np.concatenate([[], *parts]).astype(object))])
