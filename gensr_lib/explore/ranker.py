@@ -56,8 +56,7 @@ class Explanation:
         weights: (C, N) by view: the soft filter's weights (eq. 5); rows sum to 1.
         contributions: (C rows) ``item_id, title, score, P(Yes)`` and a column per part of the
             prompt: how much lower the score, a logit, is when that part's slots (`PARTS`) hold
-            zeros and all else stays. The model was never trained on such prompts and the parts
-            interact, so this is a sensitivity: the columns do not add up to the score.
+            zeros. The model was never trained so and the parts interact: they do not add up.
     """
 
     history: pd.DataFrame
@@ -72,21 +71,16 @@ class Ranker:
     list of what a new user did, oldest first: items (ids or positions) and ``(item, behavior,
     query)`` events. Consecutive searches with one query are one session. A model that knows single
     users refuses new ones, or takes the mean of its table of users. The oracle answers for known
-    users at their test event: for a search, its own query.
+    users at their test event: for a search, its own query. All else raises `ConfigError`.
 
     Args:
         model: trained; it stays on its device and keeps its mode.
         chunk: candidates scored at once; changes speed and memory only.
         data_hash: `Dataset.hash` of what the model was trained on, as its card has it; if empty,
             only the numbers of users and items are compared, which other data may share.
-
-    Raises:
-        ConfigError: other data than the model's; later, a question that cannot be answered.
     """
 
-    def __init__(
-        self, model: RankingModel, dataset: Dataset, chunk: int = 256, data_hash: str = ""
-    ):
+    def __init__(self, model: RankingModel, dataset: Dataset, chunk: int = 256, data_hash=""):
         trained_on = {name: getattr(model, name, None) for name in ("n_users", "n_items")}
         for name, value in {**trained_on, "hash": data_hash}.items():
             here = getattr(dataset, name)
@@ -154,8 +148,7 @@ class Ranker:
         table = self._described(items, score).drop(columns=CATEGORIES)
         for part in [*weights, "history"]:
             table[part] = score - self._scores(person, query, items, [part])
-        history = self._history(batch)
-        n = len(history)  # behind it is padding
+        n = len(history := self._history(batch))  # behind these is padding
         weights = {view: w[0, :, :n].float().cpu().numpy() for view, w in weights.items()}
         return Explanation(history, weights, table)
 
