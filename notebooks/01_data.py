@@ -109,8 +109,18 @@ tables.show(dataset.count_table(), "01_counts", book.figures)
 # profile; $C$ is the weight of a word of the query, $R$ of an item clicked before.
 
 # %%
-letters = {"A": "popularity", "B": "affinity", "D": "drift", "S": "search_shift", "C": "query_match", "R": "repeat"}
-law = [(letter, name, getattr(book.profile.pocket, name)) for letter, name in letters.items()]
+letters = {
+    "A": "popularity",
+    "B": "affinity",
+    "D": "drift",
+    "S": "search_shift",
+    "C": "query_match",
+    "R": "repeat",
+}
+law = [
+    (letter, name, getattr(book.profile.pocket, name))
+    for letter, name in letters.items()
+]
 pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
 
 # %% [markdown]
@@ -121,11 +131,15 @@ pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
 if dataset.truth is not None:
     target = dataset.events.iloc[dataset.rows["test"]["src"].event[:1]]
     row = dataset.truth.rows(target["user_id"], target["time"], target["behavior"])
-    probability = np.exp(dataset.truth.log_prob(row, np.arange(dataset.truth.config.n_items)[None]))[0]
+    probability = np.exp(
+        dataset.truth.log_prob(row, np.arange(dataset.truth.config.n_items)[None])
+    )[0]
     assert np.isclose(probability.sum(), 1)
     clicked = dataset.truth.item_index(target["item_id"])[0]
     print(f"query: {target['query'].item()!r}")
-    print(f"clicked item: p = {probability[clicked]:.3f}, rank {1 + (probability > probability[clicked]).sum()}")
+    print(
+        f"clicked item: p = {probability[clicked]:.3f}, rank {1 + (probability > probability[clicked]).sum()}"
+    )
 
 # %% [markdown]
 # One event is an example, no more. Later chapters rank all test rows by this law and call it the *oracle*: what a
@@ -138,16 +152,27 @@ if dataset.truth is not None:
 # log holds the search that led to the purchase at the same time. Bob's log is short.
 
 # %%
-ann = [("tea", ""), ("mug", "green mug"), ("pot", ""), ("cup", ""), ("jug", "glass jug")]  # times 1 to 5
+ann = [
+    ("tea", ""),
+    ("mug", "green mug"),
+    ("pot", ""),
+    ("cup", ""),
+    ("jug", "glass jug"),
+]  # times 1 to 5
 ann += [("pan", ""), ("rug", "wool rug"), ("lamp", "")]  # times 6 to 8
 clicks = [("ann", item, time, query) for time, (item, query) in enumerate(ann, start=1)]
 clicks += [("ann", "lamp", 8, "desk lamp")]  # the twin of the purchase at time 8
-clicks += [("bob", item, time, "") for time, item in enumerate(["vase", "fork", "bowl"], start=1)]
+clicks += [
+    ("bob", item, time, "")
+    for time, item in enumerate(["vase", "fork", "bowl"], start=1)
+]
 events = pd.DataFrame(clicks, columns=["user_id", "item_id", "time", "query"])
 events["behavior"] = np.where(events["query"] == "", "rec", "src")
 events["session_id"] = np.arange(len(events))
 names = events["item_id"].unique()
-items = pd.DataFrame({"item_id": names, "title": names, "categories": "", "text": names})
+items = pd.DataFrame(
+    {"item_id": names, "title": names, "categories": "", "text": names}
+)
 
 # %% [markdown]
 # `Dataset.from_tables` validates, filters and splits; we build it under two rules for twins, compared below. The test
@@ -157,13 +182,20 @@ items = pd.DataFrame({"item_id": names, "title": names, "categories": "", "text"
 #| label: tbl:01-split
 #| caption: The twelve events, and the part of the split that each belongs to.
 config = DataConfig(min_interactions=1, eval_negatives=2)
-tiny = {rule: Dataset.from_tables(Tables(events, items), config.replace(twins=rule)) for rule in ("hidden", "visible")}
+tiny = {
+    rule: Dataset.from_tables(Tables(events, items), config.replace(twins=rule))
+    for rule in ("hidden", "visible")
+}
 part = pd.Series("", index=range(len(events)))
 for split, tasks in tiny["hidden"].rows.items():
     for rows in tasks.values():
         part[rows.event] = split
 example = tiny["hidden"].events.assign(part=part)
-tables.show(example[["user_id", "time", "behavior", "item_id", "query", "part"]], "01_split", book.figures)
+tables.show(
+    example[["user_id", "time", "behavior", "item_id", "query", "part"]],
+    "01_split",
+    book.figures,
+)
 
 # %% [markdown]
 # Both test events are the lamp. All that Ann did up to time 5 is training, and so is the whole of Bob's log, which is
@@ -186,12 +218,18 @@ assert sorted(example.query("part == 'test'")["behavior"]) == ["rec", "src"]
 def history_of(data: Dataset, split: str, task: str) -> str:
     """The history of the first row of a split, oldest first."""
     items, is_search = merged_history(data.batch(split, task, np.array([0])), 20)
-    names = [f"{data.item_ids[i]}{'*' * bool(s)}" for i, s in zip(items[0], is_search[0], strict=True) if i]
+    names = [
+        f"{data.item_ids[i]}{'*' * bool(s)}"
+        for i, s in zip(items[0], is_search[0], strict=True)
+        if i
+    ]
     return " ".join(names)
 
 
 held_out = [(split, task) for split in ("valid", "test") for task in BEHAVIORS]
-histories = pd.DataFrame({rule: [history_of(data, *row) for row in held_out] for rule, data in tiny.items()})
+histories = pd.DataFrame(
+    {rule: [history_of(data, *row) for row in held_out] for rule, data in tiny.items()}
+)
 histories.index = pd.MultiIndex.from_tuples(held_out, names=["split", "task"])
 tables.show(histories, "01_tiny_histories", book.figures)
 
@@ -220,12 +258,27 @@ assert "lamp" not in histories.loc[("test", "rec"), "visible"]
 train = dataset.events[dataset.rows_before_cut()]
 by_task = {task: train[train["behavior"] == task] for task in BEHAVIORS}
 per_user = {task: rows["user_id"].value_counts() for task, rows in by_task.items()}
-shown = {task: np.minimum(count, np.quantile(count, 0.99)) for task, count in per_user.items()}
+shown = {
+    task: np.minimum(count, np.quantile(count, 0.99))
+    for task, count in per_user.items()
+}
 words = {"src": np.minimum(by_task["src"]["query"].str.split().str.len(), 12)}
 bins = np.arange(words["src"].max() + 2) - 0.5
 fig, axes = plots.panels(2)
-plots.distributions(shown, "training events per user (top 1 % cut)", ax=axes[0], title="How active users are")
-plots.distributions(words, "words per query (12: or more)", kind="hist", bins=bins, ax=axes[1], title="Query length")
+plots.distributions(
+    shown,
+    "training events per user (top 1 % cut)",
+    ax=axes[0],
+    title="How active users are",
+)
+plots.distributions(
+    words,
+    "words per query (12: or more)",
+    kind="hist",
+    bins=bins,
+    ax=axes[1],
+    title="Query length",
+)
 plots.save_figure(fig, "01_behaviors", book.figures)
 fig
 
@@ -242,12 +295,24 @@ fig
 #| caption: Share of the training clicks that the most clicked items take, for each behavior in its own order of items.
 curves = {}
 for task, rows in by_task.items():
-    count = rows["item_id"].value_counts().reindex(dataset.items["item_id"], fill_value=0).sort_values(ascending=False)
+    count = (
+        rows["item_id"]
+        .value_counts()
+        .reindex(dataset.items["item_id"], fill_value=0)
+        .sort_values(ascending=False)
+    )
     share = np.r_[0, count.cumsum() / count.sum()]
     curves[task] = np.interp(np.arange(101), np.linspace(0, 100, len(share)), share)
 popularity = pd.DataFrame(curves)
 fig, (ax,) = plots.panels()
-ax.plot([0, 100], [0, 1], color="#999999", linewidth=1, linestyle=":", label="all items alike")
+ax.plot(
+    [0, 100],
+    [0, 1],
+    color="#999999",
+    linewidth=1,
+    linestyle=":",
+    label="all items alike",
+)
 plots.lines(popularity, "top x % of the items", "share of the clicks", ax=ax)
 plots.save_figure(fig, "01_popularity", book.figures)
 fig
@@ -271,7 +336,9 @@ top_tenth.rename("share of the clicks on the top 10 % of the items").round(3)
 #| label: tbl:01-order
 #| caption: Share of each behavior among the events that come next, by the behavior of the event before.
 following = train.groupby("user_id")["behavior"].shift(-1)
-order = pd.crosstab(train["behavior"], following.rename("next"), normalize="index", margins=True)
+order = pd.crosstab(
+    train["behavior"], following.rename("next"), normalize="index", margins=True
+)
 tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
@@ -296,37 +363,65 @@ category = dataset.items.set_index("item_id")["categories"]
 train = train.assign(category=train["item_id"].map(category))
 rec, src = (train[train["behavior"] == task] for task in BEHAVIORS)
 users = np.random.default_rng(SEED).permutation(train["user_id"].unique())
-another = pd.Series(np.roll(users, 1), index=users)  # a ring of users: nobody is their own neighbour
+another = pd.Series(
+    np.roll(users, 1), index=users
+)  # a ring of users: nobody is their own neighbour
 seen = pd.MultiIndex.from_frame(rec[["user_id", "category"]]).unique()
 own = pd.MultiIndex.from_frame(src[["user_id", "category"]]).isin(seen).mean()
-others = pd.MultiIndex.from_arrays([src["user_id"].map(another), src["category"]]).isin(seen).mean()
+others = (
+    pd.MultiIndex.from_arrays([src["user_id"].map(another), src["category"]])
+    .isin(seen)
+    .mean()
+)
 
 # %%
-latest = train["category"].where(train["behavior"] == "src").groupby(train["user_id"]).ffill()[rec.index]
+latest = (
+    train["category"]
+    .where(train["behavior"] == "src")
+    .groupby(train["user_id"])
+    .ffill()[rec.index]
+)
 after_search = latest.notna()
 moment = (latest == rec["category"])[after_search].mean()
-mix = src.groupby("user_id")["category"].value_counts(normalize=True)  # each user's searches
-any_search = mix.reindex(pd.MultiIndex.from_frame(rec[after_search][["user_id", "category"]]), fill_value=0).mean()
+mix = src.groupby("user_id")["category"].value_counts(
+    normalize=True
+)  # each user's searches
+any_search = mix.reindex(
+    pd.MultiIndex.from_frame(rec[after_search][["user_id", "category"]]), fill_value=0
+).mean()
 
 # %%
 sample = src.sample(min(2000, len(src)), random_state=SEED)
 queries = sample["query"].str.lower().str.split()
 text = pd.Series(dataset.item_text, index=dataset.item_ids)[1:]
-read = {"observed": text[sample["item_id"]], "chance": text.sample(len(sample), replace=True, random_state=SEED)}
+read = {
+    "observed": text[sample["item_id"]],
+    "chance": text.sample(len(sample), replace=True, random_state=SEED),
+}
 found = {}
 for name, texts in read.items():
     bags = texts.str.lower().str.findall(r"[\w-]+").map(set)
-    found[name] = np.mean([np.mean([word in bag for word in q]) for q, bag in zip(queries, bags, strict=True)])
+    found[name] = np.mean(
+        [
+            np.mean([word in bag for word in q])
+            for q, bag in zip(queries, bags, strict=True)
+        ]
+    )
 
 # %%
 #| label: tbl:01-shared
 #| caption: What the two behaviors share, as shares of events (words, of query words), beside what chance gives.
 shared = pd.DataFrame(
-    {"observed": [own, moment, found["observed"]], "chance": [others, any_search, found["chance"]]},
+    {
+        "observed": [own, moment, found["observed"]],
+        "chance": [others, any_search, found["chance"]],
+    },
     index=["topic of the user", "topic of the moment", "words"],
 )
 assert own > others, "a user's searches and recommendation clicks share topics"
-assert found["observed"] > found["chance"], "queries say something about the clicked item"
+assert found["observed"] > found["chance"], (
+    "queries say something about the clicked item"
+)
 tables.show(shared.rename_axis("what is shared"), "01_shared", book.figures)
 
 # %% [markdown]
@@ -342,7 +437,10 @@ tables.show(shared.rename_axis("what is shared"), "01_shared", book.figures)
 # without stop words and repetitions. `gensr_lib.data.sources.made_searches` does this:
 
 # %% tags=["nbval-check-output"]
-for path in ["Cell Phones & Accessories > Accessories > Chargers > Car Chargers", "Beauty > Makeup > Nails"]:
+for path in [
+    "Cell Phones & Accessories > Accessories > Chargers > Car Chargers",
+    "Beauty > Makeup > Nails",
+]:
     print(f"{path}  ->  {query_of(path)!r}")
 
 # %% [markdown]
@@ -359,9 +457,15 @@ for path in ["Cell Phones & Accessories > Accessories > Chargers > Car Chargers"
 #| label: tbl:01-batch
 #| caption: Shape and first values of each field of the first search of the test part.
 batch = dataset.batch("test", "src", np.array([0]))
-fields = {name: tuple(value.shape) for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+fields = {
+    name: tuple(value.shape)
+    for name, value in vars(batch).items()
+    if isinstance(value, torch.Tensor)
+}
 values = {name: getattr(batch, name).flatten()[:6].tolist() for name in fields}
-row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis("field")
+row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis(
+    "field"
+)
 tables.show(row_of_data, "01_batch", book.figures)
 
 # %% [markdown]
@@ -374,7 +478,11 @@ recent, is_search = (part[0] for part in merged_history(batch, 8))
 behavior = np.where(is_search, "src", "rec")[recent != 0]
 recent = recent[recent != 0].numpy()
 titles = np.array(dataset.item_title, dtype=object)
-read = {"behavior": behavior, "item": titles[recent], "category": category[dataset.item_ids[recent]].to_numpy()}
+read = {
+    "behavior": behavior,
+    "item": titles[recent],
+    "category": category[dataset.item_ids[recent]].to_numpy(),
+}
 tables.show(pd.DataFrame(read), "01_history", book.figures)
 
 # %% [markdown]
@@ -384,7 +492,12 @@ tables.show(pd.DataFrame(read), "01_history", book.figures)
 #| label: tbl:01-candidates
 #| caption: The first six of the same row's 100 candidates.
 candidates = batch.cand[0, :6].numpy()
-table = pd.DataFrame({"candidate": titles[candidates], "category": category[dataset.item_ids[candidates]].to_numpy()})
+table = pd.DataFrame(
+    {
+        "candidate": titles[candidates],
+        "category": category[dataset.item_ids[candidates]].to_numpy(),
+    }
+)
 table["label"] = ["positive"] + ["negative"] * (len(table) - 1)
 print(f"query: {batch.query_text[0]!r}")
 tables.show(table, "01_candidates", book.figures)
@@ -400,7 +513,9 @@ for split in ("valid", "test"):
     for task in BEHAVIORS:
         rows = dataset.rows[split][task]
         assert rows.negatives.shape == (len(rows), dataset.config.eval_negatives)
-        assert not dataset.sampler.is_touched(dataset.user[rows.event][:, None], rows.negatives).any()
+        assert not dataset.sampler.is_touched(
+            dataset.user[rows.event][:, None], rows.negatives
+        ).any()
 
 # %% [markdown]
 # The rank of the positive is one, plus the candidates that score better, plus half of those that tie. A scorer that
@@ -419,19 +534,34 @@ assert constant == np.arange(1, 101).mean() == 50.5
 # random scorer agree, within its standard error? We take twenty seeds in a row, 10,000 lists each.
 
 # %%
-chance = {name: values.mean() for name, values in metric_columns(np.arange(1, 101)).items()}
+chance = {
+    name: values.mean() for name, values in metric_columns(np.arange(1, 101)).items()
+}
 assert np.isclose(chance["R@5"], 0.05)
 assert np.isclose(chance["N@10"], sum(1 / np.log2(r + 1) for r in range(1, 11)) / 100)
 seeds = [torch.Generator().manual_seed(seed) for seed in range(SEED, SEED + 20)]
-drawn = [metric_columns(ranks(torch.rand(10_000, 100, generator=seed)).numpy()) for seed in seeds]
-by_seed = pd.DataFrame([{name: values.mean() for name, values in columns.items()} for columns in drawn])
+drawn = [
+    metric_columns(ranks(torch.rand(10_000, 100, generator=seed)).numpy())
+    for seed in seeds
+]
+by_seed = pd.DataFrame(
+    [{name: values.mean() for name, values in columns.items()} for columns in drawn]
+)
 
 # %%
 #| label: tbl:01-chance
 #| caption: Chance by the closed form and by a random scorer, mean and standard error over twenty seeds.
-random = pd.DataFrame({"closed form": chance, "random scorer": by_seed.mean(), "standard error": by_seed.sem()})
+random = pd.DataFrame(
+    {
+        "closed form": chance,
+        "random scorer": by_seed.mean(),
+        "standard error": by_seed.sem(),
+    }
+)
 random["lowest seed"], random["highest seed"] = by_seed.min(), by_seed.max()
-assert (abs(random["closed form"] - random["random scorer"]) < 5 * random["standard error"]).all()
+assert (
+    abs(random["closed form"] - random["random scorer"]) < 5 * random["standard error"]
+).all()
 tables.show(random.rename_axis("metric"), "01_chance", book.figures, digits=4)
 
 # %% [markdown]
@@ -453,16 +583,24 @@ class Repeat(RankingModel):
     name = "repeat"
 
     def score(self, batch):
-        history = torch.cat([batch.rec_items, batch.ses_clicks.flatten(1)], dim=1)  # (B, N)
-        return (batch.cand[:, :, None] == history[:, None, :]).any(dim=2).float()  # (B, C)
+        history = torch.cat(
+            [batch.rec_items, batch.ses_clicks.flatten(1)], dim=1
+        )  # (B, N)
+        return (
+            (batch.cand[:, :, None] == history[:, None, :]).any(dim=2).float()
+        )  # (B, C)
 
 
-def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) -> float:
+def positive_in_history(
+    data: Dataset, split: str, task: str, most: int = 5000
+) -> float:
     """Share of rows (at most ``most``, evenly spaced) whose positive is in the history that a model would be given."""
     rows = data.rows[split][task]
     index = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
     positive = data.item[rows.event[index]][:, None]
-    return float(Repeat(Config()).score(data.batch(split, task, index, positive)).mean())
+    return float(
+        Repeat(Config()).score(data.batch(split, task, index, positive)).mean()
+    )
 
 
 # %% [markdown]
@@ -472,20 +610,32 @@ def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) 
 
 # %%
 world = simulate(book.profile.pocket, SEED)
-purchases = Tables(world.interactions[world.interactions["behavior"] == "rec"], world.items)
+purchases = Tables(
+    world.interactions[world.interactions["behavior"] == "rec"], world.items
+)
 twins = synthesize_searches(purchases, SEED)
 rules = {rule: book.profile.data.replace(twins=rule) for rule in ("hidden", "visible")}
 worlds = {
-    ("this data set", rule): load_dataset(book.dataset_name, book.profile, SEED, data_config=config)
+    ("this data set", rule): load_dataset(
+        book.dataset_name, book.profile, SEED, data_config=config
+    )
     for rule, config in rules.items()
 }
-worlds |= {("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins", SEED) for rule in rules}
+worlds |= {
+    ("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins", SEED)
+    for rule in rules
+}
 
 # %%
 #| label: tbl:01-leak
 #| caption: Share of rows whose positive stands in the row's own history, under both rules for twins.
 places = [(task, split) for task in BEHAVIORS for split in ("train", "valid", "test")]
-leak = pd.DataFrame({key: [positive_in_history(data, s, t) for t, s in places] for key, data in worlds.items()})
+leak = pd.DataFrame(
+    {
+        key: [positive_in_history(data, s, t) for t, s in places]
+        for key, data in worlds.items()
+    }
+)
 leak.index = pd.MultiIndex.from_tuples(places, names=["task", "split"])
 leak.columns.names = ["data", "twins"]
 tables.show(leak, "01_leak", book.figures)
@@ -507,10 +657,20 @@ assert np.isclose(*leak["twin world"]["hidden"].xs("test", level="split"))
 # %%
 #| label: tbl:01-repeat
 #| caption: Test metrics of the repeat scorer, both tasks.
-repeat = {key: evaluate(Repeat(Config()), data, batch_size=512) for key, data in worlds.items()}
-scored = pd.concat({key: result.frame()[["R@5", "N@10"]] for key, result in repeat.items()}, names=["data", "twins"])
+repeat = {
+    key: evaluate(Repeat(Config()), data, batch_size=512)
+    for key, data in worlds.items()
+}
+scored = pd.concat(
+    {key: result.frame()[["R@5", "N@10"]] for key, result in repeat.items()},
+    names=["data", "twins"],
+)
 assert np.allclose(scored["R@5"], scored["N@10"])
-tables.show(scored.unstack("task").swaplevel(axis=1).sort_index(axis=1), "01_repeat", book.figures)
+tables.show(
+    scored.unstack("task").swaplevel(axis=1).sort_index(axis=1),
+    "01_repeat",
+    book.figures,
+)
 
 # %%
 #| label: fig:01-leak
@@ -518,14 +678,22 @@ tables.show(scored.unstack("task").swaplevel(axis=1).sort_index(axis=1), "01_rep
 fig, axes = plots.panels(2, sharey=True)
 for ax, name in zip(axes, ["this data set", "twin world"], strict=True):
     scored["N@10"].loc[name].unstack("task")[list(BEHAVIORS)].plot.bar(
-        ax=ax, color=list(plots.TASK_COLOURS.values()), rot=0, legend=False, ylim=(0, 1.12), title=name
+        ax=ax,
+        color=list(plots.TASK_COLOURS.values()),
+        rot=0,
+        legend=False,
+        ylim=(0, 1.12),
+        title=name,
     )
     for bars in ax.containers:
         ax.bar_label(bars, fmt="%.3f", padding=10, fontsize=9)
     ax.axhline(chance["N@10"], color="#222222", linestyle="--", linewidth=1.5)
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="twins", ylabel="N@10 of the repeat scorer")
-axes[0].legend([*ax.containers, ax.lines[0]], [*plots.TASK_LABELS.values(), f"chance ({chance['N@10']:.4f})"])
+axes[0].legend(
+    [*ax.containers, ax.lines[0]],
+    [*plots.TASK_LABELS.values(), f"chance ({chance['N@10']:.4f})"],
+)
 plots.save_figure(fig, "01_leak", book.figures)
 fig
 
@@ -543,7 +711,10 @@ results = {
     "top_tenth_share": top_tenth.to_dict(),
     "shared": shared.T.to_dict(),
     "chance": chance,
-    "leak": {f"{data}, {rule}": {f"{t} {s}": v for (t, s), v in leak[data, rule].items()} for data, rule in leak},
+    "leak": {
+        f"{data}, {rule}": {f"{t} {s}": v for (t, s), v in leak[data, rule].items()}
+        for data, rule in leak
+    },
 }
 book.record("01_data", results).name
 

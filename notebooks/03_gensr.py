@@ -60,7 +60,9 @@ dataset = book.dataset
 
 # %%
 history = torch.tensor([[[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]]])  # (1, 3, 2)
-candidates = torch.tensor([[[1.5, 0.0], [0.0, 1.5]]])  # (1, 2, 2): one like h_1, one like h_2
+candidates = torch.tensor(
+    [[[1.5, 0.0], [0.0, 1.5]]]
+)  # (1, 2, 2): one like h_1, one like h_2
 soft_filter = SoftFilter(width=2, heads=1)
 for projection in (soft_filter.query, soft_filter.key, soft_filter.value):
     torch.nn.init.eye_(projection.weight)
@@ -74,14 +76,22 @@ filtered, alpha = soft_filter(candidates, history, torch.ones(1, 3, dtype=torch.
 scores = np.array([2 * 1.5, 0, -2 * 1.5]) / np.sqrt(2)  # of the first candidate
 by_hand = np.exp(scores) / np.exp(scores).sum()
 assert np.allclose(by_hand, alpha[0, 0].detach(), atol=1e-6)
-pd.DataFrame(alpha[0].detach().numpy().round(3), index=["like h1", "like h2"], columns=["h1", "h2", "h3"])
+pd.DataFrame(
+    alpha[0].detach().numpy().round(3),
+    index=["like h1", "like h2"],
+    columns=["h1", "h2", "h3"],
+)
 
 # %% [markdown]
 # Each candidate looks at the items that resemble it, and gets *its own* summary of the same user: the first candidate
 # finds a user who points to the right, the second one who points up.
 
 # %% tags=["nbval-check-output"]
-pd.DataFrame(filtered[0].detach().numpy().round(3), index=["like h1", "like h2"], columns=["x", "y"])
+pd.DataFrame(
+    filtered[0].detach().numpy().round(3),
+    index=["like h1", "like h2"],
+    columns=["x", "y"],
+)
 
 # %% [markdown]
 # ## The contrastive loss on three users (eq. 10)
@@ -99,8 +109,12 @@ losses = {
     "users mixed up": contrastive(views, mixed_up, users, temperature=0.5).item(),
     "all users alike": contrastive(collapsed, collapsed, users, temperature=0.5).item(),
 }
-assert np.isclose(losses["aligned"], -np.log(np.exp(2) / (np.exp(2) + 4)))  # one positive, 2 + 2 negatives
-assert np.isclose(losses["all users alike"], np.log(2 * 3 - 1))  # every pair looks the same: 2B - 1 choices
+assert np.isclose(
+    losses["aligned"], -np.log(np.exp(2) / (np.exp(2) + 4))
+)  # one positive, 2 + 2 negatives
+assert np.isclose(
+    losses["all users alike"], np.log(2 * 3 - 1)
+)  # every pair looks the same: 2B - 1 choices
 pd.Series(losses, name="loss").round(3).to_frame()
 
 # %% [markdown]
@@ -152,9 +166,16 @@ pd.DataFrame({"shape": [tuple(t.shape) for t in shapes.values()]}, index=list(sh
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
     p_yes = model.score(batch).sigmoid()
-    start = {name: term.item() for name, term in model.loss(batch.with_candidates(batch.cand[:, :5])).items()}
-print(f"P(Yes) before training: mean {p_yes.mean():.3f}, standard deviation {p_yes.std():.3f}")
-print(f"loss before training: generation {start['generation']:.3f}, contrastive {start['contrastive']:.3f}")
+    start = {
+        name: term.item()
+        for name, term in model.loss(batch.with_candidates(batch.cand[:, :5])).items()
+    }
+print(
+    f"P(Yes) before training: mean {p_yes.mean():.3f}, standard deviation {p_yes.std():.3f}"
+)
+print(
+    f"loss before training: generation {start['generation']:.3f}, contrastive {start['contrastive']:.3f}"
+)
 
 # %% [markdown]
 # ## Training
@@ -168,7 +189,9 @@ print(f"loss before training: generation {start['generation']:.3f}, contrastive 
 # %% tags=["nbval-ignore-output"]
 spec = book.specify("gensr")
 profiled = book.profile.models["gensr"].model
-pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object).to_frame()
+pd.Series(
+    {**spec.training.model_dump(), **profiled}, name="value", dtype=object
+).to_frame()
 
 # %% [markdown]
 # A run that is already on disk with the same data and configuration is loaded; one that was killed goes on.
@@ -176,7 +199,9 @@ pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object
 # %%
 run = book.fit("gensr")
 model = run.model.cpu()
-assert run.history.filter(like="generation").iloc[-1].max() < 0.693, "the loss ends below that of a coin"
+assert run.history.filter(like="generation").iloc[-1].max() < 0.693, (
+    "the loss ends below that of a coin"
+)
 
 # %%
 #| label: fig:03-training
@@ -197,7 +222,9 @@ curves
 rate = 1 / (1 + spec.training.negatives)
 constant = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
 last = run.history.iloc[-1]
-print(f"best constant guess {constant:.3f}; GenSR rec {last['rec generation']:.3f}, src {last['src generation']:.3f}")
+print(
+    f"best constant guess {constant:.3f}; GenSR rec {last['rec generation']:.3f}, src {last['src generation']:.3f}"
+)
 
 # %% [markdown]
 # ## Ranking 1 positive among 99 negatives
@@ -230,7 +257,11 @@ bars
 
 # %% tags=["nbval-ignore-output"]
 ndcg = table.xs("N@10", axis=1, level=1)
-shares = (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict() if "oracle" in ndcg.index else {}
+shares = (
+    (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict()
+    if "oracle" in ndcg.index
+    else {}
+)
 print("share of the oracle's NDCG@10:", shares or "unknown: real data have no oracle")
 if book.is_default:
     assert shares["rec"] >= 0.55 and shares["src"] >= 0.85
@@ -241,12 +272,19 @@ if book.is_default:
 # t-test; here is the paired one, for recommendation, against LightGCN.
 
 # %% tags=["nbval-ignore-output"]
-ranked = {name: runs[name].evaluation.table.query("task == 'rec'") for name in ("gensr", "lightgcn")}
-assert (ranked["gensr"]["row"].to_numpy() == ranked["lightgcn"]["row"].to_numpy()).all(), "the same users, in order"
+ranked = {
+    name: runs[name].evaluation.table.query("task == 'rec'")
+    for name in ("gensr", "lightgcn")
+}
+assert (
+    ranked["gensr"]["row"].to_numpy() == ranked["lightgcn"]["row"].to_numpy()
+).all(), "the same users, in order"
 ours, theirs = (metric_columns(t["rank"].to_numpy())["N@10"] for t in ranked.values())
 gain, test = ours - theirs, ttest_rel(ours, theirs)
 interval = test.confidence_interval(0.95)
-print(f"mean gain in NDCG@10 {gain.mean():+.4f}, 95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]")
+print(
+    f"mean gain in NDCG@10 {gain.mean():+.4f}, 95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]"
+)
 print(f"p = {test.pvalue:.2g} over {len(gain)} users")
 
 # %% [markdown]
@@ -267,13 +305,21 @@ shown = row.with_candidates(row.cand[:, :5])
 items, by_view = model.filter_weights(shown)
 real = (items[0] != 0).nonzero().squeeze(1)[-12:]
 names = [dataset.item_title[i] for i in items[0, real]]
-behaviors = ["src" if s else "rec" for s in merged_history(shown, model.config.history)[1][0, real]]
-titles = [("positive: " if c == 0 else "") + dataset.item_title[i] for c, i in enumerate(shown.cand[0])]
+behaviors = [
+    "src" if s else "rec"
+    for s in merged_history(shown, model.config.history)[1][0, real]
+]
+titles = [
+    ("positive: " if c == 0 else "") + dataset.item_title[i]
+    for c, i in enumerate(shown.cand[0])
+]
 
 # %%
 #| label: fig:03-filter-semantic
 #| caption: Importance scores of the soft filter in the semantic view (eq. 5), one row per candidate.
-semantic_map = plots.weights_heatmap(by_view["semantic"][0][:, real].numpy(), titles, names, behaviors, "semantic view")
+semantic_map = plots.weights_heatmap(
+    by_view["semantic"][0][:, real].numpy(), titles, names, behaviors, "semantic view"
+)
 plots.save_figure(semantic_map, "03_filter_semantic", book.figures)
 semantic_map
 
@@ -284,7 +330,9 @@ semantic_map
 # %%
 #| label: fig:03-filter-cf
 #| caption: Importance scores of the soft filter in the CF view (eq. 5), same user and candidates.
-cf_map = plots.weights_heatmap(by_view["cf"][0][:, real].numpy(), titles, names, behaviors, "CF view")
+cf_map = plots.weights_heatmap(
+    by_view["cf"][0][:, real].numpy(), titles, names, behaviors, "CF view"
+)
 plots.save_figure(cf_map, "03_filter_cf", book.figures)
 cf_map
 
@@ -302,12 +350,21 @@ cf_map
 category = np.r_[[""], dataset.items["categories"].to_numpy(dtype=object)]
 found = []
 for task in ("rec", "src"):
-    sample = dataset.batch("test", task, np.arange(min(200, len(dataset.rows["test"][task]))))
+    sample = dataset.batch(
+        "test", task, np.arange(min(200, len(dataset.rows["test"][task])))
+    )
     sample = sample.with_candidates(sample.cand[:, :1])  # the positives
     items, by_view = model.filter_weights(sample)
     valid = (items != 0).numpy()
-    same = (category[items] == category[sample.cand[:, :1]]) & valid & (valid.sum(1) > 1)[:, None]
-    found += [(task, view, alpha[:, 0].numpy(), valid, same) for view, alpha in by_view.items()]
+    same = (
+        (category[items] == category[sample.cand[:, :1]])
+        & valid
+        & (valid.sum(1) > 1)[:, None]
+    )
+    found += [
+        (task, view, alpha[:, 0].numpy(), valid, same)
+        for view, alpha in by_view.items()
+    ]
 
 # %% [markdown]
 # If the filter did nothing, the first column of numbers would be 1 and the last two would be equal.
@@ -318,10 +375,20 @@ for task in ("rec", "src"):
 rows = []
 for task, view, alpha, valid, same in found:
     several = valid.sum(1) > 1
-    entropy = -(alpha * np.log(np.maximum(alpha, 1e-12))).sum(1)[several] / np.log(valid.sum(1)[several])
+    entropy = -(alpha * np.log(np.maximum(alpha, 1e-12))).sum(1)[several] / np.log(
+        valid.sum(1)[several]
+    )
     share = same.sum() / valid[several].sum()
-    rows.append((task, view, entropy.mean(), share, (alpha * same)[several].sum(1).mean()))
-columns = ["task", "view", "entropy / ln n", "same category: share of items", "same category: share of weight"]
+    rows.append(
+        (task, view, entropy.mean(), share, (alpha * same)[several].sum(1).mean())
+    )
+columns = [
+    "task",
+    "view",
+    "entropy / ln n",
+    "same category: share of items",
+    "same category: share of weight",
+]
 filter_table = pd.DataFrame(rows, columns=columns).set_index(["task", "view"])
 tables.show(filter_table, "03_filter", book.figures)
 
@@ -345,7 +412,10 @@ def top_ten(task: str) -> pd.DataFrame:
     best = p_yes.argsort(descending=True)[:10]
     items = row.cand[0, best].numpy()
     clicked = np.where(best == 0, "*", "")
-    columns = {"item": np.array(dataset.item_title, dtype=object)[items], "category": category[items]}
+    columns = {
+        "item": np.array(dataset.item_title, dtype=object)[items],
+        "category": category[items],
+    }
     columns |= {"P(Yes)": p_yes[best].numpy(), "clicked": clicked}
     return pd.DataFrame(columns, index=pd.RangeIndex(1, 11, name="rank"))
 

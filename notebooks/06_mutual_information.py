@@ -28,7 +28,12 @@ import numpy as np
 import pandas as pd
 
 from gensr_lib import Workspace
-from gensr_lib.analysis.mutual_information import answer_information, entropy, estimate, gaussian_information
+from gensr_lib.analysis.mutual_information import (
+    answer_information,
+    entropy,
+    estimate,
+    gaussian_information,
+)
 from gensr_lib.analysis.representations import collect
 from gensr_lib.experiments.paper import table_1
 from gensr_lib.experiments.workspace import result_table
@@ -46,7 +51,9 @@ book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
 n_gauss, repeats = (1000, 2) if book.is_smoke else (10_000, 5)
 few = min(repeats, 3)  # where the spread is not reported
-bound = {"steps": 40} if book.is_smoke else {}  # options of the neural bounds: none, so their defaults
+bound = (
+    {"steps": 40} if book.is_smoke else {}
+)  # options of the neural bounds: none, so their defaults
 rng = np.random.default_rng(SEED)
 
 # %% [markdown]
@@ -59,7 +66,9 @@ rng = np.random.default_rng(SEED)
 # %% tags=["nbval-check-output"]
 by_hand = entropy([0.5, 0.5]) - entropy([0.9, 0.1])
 assert np.isclose(by_hand, np.log(2) + 0.1 * np.log(0.1) + 0.9 * np.log(0.9))
-print(f"I = {by_hand:.4f} nats = {by_hand / np.log(2):.4f} bits; the ceiling H(Y) is {np.log(2):.4f} nats = 1 bit")
+print(
+    f"I = {by_hand:.4f} nats = {by_hand / np.log(2):.4f} bits; the ceiling H(Y) is {np.log(2):.4f} nats = 1 bit"
+)
 
 # %% [markdown]
 # **The ceiling matters.** $I(X; Y) \le H(Y)$, whatever $X$ is. An answer of yes or no has at most $\ln 2 = 0.693$ nats,
@@ -99,7 +108,9 @@ found, curves = [], {}
 for d, truth in cases:
     x, y = gaussian_pairs(d, truth)
     for method in ("mine", "infonce", "knn"):
-        result = estimate(x, y, method, seed=SEED, repeats=few, **(bound if method != "knn" else {}))
+        result = estimate(
+            x, y, method, seed=SEED, repeats=few, **(bound if method != "knn" else {})
+        )
         found.append((d, truth, method, result.nats))
         curves[d, truth, method] = result.curve
 
@@ -107,10 +118,14 @@ for d, truth in cases:
 #| label: tbl:06-gaussians
 #| caption: Estimates for correlated Gaussians in nats, by dimensions and true information; 10,000 samples by default.
 gaussians = pd.DataFrame(found, columns=["dimensions", "truth", "method", "nats"])
-gaussians = gaussians.pivot(index=["dimensions", "truth"], columns="method", values="nats")[["mine", "infonce", "knn"]]
+gaussians = gaussians.pivot(
+    index=["dimensions", "truth"], columns="method", values="nats"
+)[["mine", "infonce", "knn"]]
 if not book.is_smoke:
     informative = gaussians.query("truth > 0")
-    assert (abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1).all()
+    assert (
+        abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1
+    ).all()
     assert abs(gaussians.loc[(20, 0.0), "mine"]) < 0.02
 tables.show(gaussians, "06_gaussians", book.figures)
 
@@ -127,7 +142,11 @@ tables.show(gaussians, "06_gaussians", book.figures)
 #| label: fig:06-holding-out
 #| caption: The Donsker-Varadhan bound (nats) during MINE's training, mean over the repeats (d = 20, truth 1 nat).
 curve = curves[20, 1.0, "mine"].groupby("step")[["train", "valid"]].mean()
-figure = plots.lines(curve.rename(columns={"valid": "held out"}).assign(truth=1.0), "training step", "bound (nats)")
+figure = plots.lines(
+    curve.rename(columns={"valid": "held out"}).assign(truth=1.0),
+    "training step",
+    "bound (nats)",
+)
 plots.save_figure(figure, "06_holding_out", book.figures)
 figure
 
@@ -148,7 +167,11 @@ flips, coins = rng.random((2, n_gauss))
 points, weights = np.polynomial.hermite_e.hermegauss(80)  # quadrature for a Gaussian x
 law = 1 / (1 + np.exp(-2 * points))
 channels = {
-    "flipped coin": (np.c_[x[:, :10], x[:, 10] > 0], (x[:, 10] > 0) ^ (flips < 0.1), by_hand),
+    "flipped coin": (
+        np.c_[x[:, :10], x[:, 10] > 0],
+        (x[:, 10] > 0) ^ (flips < 0.1),
+        by_hand,
+    ),
     "logistic law": (
         x[:, 0],
         coins < 1 / (1 + np.exp(-2 * x[:, 0])),
@@ -179,13 +202,20 @@ tables.show(pd.DataFrame(rows).T.rename_axis("channel"), "06_discrete", book.fig
 # %%
 known = {}
 if dataset.truth is not None:
-    names = dataset.truth.item_index(dataset.item_ids[1:])  # ours, from 1, to the simulation's
+    names = dataset.truth.item_index(
+        dataset.item_ids[1:]
+    )  # ours, from 1, to the simulation's
     for task, is_src in (("rec", False), ("src", True)):
         events = np.flatnonzero(dataset.is_search == is_src)
-        events = events[np.linspace(0, len(events) - 1, min(len(events), 5000)).astype(int)]
+        events = events[
+            np.linspace(0, len(events) - 1, min(len(events), 5000)).astype(int)
+        ]
         at = dataset.events.iloc[events]
         rows = dataset.truth.rows(at["user_id"], at["time"], at["behavior"])
-        shown = np.c_[names[dataset.item[events] - 1], rng.integers(dataset.truth.config.n_items, size=len(events))]
+        shown = np.c_[
+            names[dataset.item[events] - 1],
+            rng.integers(dataset.truth.config.n_items, size=len(events)),
+        ]
         known[task] = (dataset.truth.log_prob(rows, shown), events)
 
 # %% tags=["nbval-ignore-output"]
@@ -194,10 +224,25 @@ if dataset.truth is not None:
 rows = {}
 for task, (log_prob, events) in known.items():
     label, group = np.tile([1, 0], len(events)), np.repeat(events, 2)
-    result = estimate(log_prob.ravel(), label, "mine", seed=SEED, repeats=repeats, **bound, groups=group)
-    neighbours = estimate(log_prob.ravel(), label, "knn", seed=SEED, repeats=repeats, groups=group)
+    result = estimate(
+        log_prob.ravel(),
+        label,
+        "mine",
+        seed=SEED,
+        repeats=repeats,
+        **bound,
+        groups=group,
+    )
+    neighbours = estimate(
+        log_prob.ravel(), label, "knn", seed=SEED, repeats=repeats, groups=group
+    )
     truth = dataset.truth.information(task, n_negatives=1) / np.log(2)
-    rows[task] = {"truth": truth, "mine": result.bits, "sd": result.sd / np.log(2), "knn": neighbours.bits}
+    rows[task] = {
+        "truth": truth,
+        "mine": result.bits,
+        "sd": result.sd / np.log(2),
+        "knn": neighbours.bits,
+    }
 known_table = pd.DataFrame(rows).T.rename_axis("task")
 if rows and not book.is_smoke:
     assert (abs(known_table["mine"] - known_table["truth"]) < 0.05).all()
@@ -258,11 +303,16 @@ tables.show(systems, "06_systems", book.figures, digits=4)
 negatives = 1 if book.is_smoke else 3
 models = {name: run.model for name, run in runs.items()}
 samples = {
-    (name, task): collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
+    (name, task): collect(
+        model, dataset, task, negatives=negatives, max_rows=2000
+    ).balanced()
     for name, model in models.items()
     for task in ("rec", "src")
 }
-pd.Series({key: str(sample.input.shape) for key, sample in samples.items()}, name="input (n, d)").to_frame()
+pd.Series(
+    {key: str(sample.input.shape) for key, sample in samples.items()},
+    name="input (n, d)",
+).to_frame()
 
 # %% [markdown]
 # A **reading** is a choice of X and Y. The first is the most literal one of "input and output"; its Y is a *function*
@@ -284,9 +334,21 @@ estimates = []
 for reading, choose in readings.items():
     for (name, task), sample in samples.items():
         x, y = choose(sample)
-        result = estimate(x, y, seed=SEED, repeats=repeats, discrete=y.dtype.kind == "i", groups=sample.user, **bound)
-        estimates.append((reading, task, name, result.bits, result.sd / np.log(2), result.nats))
-table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "sd", "nats"])
+        result = estimate(
+            x,
+            y,
+            seed=SEED,
+            repeats=repeats,
+            discrete=y.dtype.kind == "i",
+            groups=sample.user,
+            **bound,
+        )
+        estimates.append(
+            (reading, task, name, result.bits, result.sd / np.log(2), result.nats)
+        )
+table = pd.DataFrame(
+    estimates, columns=["reading", "task", "system", "bits", "sd", "nats"]
+)
 
 # %% [markdown]
 # ## Table 1
@@ -305,9 +367,15 @@ tables.show(table_1(), "06_paper", book.figures, digits=4)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-readings
 #| caption: Table 1 under five readings, in bits, on the data of this run.
-shown = table.assign(value=[f"{b:.3f} ± {s:.3f}" for b, s in zip(table["bits"], table["sd"], strict=True)])
+shown = table.assign(
+    value=[
+        f"{b:.3f} ± {s:.3f}" for b, s in zip(table["bits"], table["sd"], strict=True)
+    ]
+)
 order = ["unisar", "gensr"]
-shown = shown.pivot(index="reading", columns=["task", "system"], values="value").loc[list(readings)]
+shown = shown.pivot(index="reading", columns=["task", "system"], values="value").loc[
+    list(readings)
+]
 tables.show(shown, "06_readings", book.figures)
 
 # %%
@@ -316,9 +384,20 @@ tables.show(shown, "06_readings", book.figures)
 figure, axes = plots.panels(2, height=4.4, sharex=True, sharey=True)
 ceiling = {"ceiling of a yes or no": 1.0}
 for ax, task in zip(axes, ("rec", "src"), strict=True):
-    own = table[table["task"] == task].set_index("reading").rename(columns={"system": "group", "bits": "mean"})
+    own = (
+        table[table["task"] == task]
+        .set_index("reading")
+        .rename(columns={"system": "group", "bits": "mean"})
+    )
     own = own.assign(low=own["mean"] - own["sd"], high=own["mean"] + own["sd"])
-    plots.intervals(own, "bits", ax=ax, title=plots.TASK_LABELS[task], reference=ceiling, legend=False)
+    plots.intervals(
+        own,
+        "bits",
+        ax=ax,
+        title=plots.TASK_LABELS[task],
+        reference=ceiling,
+        legend=False,
+    )
 plots.legend_below(figure, axes)
 plots.save_figure(figure, "06_readings", book.figures)
 figure
@@ -349,11 +428,25 @@ checks = []
 for (name, task), sample in samples.items():
     exact = answer_information(sample.probability) / np.log(2)
     known_bits = known_table["truth"].get(task, np.nan) if known else np.nan
-    drawn, label = (found[reading, task, name] for reading in ("input → yes or no drawn", "hidden → label"))
+    drawn, label = (
+        found[reading, task, name]
+        for reading in ("input → yes or no drawn", "hidden → label")
+    )
     checks.append((task, name, exact, drawn, known_bits, label))
     assert not book.is_default or (drawn < exact + 0.05 and label < known_bits + 0.05)
-columns = ["task", "system", "drawn: exact", "drawn: mine", "label: truth (ceiling)", "label: mine (hidden)"]
-tables.show(pd.DataFrame(checks, columns=columns).set_index(["task", "system"]), "06_checks", book.figures)
+columns = [
+    "task",
+    "system",
+    "drawn: exact",
+    "drawn: mine",
+    "label: truth (ceiling)",
+    "label: mine (hidden)",
+]
+tables.show(
+    pd.DataFrame(checks, columns=columns).set_index(["task", "system"]),
+    "06_checks",
+    book.figures,
+)
 
 # %% [markdown]
 # MINE stays below what is known, as a lower bound should, and for inputs *far* below.
@@ -363,7 +456,11 @@ tables.show(pd.DataFrame(checks, columns=columns).set_index(["task", "system"]),
 # more in it:
 
 # %%
-found_in = found.xs("unisar", level="system").unstack("task").loc[["input → label", "hidden → label"]]
+found_in = (
+    found.xs("unisar", level="system")
+    .unstack("task")
+    .loc[["input → label", "hidden → label"]]
+)
 if book.is_default:
     assert (found_in.loc["hidden → label"] > found_in.loc["input → label"]).all()
 found_in.round(3)
@@ -381,16 +478,26 @@ fresh = {}
 for name in order:
     model = book.build(name)  # as in training: the same start
     for task in ("rec", "src"):
-        sample = collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
+        sample = collect(
+            model, dataset, task, negatives=negatives, max_rows=2000
+        ).balanced()
         result = estimate(
-            sample.input, sample.probability, seed=SEED, repeats=few, discrete=False, groups=sample.user, **bound
+            sample.input,
+            sample.probability,
+            seed=SEED,
+            repeats=few,
+            discrete=False,
+            groups=sample.user,
+            **bound,
         )
         fresh[task, name] = result.bits
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-untrained
 #| caption: Information of input and P(Yes) in untrained and trained models, in bits, and NDCG@10 of the trained ones.
-control = pd.DataFrame({"untrained": fresh, "trained": found["input → P(Yes)"]}).rename_axis(["task", "system"])
+control = pd.DataFrame(
+    {"untrained": fresh, "trained": found["input → P(Yes)"]}
+).rename_axis(["task", "system"])
 control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.index]
 tables.show(control, "06_untrained", book.figures)
 
@@ -412,8 +519,12 @@ assert not book.is_default or control["untrained"].mean() > control["trained"].m
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-order
 #| caption: GenSR minus UniSAR under each reading, in bits.
-by_system = table.pivot(index=["reading", "task"], columns="system", values=["bits", "sd"]).loc[list(readings)]
-gap = pd.DataFrame({"GenSR - UniSAR": by_system["bits"]["gensr"] - by_system["bits"]["unisar"]})
+by_system = table.pivot(
+    index=["reading", "task"], columns="system", values=["bits", "sd"]
+).loc[list(readings)]
+gap = pd.DataFrame(
+    {"GenSR - UniSAR": by_system["bits"]["gensr"] - by_system["bits"]["unisar"]}
+)
 gap["sd of a repeat"] = np.sqrt((by_system["sd"] ** 2).sum(axis=1))
 gap["difference / sd"] = gap["GenSR - UniSAR"] / gap["sd of a repeat"]
 tables.show(gap, "06_order", book.figures)
@@ -431,7 +542,9 @@ tables.show(gap, "06_order", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 results = {
-    "gaussians (nats)": {f"d={d}, truth={t}": row.to_dict() for (d, t), row in gaussians.iterrows()},
+    "gaussians (nats)": {
+        f"d={d}, truth={t}": row.to_dict() for (d, t), row in gaussians.iterrows()
+    },
     "pocket world (bits)": known_table.to_dict("index") if known else {},
     "table 1": table.to_dict("records"),
     "untrained (bits)": {" / ".join(key): value for key, value in fresh.items()},

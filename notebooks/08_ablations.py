@@ -28,7 +28,13 @@ import numpy as np
 import pandas as pd
 
 from gensr_lib import Workspace
-from gensr_lib.experiments.significance import compare, crossed_test, detectable, holm, summary
+from gensr_lib.experiments.significance import (
+    compare,
+    crossed_test,
+    detectable,
+    holm,
+    summary,
+)
 from gensr_lib.experiments.sweep import sweep
 from gensr_lib.experiments.workspace import result_table
 from gensr_lib.show import plots, tables
@@ -43,7 +49,9 @@ SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
 book = Workspace.open(DATASET, PROFILE, SEED)
-jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
+jobs = (
+    1 if book.is_smoke else None
+)  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first: the luck of a training
@@ -54,8 +62,13 @@ jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs
 
 # %%
 rng = np.random.default_rng(0)
-by_user, by_training = 0.25 * rng.standard_normal((1000, 500, 1)), 0.03 * rng.standard_normal((1000, 1, 3))
-differences = by_user + by_training + 0.2 * rng.standard_normal((1000, 500, 3))  # (experiments, users, seeds)
+by_user, by_training = (
+    0.25 * rng.standard_normal((1000, 500, 1)),
+    0.03 * rng.standard_normal((1000, 1, 3)),
+)
+differences = (
+    by_user + by_training + 0.2 * rng.standard_normal((1000, 500, 3))
+)  # (experiments, users, seeds)
 
 # %% [markdown]
 # The usual paired test over users averages the trainings first. It has 500 users to be sure with, and takes the luck of
@@ -65,7 +78,10 @@ differences = by_user + by_training + 0.2 * rng.standard_normal((1000, 500, 3)) 
 # %% tags=["nbval-check-output"]
 over_users = crossed_test(differences.mean(axis=2, keepdims=True))
 tests = {"over users": over_users, "users and seeds": crossed_test(differences)}
-false_alarms = pd.Series({name: (test.p < 0.05).mean() for name, test in tests.items()}, name="share of p < .05")
+false_alarms = pd.Series(
+    {name: (test.p < 0.05).mean() for name, test in tests.items()},
+    name="share of p < .05",
+)
 assert false_alarms["over users"] > 0.15 > 0.08 > false_alarms["users and seeds"]
 false_alarms.round(2).to_frame()
 
@@ -74,11 +90,20 @@ false_alarms.round(2).to_frame()
 # ones, and here three trainings reach their limits. Again nothing is true but luck; four variants share a whole model:
 
 # %% tags=["nbval-check-output"]
-levels = 0.02 * rng.standard_normal((400, 5, 1, 3))  # of the whole and its variants in each training
-answers = levels + 0.2 * rng.standard_normal((400, 5, 500, 1)) + 0.14 * rng.standard_normal((400, 5, 500, 3))
+levels = 0.02 * rng.standard_normal(
+    (400, 5, 1, 3)
+)  # of the whole and its variants in each training
+answers = (
+    levels
+    + 0.2 * rng.standard_normal((400, 5, 500, 1))
+    + 0.14 * rng.standard_normal((400, 5, 500, 3))
+)
 p = crossed_test(answers[:, 1:] - answers[:, :1]).p  # (experiments, variants)
 corrected = np.array([holm(family) for family in p])
-share = {name: (found < 0.05).any(axis=1).mean() for name, found in {"p": p, "p_holm": corrected}.items()}
+share = {
+    name: (found < 0.05).any(axis=1).mean()
+    for name, found in {"p": p, "p_holm": corrected}.items()
+}
 assert 0.05 < share["p_holm"] < 0.15 < share["p"]
 pd.Series(share, name="experiments with some p < .05").round(2).to_frame()
 
@@ -109,7 +134,9 @@ figure_4 = {
 # Many trainings must be affordable ones. On top of each variant come the options that the profile keeps for sweeps:
 
 # %% tags=["nbval-ignore-output"]
-pd.Series(book.profile.sweep.options["gensr"], name="for every run of a sweep", dtype=object).to_frame()
+pd.Series(
+    book.profile.sweep.options["gensr"], name="for every run of a sweep", dtype=object
+).to_frame()
 
 # %% [markdown]
 # In the default profile `one_way` is the important one. In the model of chapter 3 each candidate sends the whole prompt
@@ -126,8 +153,14 @@ sweep_4 = sweep(book, figure_4, jobs=jobs)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-level
 #| caption: "The level of the sweep: the whole model as the sweep trains it (mean over seeds) beside chapter 3's."
-level = result_table({"GenSR of chapter 3": book.fit("gensr"), "LightGCN": book.fit("lightgcn")})
-of_whole = sweep_4.table[sweep_4.table["variant"] == WHOLE].groupby(["task", "metric"])["value"].mean()
+level = result_table(
+    {"GenSR of chapter 3": book.fit("gensr"), "LightGCN": book.fit("lightgcn")}
+)
+of_whole = (
+    sweep_4.table[sweep_4.table["variant"] == WHOLE]
+    .groupby(["task", "metric"])["value"]
+    .mean()
+)
 level.loc["whole GenSR of the sweep"] = of_whole
 tables.show(level, "08_level", book.figures, digits=4)
 
@@ -163,7 +196,16 @@ tested["detectable"] = detectable(tested)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-tests
 #| caption: Variants minus the whole model in NDCG@10, with 95 % intervals and p-values.
-columns = ["difference", "low", "high", "p_users", "p", "p_holm", "losses", "detectable"]
+columns = [
+    "difference",
+    "low",
+    "high",
+    "p_users",
+    "p",
+    "p_holm",
+    "losses",
+    "detectable",
+]
 shown = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])[columns]
 tables.show(shown, "08_tests", book.figures)
 
@@ -190,14 +232,18 @@ figure
 n10 = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])
 if book.is_default:
     lost = [("rec", "w/o CF view"), ("src", "w/o semantic view")]
-    assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[("rec", "w/o soft filter"), "low"] > 0
+    assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[
+        ("rec", "w/o soft filter"), "low"
+    ] > 0
     assert (n10.drop(index=[*lost, ("rec", "w/o soft filter")])["p_holm"] > 0.05).all()
 
 # %% [markdown]
 # In which metrics is a difference significant, after Holm's correction?
 
 # %% tags=["nbval-ignore-output"]
-significant = tested[tested["p_holm"] < 0.05].groupby(["task", "variant"])["metric"].agg(list)
+significant = (
+    tested[tested["p_holm"] < 0.05].groupby(["task", "variant"])["metric"].agg(list)
+)
 significant.rename("significant in").to_frame()
 
 # %% [markdown]
@@ -241,7 +287,9 @@ figure
 #| label: tbl:08-beyond
 #| caption: Beyond the paper, variants minus the whole model in NDCG@10, with 95 % intervals and p-values.
 tested_beyond["detectable"] = detectable(tested_beyond)
-shown_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(["task", "variant"])[columns]
+shown_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(
+    ["task", "variant"]
+)[columns]
 tables.show(shown_beyond, "08_beyond", book.figures)
 
 # %% [markdown]
@@ -263,12 +311,24 @@ tables.show(shown_beyond, "08_beyond", book.figures)
 # would be worth in the end.
 
 # %%
-n10_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(["task", "variant"])
+n10_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(
+    ["task", "variant"]
+)
 if book.is_default:
-    assert (n10_beyond.loc[[("rec", "history of src alone"), ("rec", "random CF vectors")], "high"] < -0.03).all()
+    assert (
+        n10_beyond.loc[
+            [("rec", "history of src alone"), ("rec", "random CF vectors")], "high"
+        ]
+        < -0.03
+    ).all()
     assert n10_beyond.loc[("rec", "whole history in the slot"), "low"] > 0.02
     assert n10_beyond.loc[("rec", "trained on rec alone"), "low"] > -0.02
-    same = ["one prompt for both", "trained on rec alone", "trained on src alone", "one vector per token"]
+    same = [
+        "one prompt for both",
+        "trained on rec alone",
+        "trained on src alone",
+        "one vector per token",
+    ]
     assert (n10_beyond.query("variant in @same")["p_holm"] > 0.05).all()
 
 # %% [markdown]
@@ -279,7 +339,10 @@ if book.is_default:
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-all
 #| caption: "Test metrics of every variant, mean ± standard deviation over seeds. A dash: not trained on the task."
-ranks = pd.concat([sweep_4.ranks, sweep_beyond.ranks[sweep_beyond.ranks["variant"] != WHOLE]], ignore_index=True)
+ranks = pd.concat(
+    [sweep_4.ranks, sweep_beyond.ranks[sweep_beyond.ranks["variant"] != WHOLE]],
+    ignore_index=True,
+)
 every = summary(ranks).set_index(["variant", "task", "metric"])
 text = every["mean"].map("{:.3f}".format) + " ± " + every["sd"].map("{:.3f}".format)
 text = text.unstack(["task", "metric"]).reindex(ranks["variant"].unique()).fillna("–")
@@ -291,7 +354,9 @@ tables.show(text.rename_axis("variant"), "08_all", book.figures)
 # %% tags=["nbval-ignore-output"]
 both = pd.concat([tested, tested_beyond], ignore_index=True)
 results = {
-    "runs": pd.concat([sweep_4.runs, sweep_beyond.runs])[["variant", "seed", "run"]].to_dict("records"),
+    "runs": pd.concat([sweep_4.runs, sweep_beyond.runs])[
+        ["variant", "seed", "run"]
+    ].to_dict("records"),
     "means": every.reset_index().to_dict("records"),
     "tests": both.to_dict("records"),
     "options of every run": book.profile.sweep.options["gensr"],

@@ -43,7 +43,9 @@ SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
 book = Workspace.open(DATASET, PROFILE, SEED)
-jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
+jobs = (
+    1 if book.is_smoke else None
+)  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first
@@ -55,14 +57,24 @@ jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs
 # %%
 taus, betas = [0.01, 0.03, 0.05, 0.07, 0.09], [0.001, 0.01, 0.1, 0.15, 0.2, 0.25, 0.3]
 cosines = torch.tensor([0.9, 0.8, 0.5, 0.0])  # the user's own, then three others
-push = pd.DataFrame({tau: (cosines / tau).softmax(dim=0) for tau in taus}, index=["own", "0.8", "0.5", "0.0"])
+push = pd.DataFrame(
+    {tau: (cosines / tau).softmax(dim=0) for tau in taus},
+    index=["own", "0.8", "0.5", "0.0"],
+)
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:09-tiny
 #| caption: How the push of eq. 10 (one direction) is spread over other users, by their cosine (rows) and τ (columns).
 others = push.drop("own") / push.drop("own").sum()
-assert others.loc["0.8"].is_monotonic_decreasing, "the smaller tau, the more of it falls on the nearest"
-tables.show(others.rename_axis("cosine").rename_axis("τ", axis=1), "09_tiny", book.figures, digits=4)
+assert others.loc["0.8"].is_monotonic_decreasing, (
+    "the smaller tau, the more of it falls on the nearest"
+)
+tables.show(
+    others.rename_axis("cosine").rename_axis("τ", axis=1),
+    "09_tiny",
+    book.figures,
+    digits=4,
+)
 
 # %% [markdown]
 # At $\tau = 0.01$ only the nearest user counts, at $0.09$ the second nearest has a say. That is the paper's reading:
@@ -78,9 +90,15 @@ cf, semantic = torch.randn(2, 64, 16, generator=torch.Generator().manual_seed(0)
 cf.requires_grad_()
 size = {}
 for tau in taus:
-    (gradient,) = torch.autograd.grad(contrastive(cf, semantic, torch.arange(64), tau), cf)
+    (gradient,) = torch.autograd.grad(
+        contrastive(cf, semantic, torch.arange(64), tau), cf
+    )
     size[tau] = gradient.norm().item()
-tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09_size", book.figures)
+tables.show(
+    pd.Series(size, name="gradient").rename_axis("τ").to_frame().T,
+    "09_size",
+    book.figures,
+)
 
 # %% [markdown]
 # From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: a small
@@ -93,12 +111,18 @@ tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09
 
 # %%
 by_tau, by_beta = grid(tau=taus), grid(beta=betas)
-names = {"tau": dict(zip(by_tau, taus, strict=True)), "beta": dict(zip(by_beta, betas, strict=True))}
+names = {
+    "tau": dict(zip(by_tau, taus, strict=True)),
+    "beta": dict(zip(by_beta, betas, strict=True)),
+}
 default = {"tau": GenSRConfig().tau, "beta": GenSRConfig().beta}
 list(by_tau), list(by_beta)
 
 # %%
-sweeps = {"tau": sweep(book, by_tau, jobs=jobs), "beta": sweep(book, by_beta, jobs=jobs)}
+sweeps = {
+    "tau": sweep(book, by_tau, jobs=jobs),
+    "beta": sweep(book, by_beta, jobs=jobs),
+}
 means = {knob: summary(found.ranks) for knob, found in sweeps.items()}
 
 # %% [markdown]
@@ -106,7 +130,11 @@ means = {knob: summary(found.ranks) for knob, found in sweeps.items()}
 
 # %%
 folders = [set(found.runs["run"]) for found in sweeps.values()]
-assert len(folders[0]) == len(taus) and len(folders[1]) == len(betas) and len(folders[0] & folders[1]) == 1
+assert (
+    len(folders[0]) == len(taus)
+    and len(folders[1]) == len(betas)
+    and len(folders[0] & folders[1]) == 1
+)
 
 # %% [markdown]
 # ## Figure 5
@@ -143,7 +171,10 @@ figure
 # again the difference that would be found with a power of 80 %.
 
 # %%
-tested = {knob: compare(found.ranks, f"{knob}={default[knob]}") for knob, found in sweeps.items()}
+tested = {
+    knob: compare(found.ranks, f"{knob}={default[knob]}")
+    for knob, found in sweeps.items()
+}
 for table in tested.values():
     table["detectable"] = detectable(table)
 
@@ -152,7 +183,11 @@ for table in tested.values():
 #| caption: Values minus the default in NDCG@10, with 95 % intervals and p-values.
 columns = ["difference", "low", "high", "p_users", "p", "p_holm", "detectable"]
 both = pd.concat(tested.values(), ignore_index=True)
-tables.show(both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns], "09_tests", book.figures)
+tables.show(
+    both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns],
+    "09_tests",
+    book.figures,
+)
 
 # %% [markdown]
 # In the default run no value differs significantly from the default, in any metric of either task. The nearest to it
@@ -164,7 +199,9 @@ tables.show(both[both["metric"] == "N@10"].set_index(["task", "variant"])[column
 # %%
 if book.is_default:
     assert (both["p_holm"] > 0.05).all()
-    assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015).all()
+    assert (
+        both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015
+    ).all()
 
 # %% [markdown]
 # ## How much a knob matters
@@ -182,10 +219,16 @@ for knob, table in means.items():
     for (task, metric), part in table.groupby(["task", "metric"], sort=False):
         spread = (part["sd"] ** 2).mean() ** 0.5
         mean = part.set_index("variant")["mean"]
-        rows[knob, task, metric] = {"best": mean.idxmax(), "range": mean.max() - mean.min(), "sd of seeds": spread}
+        rows[knob, task, metric] = {
+            "best": mean.idxmax(),
+            "range": mean.max() - mean.min(),
+            "sd of seeds": spread,
+        }
 ranges = pd.DataFrame(rows).T.astype({"range": float, "sd of seeds": float})
 ranges["range / sd"] = ranges["range"] / ranges["sd of seeds"]
-tables.show(ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.figures, digits=4)
+tables.show(
+    ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.figures, digits=4
+)
 
 # %% [markdown]
 # Read the last column against 1.3 and 1.6. In the default run most ranges are what luck gives or less; only that of
@@ -196,7 +239,9 @@ tables.show(ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.fig
 
 # %% tags=["nbval-ignore-output"]
 results = {
-    "runs": pd.concat([found.runs for found in sweeps.values()])[["variant", "seed", "run"]].to_dict("records"),
+    "runs": pd.concat([found.runs for found in sweeps.values()])[
+        ["variant", "seed", "run"]
+    ].to_dict("records"),
     "means": pd.concat(means.values()).to_dict("records"),
     "tests": both.to_dict("records"),
     "ranges": {" / ".join(key): row.to_dict() for key, row in ranges.iterrows()},

@@ -77,7 +77,10 @@ sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 
 # %% tags=["nbval-check-output"]
 weights = np.array([-2, -1, -0.5, 0, 0.5, 1, 2])
-formulas = {"printed": theory.printed_information(weights), "squared": theory.channel_information(weights)}
+formulas = {
+    "printed": theory.printed_information(weights),
+    "squared": theory.channel_information(weights),
+}
 assert np.isclose(formulas["squared"][-1], np.log(5) / 2)
 pd.DataFrame(formulas, index=pd.Index(weights, name="w")).round(3)
 
@@ -94,13 +97,18 @@ found = {"correlation": [], "nearest neighbours": []}
 for w in grid:
     y = w * x + rng.standard_normal(len(x))
     found["correlation"].append(-np.log1p(-(np.corrcoef(x, y)[0, 1] ** 2)) / 2)
-    found["nearest neighbours"].append(mutual_info_regression(x[:, None], y, random_state=SEED)[0])
+    found["nearest neighbours"].append(
+        mutual_info_regression(x[:, None], y, random_state=SEED)[0]
+    )
 
 # %%
 #| label: fig:10-channel
 #| caption: Information of the channel Y = wX + noise over w, in nats. Lines are the two formulas, marks are estimates.
 fine = np.linspace(-3, 3, 241)
-formulas = {"squared": theory.channel_information(fine), "as printed": theory.printed_information(fine)}
+formulas = {
+    "squared": theory.channel_information(fine),
+    "as printed": theory.printed_information(fine),
+}
 channel, (ax,) = plots.panels()
 plots.lines(pd.DataFrame(formulas, index=fine), "weight w", "information (nats)", ax=ax)
 for marker, (name, values) in zip("ox", found.items(), strict=True):
@@ -118,7 +126,10 @@ channel
 gap = {
     (name, formula): np.nanmax(np.abs(np.array(values) - law(grid)))
     for name, values in found.items()
-    for formula, law in (("squared", theory.channel_information), ("as printed", theory.printed_information))
+    for formula, law in (
+        ("squared", theory.channel_information),
+        ("as printed", theory.printed_information),
+    )
 }
 assert gap["correlation", "squared"] < 0.1 < 0.3 < gap["correlation", "as printed"]
 pd.Series(gap, name="largest distance").unstack().round(3)
@@ -141,10 +152,21 @@ pd.Series(gap, name="largest distance").unstack().round(3)
 # %% tags=["nbval-check-output"]
 classes = theory.world("gaussian", d=2, distance=2.0)
 truth = classes.separator
-turned = {f"turned {a}°": 2 * np.array([np.cos(np.radians(a)), np.sin(np.radians(a))]) for a in (30, 60)}
-estimates = {"w*": truth, "half of w*": truth / 2, "1.5 w*": 1.5 * truth, "3 w*": 3 * truth, **turned}
+turned = {
+    f"turned {a}°": 2 * np.array([np.cos(np.radians(a)), np.sin(np.radians(a))])
+    for a in (30, 60)
+}
+estimates = {
+    "w*": truth,
+    "half of w*": truth / 2,
+    "1.5 w*": 1.5 * truth,
+    "3 w*": 3 * truth,
+    **turned,
+}
 vectors = np.stack(list(estimates.values()))
-readings = pd.DataFrame({"error": np.linalg.norm(vectors - truth, axis=1)}, index=list(estimates))
+readings = pd.DataFrame(
+    {"error": np.linalg.norm(vectors - truth, axis=1)}, index=list(estimates)
+)
 readings["(a) eq. 14"] = theory.vector_information(vectors, np.eye(2))
 readings["(b) score, Gaussian Y"] = theory.score_information(vectors, truth, np.eye(2))
 readings["(c) score, two classes"] = classes.information(vectors)
@@ -167,12 +189,22 @@ offsets = rng.standard_normal((2, pairs, 10)) * rng.uniform(0.1, 0.8, (2, pairs,
 errors = np.linalg.norm(offsets, axis=-1)
 information = {
     "(a) eq. 14": theory.vector_information(truth + offsets, np.eye(10)),
-    "(b) score, Gaussian Y": theory.score_information(truth + offsets, truth, np.eye(10)),
+    "(b) score, Gaussian Y": theory.score_information(
+        truth + offsets, truth, np.eye(10)
+    ),
     "(c) score, two classes": classes.information(truth + offsets),
 }
-agree = {name: ((i[0] > i[1]) == (errors[0] < errors[1])).mean() for name, i in information.items()}
-assert agree["(a) eq. 14"] < 0.4 and min(agree["(b) score, Gaussian Y"], agree["(c) score, two classes"]) > 0.75
-pd.Series(agree, name="pairs where the smaller error has more information").round(3).to_frame()
+agree = {
+    name: ((i[0] > i[1]) == (errors[0] < errors[1])).mean()
+    for name, i in information.items()
+}
+assert (
+    agree["(a) eq. 14"] < 0.4
+    and min(agree["(b) score, Gaussian Y"], agree["(c) score, two classes"]) > 0.75
+)
+pd.Series(agree, name="pairs where the smaller error has more information").round(
+    3
+).to_frame()
 
 # %% [markdown]
 # For (a) the order is mostly the wrong way round: noise makes an estimate longer, and (a) rewards length. For (b) and
@@ -192,7 +224,9 @@ pd.Series(agree, name="pairs where the smaller error has more information").roun
 small = theory.world("gaussian", d=4)
 x, y = small.draw(60, repetitions=1, seed=SEED)
 single = {name: theory.estimate(name, x, y)[0][0] for name in theory.ESTIMATORS}
-pd.DataFrame({"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4"]).T.round(2)
+pd.DataFrame(
+    {"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4"]
+).T.round(2)
 
 # %% [markdown]
 # All of them see the first two features, and each is off in its own way. Now many samples, over $n$, in the world for
@@ -200,11 +234,17 @@ pd.DataFrame({"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4
 # maximum-likelihood estimate; its error counts as infinite. The *L2* variant has a fixed penalty ($C = 1$).
 
 # %%
-curves = {"gaussian": theory.estimation_curves(theory.world("gaussian"), sizes, repetitions=repetitions, seed=SEED)}
+curves = {
+    "gaussian": theory.estimation_curves(
+        theory.world("gaussian"), sizes, repetitions=repetitions, seed=SEED
+    )
+}
 shown = curves["gaussian"].query("estimator != 'naive Bayes'")
 by_size = shown.groupby(["n", "estimator"])[["error", "information"]]
 quantiles = by_size.quantile([0.1, 0.5, 0.9], interpolation="nearest")
-low, middle, high = (quantiles.xs(q, level=2).unstack().replace(np.inf, np.nan) for q in (0.1, 0.5, 0.9))
+low, middle, high = (
+    quantiles.xs(q, level=2).unstack().replace(np.inf, np.nan) for q in (0.1, 0.5, 0.9)
+)
 
 # %%
 #| label: fig:10-estimates
@@ -212,7 +252,16 @@ low, middle, high = (quantiles.xs(q, level=2).unstack().replace(np.inf, np.nan) 
 labels = {"error": r"$\Vert\hat w - w^*\Vert$", "information": "information (nats)"}
 estimation, axes = plots.panels(2)
 for ax, (column, label) in zip(axes, labels.items(), strict=True):
-    plots.bands(middle[column], low[column], high[column], "rows n", label, ax=ax, logx=True, legend=ax is axes[1])
+    plots.bands(
+        middle[column],
+        low[column],
+        high[column],
+        "rows n",
+        label,
+        ax=ax,
+        logx=True,
+        legend=ax is axes[1],
+    )
 axes[0].set_yscale("log")
 axes[1].axhline(classes.information(classes.separator), color="#777777", linestyle=":")
 plots.save_figure(estimation, "10_estimates", book.figures)
@@ -229,7 +278,9 @@ estimation
 #| label: tbl:10-estimates
 #| caption: Error and information (nats), medians over samples; the last column is the share of separable samples.
 medians = middle.copy()
-medians["separable", "logistic"] = curves["gaussian"].query("estimator == 'logistic'").groupby("n")["separable"].mean()
+medians["separable", "logistic"] = (
+    curves["gaussian"].query("estimator == 'logistic'").groupby("n")["separable"].mean()
+)
 tables.show(medians, "10_estimates", book.figures)
 
 # %% [markdown]
@@ -243,10 +294,22 @@ tables.show(medians, "10_estimates", book.figures)
 n, rows = (600, []) if book.is_smoke else (4000, [])
 for distance in tqdm((1.0, 2.0, 3.0, 4.0), leave=False, disable=None):
     law = theory.world("gaussian", distance=distance)
-    table = theory.estimation_curves(law, [n], ("LDA", "logistic"), repetitions=2 * repetitions, seed=SEED)
-    across = (np.sin(np.radians(table["angle"])) ** 2).groupby(table["estimator"]).mean()
-    rows.append((distance, theory.efron_efficiency(distance), across["LDA"] / across["logistic"]))
-efficiency = pd.DataFrame(rows, columns=["distance", "formula", "simulation"]).set_index("distance")
+    table = theory.estimation_curves(
+        law, [n], ("LDA", "logistic"), repetitions=2 * repetitions, seed=SEED
+    )
+    across = (
+        (np.sin(np.radians(table["angle"])) ** 2).groupby(table["estimator"]).mean()
+    )
+    rows.append(
+        (
+            distance,
+            theory.efron_efficiency(distance),
+            across["LDA"] / across["logistic"],
+        )
+    )
+efficiency = pd.DataFrame(
+    rows, columns=["distance", "formula", "simulation"]
+).set_index("distance")
 assert np.isclose(efficiency["formula"][2.0], 0.899, atol=6e-4)  # Efron's table
 assert (efficiency["simulation"] / efficiency["formula"] - 1).abs().max() < 0.3
 tables.show(efficiency, "10_efficiency", book.figures)
@@ -268,9 +331,15 @@ tables.show(efficiency, "10_efficiency", book.figures)
 
 # %%
 for name in tqdm(theory.WORLDS[1:], leave=False, disable=None):
-    curves[name] = theory.estimation_curves(theory.world(name), sizes, repetitions=repetitions, seed=SEED)
+    curves[name] = theory.estimation_curves(
+        theory.world(name), sizes, repetitions=repetitions, seed=SEED
+    )
 everything = pd.concat(curves, names=["world", "row"]).reset_index("world")
-wide = everything.pivot(index=["world", "n", "repetition"], columns="estimator", values=["error", "information"])
+wide = everything.pivot(
+    index=["world", "n", "repetition"],
+    columns="estimator",
+    values=["error", "information"],
+)
 
 # %% [markdown]
 # A generative estimate converges to the separator of its own model, whatever the truth. That limit needs no simulation:
@@ -283,7 +352,10 @@ for name in theory.WORLDS:
     for label, covariance in (("LDA", "full"), ("naive Bayes", "diagonal")):
         w = law.generative_limit(covariance)
         off = np.nan if law.separator is None else np.linalg.norm(w - law.separator)
-        limits[name, label] = {"error that stays": float(off), "information": float(law.information(w))}
+        limits[name, label] = {
+            "error that stays": float(off),
+            "information": float(law.information(w)),
+        }
 limits = pd.DataFrame(limits).T.unstack()
 limits.loc[list(theory.WORLDS)].round(3)
 
@@ -298,9 +370,15 @@ limits.loc[list(theory.WORLDS)].round(3)
 #| label: tbl:10-inequality-13
 #| caption: Share of samples where the generative error is at most that of unpenalised logistic regression.
 exact = wide.drop("unequal spread")["error"]
-holds = {name: (exact[name] <= exact["logistic"]).groupby(["world", "n"]).mean() for name in ("LDA", "naive Bayes")}
+holds = {
+    name: (exact[name] <= exact["logistic"]).groupby(["world", "n"]).mean()
+    for name in ("LDA", "naive Bayes")
+}
 holds = pd.DataFrame(holds).unstack("n").stack(0)
-assert holds.loc["gaussian"].mean(axis=1).min() > 0.6 and holds.loc[("heavy tails", "LDA"), sizes[-1]] < 0.4
+assert (
+    holds.loc["gaussian"].mean(axis=1).min() > 0.6
+    and holds.loc[("heavy tails", "LDA"), sizes[-1]] < 0.4
+)
 by_estimate = holds.swaplevel().sort_index().rename_axis(["estimate", "world"])
 tables.show(by_estimate, "10_inequality_13", book.figures, digits=2)
 
@@ -321,10 +399,22 @@ means = wide["information"].groupby(["world", "n"]).mean()
 gain_figure, axes = plots.panels(2, height=3.4, sharey=True)
 for ax, name in zip(axes, ("LDA", "naive Bayes"), strict=True):
     gain = (means[name] - means["logistic"]).unstack("world")[list(theory.WORLDS)]
-    plots.lines(gain, "rows n", "gain in information (nats)", ax=ax, title=name, markers=True, legend=ax is axes[1])
+    plots.lines(
+        gain,
+        "rows n",
+        "gain in information (nats)",
+        ax=ax,
+        title=name,
+        markers=True,
+        legend=ax is axes[1],
+    )
     ax.axhline(0, color="#222222", linewidth=1)
     ax.set_yscale("symlog", linthresh=0.003)
-    ax.set(xscale="log", yticks=[-0.1, -0.01, 0, 0.01, 0.1], yticklabels=["-0.1", "-0.01", "0", "0.01", "0.1"])
+    ax.set(
+        xscale="log",
+        yticks=[-0.1, -0.01, 0, 0.01, 0.1],
+        yticklabels=["-0.1", "-0.01", "0", "0.01", "0.1"],
+    )
 plots.save_figure(gain_figure, "10_gain", book.figures)
 gain_figure
 
@@ -346,10 +436,14 @@ gain_figure
 leads = {}
 for generative in ("LDA", "naive Bayes"):
     for discriminative in ("logistic", "logistic L2"):
-        gain = (wide["information"][generative] - wide["information"][discriminative]).groupby(["world", "n"])
+        gain = (
+            wide["information"][generative] - wide["information"][discriminative]
+        ).groupby(["world", "n"])
         clear = (gain.mean() / gain.sem()).unstack("n").loc[list(theory.WORLDS)]
         sign = np.sign(clear).where(clear.abs() > 2, 0)
-        leads[f"{generative} against {discriminative}"] = sign.replace({1: "G", -1: "D", 0: "·"})
+        leads[f"{generative} against {discriminative}"] = sign.replace(
+            {1: "G", -1: "D", 0: "·"}
+        )
 leads = pd.concat(leads, names=["estimates", "world"])
 tables.show(leads, "10_crossing", book.figures)
 
@@ -410,8 +504,14 @@ for n in tqdm(task_sizes, leave=False, disable=None):
     gram, cross = theory.draw_tasks(n, 10, 4 * repetitions, seed=SEED)
     for angle in angles:
         w = theory.task_pair(angle)
-        fits = {pooling: theory.fit_tasks(pooling, w, gram, cross) for pooling in theory.POOLINGS}
-        both = {p: theory.score_information(fit, w, np.eye(10)).sum(axis=1).mean() for p, fit in fits.items()}
+        fits = {
+            pooling: theory.fit_tasks(pooling, w, gram, cross)
+            for pooling in theory.POOLINGS
+        }
+        both = {
+            p: theory.score_information(fit, w, np.eye(10)).sum(axis=1).mean()
+            for p, fit in fits.items()
+        }
         rows.append({"n": n, "angle": angle, **both})
 tasks = pd.DataFrame(rows).set_index(["n", "angle"])
 difference = (tasks["partitioned"] - tasks["shared"]).unstack("angle")
@@ -421,11 +521,30 @@ simulated = [np.interp(0, difference.loc[n], difference.columns) for n in task_s
 #| label: fig:10-sharing
 #| caption: "I_S + I_R of partitioned minus shared weights, in nats (d = 10, length and noise 1), and its boundary."
 sharing, (ax,) = plots.panels(height=3.6)
-image = ax.pcolormesh(difference.columns, difference.index, difference, cmap="PuOr", vmin=-0.55, vmax=0.55)
+image = ax.pcolormesh(
+    difference.columns, difference.index, difference, cmap="PuOr", vmin=-0.55, vmax=0.55
+)
 fine = np.geomspace(task_sizes[0], task_sizes[-1], 200)
-ax.plot(theory.sharing_boundary(fine), fine, color="#222222", label="boundary, to first order")
-ax.plot(simulated, task_sizes, "o", color="#222222", fillstyle="none", label="boundary, simulated")
-ax.set(yscale="log", xlabel="angle between the tasks (degrees)", ylabel="rows per task n", xlim=(0, 120))
+ax.plot(
+    theory.sharing_boundary(fine),
+    fine,
+    color="#222222",
+    label="boundary, to first order",
+)
+ax.plot(
+    simulated,
+    task_sizes,
+    "o",
+    color="#222222",
+    fillstyle="none",
+    label="boundary, simulated",
+)
+ax.set(
+    yscale="log",
+    xlabel="angle between the tasks (degrees)",
+    ylabel="rows per task n",
+    xlim=(0, 120),
+)
 ax.set_yticks(task_sizes, task_sizes)
 ax.minorticks_off()
 ax.legend(loc="upper right", frameon=True, facecolor="white", framealpha=1)
@@ -441,7 +560,10 @@ sharing
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:10-boundary
 #| caption: The angle (degrees) above which partition has more information, in simulation (interpolated) and by formula.
-boundary = pd.DataFrame({"simulation": simulated, "formula": theory.sharing_boundary(task_sizes)}, index=task_sizes)
+boundary = pd.DataFrame(
+    {"simulation": simulated, "formula": theory.sharing_boundary(task_sizes)},
+    index=task_sizes,
+)
 assert (boundary["simulation"] - boundary["formula"]).abs().loc[50:].max() < 6
 tables.show(boundary.rename_axis("n").T, "10_boundary", book.figures, digits=1)
 
@@ -452,8 +574,15 @@ tables.show(boundary.rename_axis("n").T, "10_boundary", book.figures, digits=1)
 #| label: tbl:10-pooling
 #| caption: I_S + I_R lost against the best of the three, in nats; rows are n, columns the angle and the estimate.
 lost = tasks.rsub(tasks.max(axis=1), axis=0)
-assert lost["partial"].max() < min(lost["shared"].max(), lost["partitioned"].max()) / 1.5
-some = lost.unstack("angle").swaplevel(axis=1).loc[[20, 50, 200, 800], [0, 30, 90]].sort_index(axis=1)
+assert (
+    lost["partial"].max() < min(lost["shared"].max(), lost["partitioned"].max()) / 1.5
+)
+some = (
+    lost.unstack("angle")
+    .swaplevel(axis=1)
+    .loc[[20, 50, 200, 800], [0, 30, 90]]
+    .sort_index(axis=1)
+)
 tables.show(some, "10_pooling", book.figures)
 
 # %% [markdown]
@@ -477,7 +606,10 @@ for angle in (0, 10, 90):
     fit = theory.fit_tasks("shared", w, gram, cross)
     search, recommendation = ((gram @ (fit - w)[..., None])[..., 0] - cross)[0]
     lengths = np.linalg.norm(search), np.linalg.norm(recommendation)
-    conflict[angle] = {"cosine": search @ recommendation / np.prod(lengths), "length": lengths[0]}
+    conflict[angle] = {
+        "cosine": search @ recommendation / np.prod(lengths),
+        "length": lengths[0],
+    }
     assert np.isclose(conflict[angle]["cosine"], -1)
 pd.DataFrame(conflict).T.rename_axis("angle").round(3)
 
@@ -495,11 +627,22 @@ coupled = factor.T @ factor  # (20, 20): two sets of 10 parameters that interact
 deleted = coupled * np.kron(np.eye(2), np.ones((10, 10)))
 inverses = {
     "a given Hessian": (coupled, deleted),
-    "two tasks": (gram[0].sum(axis=0), np.kron(np.diag([1, 0]), gram[0, 0]) + np.kron(np.diag([0, 1]), gram[0, 1])),
+    "two tasks": (
+        gram[0].sum(axis=0),
+        np.kron(np.diag([1, 0]), gram[0, 0]) + np.kron(np.diag([0, 1]), gram[0, 1]),
+    ),
 }
-norms = {name: [np.linalg.norm(np.linalg.inv(h), 2) for h in pair] for name, pair in inverses.items()}
-assert norms["a given Hessian"][0] > norms["a given Hessian"][1] and norms["two tasks"][0] < norms["two tasks"][1]
-pd.DataFrame(norms, index=["as one: norm of the inverse", "in blocks: norm of the inverse"]).T.round(4)
+norms = {
+    name: [np.linalg.norm(np.linalg.inv(h), 2) for h in pair]
+    for name, pair in inverses.items()
+}
+assert (
+    norms["a given Hessian"][0] > norms["a given Hessian"][1]
+    and norms["two tasks"][0] < norms["two tasks"][1]
+)
+pd.DataFrame(
+    norms, index=["as one: norm of the inverse", "in blocks: norm of the inverse"]
+).T.round(4)
 
 # %% [markdown]
 # In the second row the partition has the *larger* inverse: this is its variance, seen from the proof. And in GenSR
@@ -521,13 +664,17 @@ for n in tqdm(taylor_sizes, leave=False, disable=None):
     x, y = law.draw(n, 2 * repetitions, seed=SEED)
     terms[n] = theory.taylor_terms(x, y, np.append(law.separator, 0.0)).median()
 terms = pd.DataFrame(terms).T
-slopes = {name: np.polyfit(np.log(terms.index), np.log(terms[name]), 1)[0] for name in terms}
+slopes = {
+    name: np.polyfit(np.log(terms.index), np.log(terms[name]), 1)[0] for name in terms
+}
 
 # %%
 #| label: fig:10-taylor
 #| caption: The terms of the expansion over n, medians over samples, both axes logarithmic.
 names = {"error": "whole error", "gradient": "gradient term", "remainder": "remainder"}
-taylor = plots.lines(terms.rename(columns=names), "rows n", "length, in units of w", markers=True)
+taylor = plots.lines(
+    terms.rename(columns=names), "rows n", "length, in units of w", markers=True
+)
 taylor.axes[0].set(xscale="log", yscale="log")
 taylor.axes[0].set_xticks(taylor_sizes, taylor_sizes)
 taylor.axes[0].minorticks_off()
@@ -576,8 +723,12 @@ pd.DataFrame({"slope": slopes, "ratio to the error at the largest n": share}).ro
 # %% tags=["nbval-ignore-output"]
 results = {
     "agreement_of_error_and_information": agree,
-    "share_of_samples_where_13_holds": {" ".join(key): row.to_dict() for key, row in holds.iterrows()},
-    "who_carries_more_information": {", ".join(key): "".join(row) for key, row in leads.iterrows()},
+    "share_of_samples_where_13_holds": {
+        " ".join(key): row.to_dict() for key, row in holds.iterrows()
+    },
+    "who_carries_more_information": {
+        ", ".join(key): "".join(row) for key, row in leads.iterrows()
+    },
     "efficiency": efficiency.reset_index().to_dict("list"),
     "boundary_degrees": boundary["simulation"].to_dict(),
     "taylor_slopes": slopes,

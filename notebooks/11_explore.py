@@ -70,12 +70,18 @@ gensr = rankers["gensr"]
 
 # %%
 tests = {task: dataset.rows["test"][task].event for task in ("rec", "src")}
-event = {"src": next(e for e in tests["src"] if dataset.user[e] in set(dataset.user[tests["rec"]]))}
+event = {
+    "src": next(
+        e for e in tests["src"] if dataset.user[e] in set(dataset.user[tests["rec"]])
+    )
+}
 event["rec"] = tests["rec"][dataset.user[tests["rec"]] == dataset.user[event["src"]]][0]
 user = dataset.user_ids[dataset.user[event["src"]]]
 query = dataset.query_texts[dataset.query[event["src"]]]
 history = gensr.history(user)
-assert history["time"].max() < min(dataset.time[event["rec"]], dataset.time[event["src"]]), "nothing held out is seen"
+assert history["time"].max() < min(
+    dataset.time[event["rec"]], dataset.time[event["src"]]
+), "nothing held out is seen"
 
 # %% [markdown]
 # This is $H_u$ of the paper's §3, oldest first: recommendation clicks (`rec`) and search clicks (`src`) in one
@@ -137,8 +143,12 @@ print(f"{shared} of the 10 items are found without a history too")
 
 # %% tags=["nbval-ignore-output"]
 nonsense = gensr.search(user, "xyzzy plugh", 10)
-print(f"P(Yes) of the first item: {found['P(Yes)'][0]:.3f} for her query, {nonsense['P(Yes)'][0]:.3f} for nonsense")
-print(f"of the ten items for nonsense, {nonsense['item_id'].isin(recommended['item_id']).sum()} are recommended ones")
+print(
+    f"P(Yes) of the first item: {found['P(Yes)'][0]:.3f} for her query, {nonsense['P(Yes)'][0]:.3f} for nonsense"
+)
+print(
+    f"of the ten items for nonsense, {nonsense['item_id'].isin(recommended['item_id']).sum()} are recommended ones"
+)
 
 # %% [markdown]
 # ## Where did the clicked item land?
@@ -173,14 +183,23 @@ tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 # %%
 explanation = gensr.explain(user, query, found["item_id"][:5])
 recent = explanation.history.tail(12)
-labels = {"candidates": explanation.contributions["title"], "history": recent["title"], "behaviors": recent["behavior"]}
+labels = {
+    "candidates": explanation.contributions["title"],
+    "history": recent["title"],
+    "behaviors": recent["behavior"],
+}
 labels = {name: column.tolist() for name, column in labels.items()}
-assert all(np.allclose(alpha.sum(axis=1), 1, atol=1e-4) for alpha in explanation.weights.values())
+assert all(
+    np.allclose(alpha.sum(axis=1), 1, atol=1e-4)
+    for alpha in explanation.weights.values()
+)
 
 # %%
 #| label: fig:11-weights-semantic
 #| caption: Importance scores of the soft filter in the semantic view (eq. 5), for the five items found first.
-semantic_map = plots.weights_heatmap(explanation.weights["semantic"][:, -12:], **labels, title="semantic view")
+semantic_map = plots.weights_heatmap(
+    explanation.weights["semantic"][:, -12:], **labels, title="semantic view"
+)
 plots.save_figure(semantic_map, "11_weights_semantic", book.figures)
 semantic_map
 
@@ -191,7 +210,9 @@ semantic_map
 # %%
 #| label: fig:11-weights-cf
 #| caption: Importance scores of the soft filter in the CF view (eq. 5), same user, query and items.
-cf_map = plots.weights_heatmap(explanation.weights["cf"][:, -12:], **labels, title="CF view")
+cf_map = plots.weights_heatmap(
+    explanation.weights["cf"][:, -12:], **labels, title="CF view"
+)
 plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
@@ -230,7 +251,9 @@ for asked in ("", query):
     best = set(np.argsort(-gensr.scores(user, asked))[:10])
     for part in ("cf", "semantic", "history"):
         left = np.argsort(-gensr.scores(user, asked, zeroed=[part]))[:10]
-        stays[part, "search" if asked else "recommendation"] = len(best & set(left)) / 10
+        stays[part, "search" if asked else "recommendation"] = (
+            len(best & set(left)) / 10
+        )
 staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("without")
 tables.show(staying, "11_without", book.figures, digits=1)
 
@@ -257,7 +280,9 @@ tables.show(explore.side_by_side(rankers, user, k=5), "11_side_rec", book.figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-src
 #| caption: "The five items that each system finds for the query. A dash: the system does not serve search."
-tables.show(explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures)
+tables.show(
+    explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures
+)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query.
@@ -290,8 +315,13 @@ if dataset.truth is not None:
     oracle = Ranker.from_run(book.fit("oracle"), dataset)
     for number, name in enumerate(users):
         law = pd.Series(np.exp(oracle.scores(name)), index=dataset.item_ids[1:])
-        lists = {system: ranker.recommend(name) for system, ranker in {**rankers, "oracle": oracle}.items()}
-        worth.loc[number, list(lists)] = {system: law[list(top["item_id"])].sum() for system, top in lists.items()}
+        lists = {
+            system: ranker.recommend(name)
+            for system, ranker in {**rankers, "oracle": oracle}.items()
+        }
+        worth.loc[number, list(lists)] = {
+            system: law[list(top["item_id"])].sum() for system, top in lists.items()
+        }
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-worth
@@ -318,16 +348,23 @@ tables.show(mean_worth, "11_worth", book.figures)
 category = dataset.items["categories"].value_counts().index[0]
 three = dataset.items.query("categories == @category")["item_id"].tolist()[:3]
 for_her = gensr.recommend(three, 10)
-print(f"category of the three items: {category}; in the list: {(for_her['categories'] == category).sum()} of 10")
+print(
+    f"category of the three items: {category}; in the list: {(for_her['categories'] == category).sum()} of 10"
+)
 
 # %% [markdown]
 # The fewer the events, the less there is to filter. With an empty history the list rests on the items alone, so one
 # might expect the popular ones. Do they come?
 
 # %% tags=["nbval-ignore-output"]
-nobody = {name: set(rankers[name].recommend(None, 10)["item_id"]) for name in ("gensr", "unisar", "popularity")}
+nobody = {
+    name: set(rankers[name].recommend(None, 10)["item_id"])
+    for name in ("gensr", "unisar", "popularity")
+}
 for name in ("gensr", "unisar"):
-    print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
+    print(
+        f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items"
+    )
 
 # %% [markdown]
 # In the default run some do, more of them in GenSR's list than in UniSAR's. Training had no user without a history, so
@@ -354,7 +391,9 @@ except ConfigError as error:
 
 # %% tags=["nbval-ignore-output"]
 form = explore.form(rankers, list(dict.fromkeys([str(user), *users])), query, k=5)
-print(f"a form with {len(form.children[0].options)} users to choose from; its first answer is for {user}")
+print(
+    f"a form with {len(form.children[0].options)} users to choose from; its first answer is for {user}"
+)
 
 # %%
 form

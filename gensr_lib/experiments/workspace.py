@@ -145,7 +145,7 @@ class Workspace:
         return self.fit(need).model
 
     def language_model(self, model: str, seed: int | None = None) -> Backbone:
-        """A fresh language model of the profile for a model; pocket's tokenizer knows the catalogue.
+        """A fresh language model for a model; pocket's tokenizer learns the catalogue's words.
 
         Args:
             model: whose prompts the pocket tokenizer should know.

@@ -21,9 +21,7 @@ def gaussians(nats: float, d: int, n: int, seed: int = 0) -> tuple[np.ndarray, n
     return x, rho * x + math.sqrt(1 - rho**2) * noise
 
 
-def logistic(
-    slope: float, bias: float, n: int, columns: int = 1, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def logistic(slope: float, bias: float, n: int, columns: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian columns, the first of which decides P(Y = 1 | x) = sigmoid(slope x + bias)."""
     x = rng(seed).standard_normal((n, columns))
     return x, rng(seed + 1).random(n) < expit(slope * x[:, 0] + bias)

@@ -64,9 +64,7 @@ def test_worked_by_hand():
     assert row["cosine"] == approx(-(0.5**0.5)) and row["size"] == 2
     assert row["norm_rec"] == approx(1) and row["norm_src"] == approx(2**0.5)
     assert row["rec"] == approx(0) and row["src"] == approx(1)
-    assert row["between"] == approx((0 + 0 - 1 - 1) / 4), (
-        "(1, 1) and (1, -1) against (-1, 1), twice each"
-    )
+    assert row["between"] == approx((0 + 0 - 1 - 1) / 4), "(1, 1) and (1, -1) against (-1, 1), twice each"
     assert found[ALL] == {**row, "layer": ALL}
 
 
@@ -74,9 +72,7 @@ def test_opposite_tasks_and_equal_tasks():
     x = [[1, 2], [3, 1]]
     same = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", x)]))["shared"]["cosine"]
     opposite = [[-a, -b] for a, b in x]
-    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"][
-        "cosine"
-    ]
+    against = by_layer(measure(TwoLines(), [Rows("rec", x), Rows("src", opposite)]))["shared"]["cosine"]
     assert same == approx(1) and against == approx(-1)
 
 
@@ -107,10 +103,7 @@ def test_a_real_model_against_backward(name):
     owners = {}
     for _, key in sums:
         owners.setdefault(key.rpartition(".")[0] or key, {})[key] = None
-    vectors = {
-        o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")]
-        for o, keys in owners.items()
-    }
+    vectors = {o: [torch.cat([sums[t, k] for k in keys]) for t in ("rec", "src")] for o, keys in owners.items()}
     expected = {o: v for o, v in vectors.items() if v[0].norm() > 0 and v[1].norm() > 0}
     expected[ALL] = [torch.cat([v[i] for v in expected.values()]) for i in (0, 1)]
     assert found.keys() == expected.keys() and len(expected) > 5
@@ -122,9 +115,7 @@ def test_a_real_model_against_backward(name):
 
 def test_summary():
     rows = [(0, "a", -0.5), (0, "b", 0.5), (9, "a", 0.1), (9, "b", 0.7)]
-    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(
-        between=0.2, rec=0.3, src=0.4, size=8
-    )
+    table = pd.DataFrame(rows, columns=["step", "layer", "cosine"]).assign(between=0.2, rec=0.3, src=0.4, size=8)
     by = summary(table)
     assert by.loc["a", "cosine"] == approx(-0.2) and by.loc["a", "below zero"] == 0.5
     assert by.loc["b", "below zero"] == 0 and by.loc["b", "steps"] == 2 and by.loc["b", "size"] == 8

@@ -215,9 +215,7 @@ def test_units_of_columns_constant_columns_and_containers_do_not_matter():
         (x.tolist(), y.tolist()),
         (torch.tensor(x), torch.tensor(y).float()),
     ):
-        assert np.allclose(
-            estimate(other_x, other_y, repeats=2, steps=40).values, plain.values, atol=1e-4
-        )
+        assert np.allclose(estimate(other_x, other_y, repeats=2, steps=40).values, plain.values, atol=1e-4)
     assert estimate(torch.tensor(x).bfloat16(), y, repeats=1, steps=20).n == 400
 
 
@@ -226,9 +224,7 @@ def test_discrete_is_seen_from_the_values_unless_said():
     few, many = rng(1).integers(0, 4, 300), rng(2).integers(0, 1000, 300)
     ceiling = lambda y, **more: estimate(x, y, "knn", repeats=1, **more).ceiling  # noqa: E731
     assert ceiling(few) == ceiling(few.astype(float)) == approx(scipy_entropy(np.bincount(few)))
-    assert (
-        ceiling(many) is None and ceiling(few / 3) is None and ceiling(few, discrete=False) is None
-    )
+    assert ceiling(many) is None and ceiling(few / 3) is None and ceiling(few, discrete=False) is None
     assert ceiling(few / 3, discrete=True) == ceiling(few)
 
 

@@ -26,9 +26,7 @@ approx = pytest.approx
 NAMES = list(space.STATISTICS)
 
 
-def two(
-    n: int = 60, m: int = 40, d: int = 6, shift: float = 1.0, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def two(n: int = 60, m: int = 40, d: int = 6, shift: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian clouds with unequal columns, the second shifted along all of them."""
     rng = np.random.default_rng(seed)
     widths = np.linspace(0.5, 2, d)
@@ -52,9 +50,7 @@ def value(statistic, rec: np.ndarray, src: np.ndarray, groups=None) -> float:
 @pytest.mark.parametrize("shift", [0.0, 1.0, 9.0])
 def test_silhouette_equals_scikit_learn(shift):
     rec, src = two(shift=shift)
-    assert value(clouds.silhouettes, rec, src) == approx(
-        silhouette_score(*pooled(rec, src)), abs=1e-12
-    )
+    assert value(clouds.silhouettes, rec, src) == approx(silhouette_score(*pooled(rec, src)), abs=1e-12)
 
 
 def test_mmd_equals_a_double_loop_with_the_median_distance():
@@ -87,9 +83,7 @@ def test_kde_overlap_is_near_the_closed_form_for_two_gaussians(delta):
     assert space.kde_overlap(rec, src) == approx(2 * norm.cdf(-delta / 2), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    ("seed", "n", "m"), [(0, 80, 200), (2, 80, 200), (5, 80, 200), (8, 10, 11)]
-)
+@pytest.mark.parametrize(("seed", "n", "m"), [(0, 80, 200), (2, 80, 200), (5, 80, 200), (8, 10, 11)])
 def test_kde_overlap_equals_the_integral_of_scipys_densities(seed, n, m):
     rng = np.random.default_rng(seed)
     rec = rng.normal(size=(n, 2)) @ rng.normal(size=(2, 2))
@@ -97,9 +91,7 @@ def test_kde_overlap_equals_the_integral_of_scipys_densities(seed, n, m):
     points, _ = pooled(rec, src)
     axes = [np.linspace(c.min() - np.ptp(c), c.max() + np.ptp(c), 300) for c in points.T]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"))
-    least = np.minimum(*(gaussian_kde(x.T)(grid.reshape(2, -1)) for x in (rec, src))).reshape(
-        300, 300
-    )
+    least = np.minimum(*(gaussian_kde(x.T)(grid.reshape(2, -1)) for x in (rec, src))).reshape(300, 300)
     expected = trapezoid(trapezoid(least, axes[1], axis=1), axes[0])
     assert space.kde_overlap(rec, src) == approx(expected, abs=0.004)
     assert space.kde_overlap(src * [1e-6, 1e3], rec * [1e-6, 1e3]) == approx(expected, abs=0.004)
@@ -179,9 +171,7 @@ def test_probe_does_about_as_well_as_logistic_regression(shift):
 def test_probe_does_not_see_a_users_rows_in_training_and_test():
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(30), 8)
-    points = rng.normal(size=(30, 25))[users] * 5 + rng.normal(
-        size=(240, 25)
-    )  # a user can be recognised
+    points = rng.normal(size=(30, 25))[users] * 5 + rng.normal(size=(240, 25))  # a user can be recognised
     task = users % 2 == 0
     rec, src, groups = points[task], points[~task], (users[task], users[~task])
     folds = GroupKFold(5).split(points, task, users)
@@ -344,20 +334,14 @@ def test_p_values_of_equal_distributions_are_uniform(kind):
         if kind == "points":
             return (*two(40, 25, shift=0, seed=int(rng.integers(1e9))), None)
         users = rng.normal(size=(30, 5)) * 3
-        of_rec, of_src = (
-            (np.arange(30),) * 2
-            if kind == "pairs"
-            else (np.arange(60) % 15, 15 + np.arange(45) % 15)
-        )
+        of_rec, of_src = (np.arange(30),) * 2 if kind == "pairs" else (np.arange(60) % 15, 15 + np.arange(45) % 15)
         near = [users[g] + rng.normal(size=(len(g), 5)) for g in (of_rec, of_src)]
         return (*near, (of_rec, of_src))
 
     found, names = [], NAMES if kind == "points" else ["silhouette", "probe accuracy", "MMD²"]
     for seed in range(20):
         rec, src, groups = draw(np.random.default_rng(seed))
-        table = space.separation(
-            rec, src, permutations=29, seed=seed, groups=groups, statistics=names
-        )
+        table = space.separation(rec, src, permutations=29, seed=seed, groups=groups, statistics=names)
         found.append(table["p"])
     p = pd.DataFrame(found)
     assert p.mean().between(0.3, 0.7).all()  # 0.5 +- 3 standard errors of 0.065
@@ -371,9 +355,7 @@ def test_without_groups_users_with_several_points_seem_separate():
     task = users < 10
     given = points[task], points[~task]
     table = space.separation(*given, permutations=39, statistics=["MMD²"])
-    honest = space.separation(
-        *given, permutations=39, statistics=["MMD²"], groups=(users[task], users[~task])
-    )
+    honest = space.separation(*given, permutations=39, statistics=["MMD²"], groups=(users[task], users[~task]))
     assert table.loc["MMD²", "p"] == 1 / 40
     assert honest.loc["MMD²", "p"] > 0.1
     assert honest.loc["MMD²", "value"] == table.loc["MMD²", "value"]

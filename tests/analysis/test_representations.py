@@ -31,13 +31,9 @@ def test_what_is_collected_is_what_the_model_scores(name, task):
     assert (found.label.reshape(-1, 4) == [1, 0, 0, 0]).all()
     assert (found.row == np.repeat(np.arange(len(rows)), 4)).all()
     assert (found.user == np.repeat(batch.user.numpy(), 4)).all()
-    assert np.allclose(
-        found.probability, torch.from_numpy(found.score).double().sigmoid().numpy(), atol=1e-12
-    )
+    assert np.allclose(found.probability, torch.from_numpy(found.score).double().sigmoid().numpy(), atol=1e-12)
     assert found.input.shape[0] == len(found) and set(found.hidden) == {"encoder", "head"}
-    assert all(
-        len(state) == len(found) and np.isfinite(state).all() for state in found.hidden.values()
-    )
+    assert all(len(state) == len(found) and np.isfinite(state).all() for state in found.hidden.values())
     assert found.hidden["head"].std(axis=0).max() > 1e-4, "else this test sees nothing"
 
 
@@ -60,9 +56,7 @@ def test_the_score_is_a_function_of_the_head_state(name):
 def test_asking_as_the_other_task_changes_the_states_and_not_the_item(name):
     """The user's and the item's part of the input stay; only task and query may change."""
     model = make(name).eval()
-    asked = {
-        task: collect(model, pocket(), "rec", negatives=2, as_task=task) for task in ("rec", "src")
-    }
+    asked = {task: collect(model, pocket(), "rec", negatives=2, as_task=task) for task in ("rec", "src")}
     assert [sample.task for sample in asked.values()] == ["rec", "src"]
     fifth = asked["rec"].input.shape[1] // 5  # the query is the last of five parts of equal width
     assert np.allclose(asked["rec"].input[:, :-fifth], asked["src"].input[:, :-fifth], atol=1e-6)
@@ -89,9 +83,7 @@ def sample() -> Sample:
     """Two rows: a click with two negatives, and a click with one."""
     label, row = np.array([1, 0, 0, 1, 0]), np.array([0, 0, 0, 4, 4])
     numbers = np.arange(5.0)
-    return Sample(
-        "rec", numbers[:, None], {"head": numbers[:, None] * 10}, numbers - 2, label, row, row + 100
-    )
+    return Sample("rec", numbers[:, None], {"head": numbers[:, None] * 10}, numbers - 2, label, row, row + 100)
 
 
 def test_balanced_questions_repeat_the_click():
@@ -112,9 +104,7 @@ def test_answers_follow_the_probability():
     )
     rates = many.answers(seed=1).reshape(3, -1).mean(axis=1)
     assert np.allclose(rates, 1 / (1 + np.exp([1.0, 0.0, -3.0])), atol=0.012)
-    assert (many.answers(seed=1) == many.answers(seed=1)).all() and (
-        many.answers(1) != many.answers(2)
-    ).any()
+    assert (many.answers(seed=1) == many.answers(seed=1)).all() and (many.answers(1) != many.answers(2)).any()
 
 
 @pytest.mark.parametrize(
@@ -146,14 +136,10 @@ def test_gensr_against_its_language_model_called_by_hand():
         batch = pocket().batch("test", "src", np.array([row]))
         batch = batch.with_candidates(batch.cand[:, :1])
         with torch.no_grad():
-            query = embed(model.tokenizer(batch.query_text[0], return_tensors="pt")["input_ids"])[
-                0
-            ].mean(dim=0)
+            query = embed(model.tokenizer(batch.query_text[0], return_tensors="pt")["input_ids"])[0].mean(dim=0)
             views = model.encode(batch)
             prompt, mask = model.prompt(batch, views, model.soft_filter(views, batch)[0]).whole()
-            encoder = model.lm.get_encoder()(
-                inputs_embeds=prompt[0], attention_mask=mask
-            ).last_hidden_state[0]
+            encoder = model.lm.get_encoder()(inputs_embeds=prompt[0], attention_mask=mask).last_hidden_state[0]
         assert mask.all()
         assert np.allclose(found.input[n, -len(query) :], query.numpy(), atol=1e-6)
         assert np.allclose(found.hidden["encoder"][n], encoder.mean(dim=0).numpy(), atol=1e-5)

@@ -24,9 +24,7 @@ W = np.array([1.0, -2.0, 0.5])
 
 
 def one_gaussian_each(gap: np.ndarray, covariance: np.ndarray) -> TwoClasses:
-    return TwoClasses(
-        np.ones((2, 1)), np.stack([[-gap / 2], [gap / 2]]), np.stack([[covariance]] * 2)
-    )
+    return TwoClasses(np.ones((2, 1)), np.stack([[-gap / 2], [gap / 2]]), np.stack([[covariance]] * 2))
 
 
 def sample(n: int = 60, d: int = 3, repetitions: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -38,9 +36,7 @@ def sample(n: int = 60, d: int = 3, repetitions: int = 4) -> tuple[np.ndarray, n
 
 def test_channel_by_hand():
     assert theory.channel_information(2.0) == approx(math.log(5) / 2)
-    assert theory.channel_information(-2.0, sd_x=3.0, sd_noise=0.5) == approx(
-        math.log(1 + 4 * 9 / 0.25) / 2
-    )
+    assert theory.channel_information(-2.0, sd_x=3.0, sd_noise=0.5) == approx(math.log(1 + 4 * 9 / 0.25) / 2)
     assert theory.printed_information(2.0) == approx(math.log(3) / 2)
     assert theory.printed_information(-1.0, sd_x=1.0, sd_noise=2.0) == approx(math.log(3 / 4) / 2)
 
@@ -60,13 +56,9 @@ def test_channel_equals_the_integral_of_its_densities():
 
 
 def test_vector_channel_equals_the_entropies_of_scipy():
-    joint = np.block(
-        [[SPREAD, (SPREAD @ W)[:, None]], [W @ SPREAD, np.array(W @ SPREAD @ W + 0.49)]]
-    )
+    joint = np.block([[SPREAD, (SPREAD @ W)[:, None]], [W @ SPREAD, np.array(W @ SPREAD @ W + 0.49)]])
     entropies = [multivariate_normal(cov=c).entropy() for c in (SPREAD, joint[3:, 3:], joint)]
-    assert theory.vector_information(W, SPREAD, 0.7) == approx(
-        entropies[0] + entropies[1] - entropies[2]
-    )
+    assert theory.vector_information(W, SPREAD, 0.7) == approx(entropies[0] + entropies[1] - entropies[2])
     assert theory.vector_information(np.stack([W, 0 * W]), SPREAD).tolist()[1] == 0
 
 
@@ -77,12 +69,8 @@ def test_score_information_is_bounded_by_the_channel_and_depends_on_direction_on
     most = theory.vector_information(W, SPREAD, 0.7)
     others = np.random.default_rng(0).standard_normal((50, 3))
     found = theory.score_information(others, W, SPREAD, 0.7)
-    assert theory.score_information(np.stack([W, 0.1 * W, -9 * W]), W, SPREAD, 0.7) == approx(
-        [most] * 3
-    )
-    assert (found < most).all() and theory.score_information(-3 * others, W, SPREAD, 0.7) == approx(
-        found
-    )
+    assert theory.score_information(np.stack([W, 0.1 * W, -9 * W]), W, SPREAD, 0.7) == approx([most] * 3)
+    assert (found < most).all() and theory.score_information(-3 * others, W, SPREAD, 0.7) == approx(found)
     assert theory.score_information(np.zeros(3), W, SPREAD) == 0
 
 
@@ -91,9 +79,7 @@ def test_score_information_by_hand_and_for_a_scalar():
     tilted = np.array([math.cos(math.pi / 3), math.sin(math.pi / 3)])
     found = theory.score_information(tilted, np.array([1.0, 0.0]), np.eye(2))
     assert found == approx(-math.log(1 - 1 / 8) / 2)
-    scalars = theory.score_information(
-        np.array([[0.01], [1.0], [50.0]]), np.array([2.0]), np.eye(1)
-    )
+    scalars = theory.score_information(np.array([[0.01], [1.0], [50.0]]), np.array([2.0]), np.eye(1))
     assert scalars == approx([math.log(5) / 2] * 3)
 
 
@@ -117,9 +103,7 @@ def test_class_information_equals_quadrature_of_scipy(gap):
 
 
 def test_class_information_limits_and_invariance():
-    assert one_gaussian_each(np.array([40.0, 0.0]), np.eye(2)).information(np.eye(2)[0]) == approx(
-        math.log(2)
-    )
+    assert one_gaussian_each(np.array([40.0, 0.0]), np.eye(2)).information(np.eye(2)[0]) == approx(math.log(2))
     for name in WORLDS:
         law = world(name, d=3)
         vectors = np.random.default_rng(1).standard_normal((4, 3))
@@ -133,12 +117,8 @@ def test_class_information_of_a_mixture_equals_a_histogram():
     law, direction = world("clusters", d=3), np.array([1.0, 0.5, -0.2])
     x, y = law.draw(400_000, 1, seed=0)
     s = x[0] @ direction
-    counts = np.stack(
-        [np.histogram(s[y == c], bins=200, range=(s.min(), s.max()))[0] for c in (0, 1)]
-    ) / len(s)
-    expected = (
-        counts * np.log(np.maximum(counts, 1e-12) / np.maximum(counts.sum(axis=0) / 2, 1e-12))
-    ).sum()
+    counts = np.stack([np.histogram(s[y == c], bins=200, range=(s.min(), s.max()))[0] for c in (0, 1)]) / len(s)
+    expected = (counts * np.log(np.maximum(counts, 1e-12) / np.maximum(counts.sum(axis=0) / 2, 1e-12))).sum()
     assert law.information(direction) == approx(expected, abs=0.003)
 
 
@@ -174,13 +154,9 @@ def test_draws_have_the_moments_of_the_law_and_estimates_converge_to_the_limits(
     assert x.shape == (1, 200_001, 3) and y.sum() == 100_000
     for c in (0, 1):
         mean = law.weights[c] @ law.means[c]
-        assert x[0, y == c].mean(axis=0) == approx(
-            mean, abs=6 * x[0, y == c].std() / math.sqrt(1e5)
-        )
+        assert x[0, y == c].mean(axis=0) == approx(mean, abs=6 * x[0, y == c].std() / math.sqrt(1e5))
     for estimator, covariance in (("LDA", "full"), ("naive Bayes", "diagonal")):
-        assert theory.estimate(estimator, x, y)[0][0] == approx(
-            law.generative_limit(covariance), abs=0.06
-        )
+        assert theory.estimate(estimator, x, y)[0][0] == approx(law.generative_limit(covariance), abs=0.06)
     if law.separator is not None:
         assert theory.estimate("logistic", x, y)[0][0] == approx(law.separator, abs=0.06)
 
@@ -209,9 +185,7 @@ def test_logistic_equals_scikit_learn(c):
     x, y = sample()
     for rows, found in zip(x, theory.logistic(x, y, 1 / c), strict=True):
         rows = np.c_[rows, np.ones(len(rows))]
-        reference = LogisticRegression(C=c, fit_intercept=False, tol=1e-10, max_iter=2000).fit(
-            rows, y
-        )
+        reference = LogisticRegression(C=c, fit_intercept=False, tol=1e-10, max_iter=2000).fit(rows, y)
         assert found == approx(reference.coef_[0], abs=1e-4)
 
 
@@ -220,9 +194,7 @@ def test_logistic_of_a_separable_sample_has_no_estimate_but_the_direction_of_the
     y = np.array([1, 1, 0, 0])
     found, separable = theory.estimate("logistic", x, y)
     assert separable.tolist() == [True] and np.linalg.norm(found) > 5
-    assert found[0] / np.linalg.norm(found) == approx(
-        [1, 0], abs=0.1
-    )  # the margin runs along the first axis
+    assert found[0] / np.linalg.norm(found) == approx([1, 0], abs=0.1)  # the margin runs along the first axis
     penalised, exists = theory.estimate("logistic L2", x, y)
     assert exists.tolist() == [False] and np.linalg.norm(penalised) < 2
     x[0, 1] = x[0, 2]  # one place with both labels
@@ -239,9 +211,7 @@ def test_newton_reaches_the_optimum_where_full_steps_diverge():
     x, y = np.array(x), np.arange(12) % 2
     w = theory.logistic(x[None], y)[0]
     rows = np.c_[x, np.ones(12)]
-    slope = (
-        rows.T @ (expit(rows @ w) - y) + theory.NO_PENALTY * w
-    )  # 0 at the optimum, which is unique
+    slope = rows.T @ (expit(rows @ w) - y) + theory.NO_PENALTY * w  # 0 at the optimum, which is unique
     assert np.abs(slope).max() < 1e-6 and np.linalg.norm(w) < 1000
 
 
@@ -261,11 +231,7 @@ def test_curves_say_what_was_estimated():
 
 def test_without_a_separator_there_is_no_error_but_information():
     table = theory.estimation_curves(world("unequal spread", d=3), [100], ("LDA",), repetitions=3)
-    assert (
-        table["error"].isna().all()
-        and table["angle"].isna().all()
-        and (table["information"] > 0).all()
-    )
+    assert table["error"].isna().all() and table["angle"].isna().all() and (table["information"] > 0).all()
 
 
 # --- Efron (1975) -----------------------------------------------------------------------------
@@ -276,9 +242,7 @@ def test_efficiency_equals_the_published_table():
     published = [1.000, 1.000, 0.995, 0.968, 0.899, 0.786, 0.641, 0.486, 0.343]
     found = [theory.efron_efficiency(distance) for distance in distances]
     assert found == approx(published, abs=6e-4)
-    assert theory.efron_efficiency(2.0, prior=0.2) == approx(
-        theory.efron_efficiency(2.0, prior=0.8)
-    )
+    assert theory.efron_efficiency(2.0, prior=0.2) == approx(theory.efron_efficiency(2.0, prior=0.8))
     assert theory.efron_efficiency(1e-9, prior=0.3) == approx(1)
 
 
@@ -306,16 +270,11 @@ def test_fits_equal_scikit_learn():
     fits = {pooling: theory.fit_tasks(pooling, w, gram, cross, 0.5)[0] for pooling in POOLINGS}
     shared = LinearRegression(fit_intercept=False).fit(x.reshape(-1, 3), y.ravel()).coef_
     own = [LinearRegression(fit_intercept=False).fit(x[t], y[t]).coef_ for t in (0, 1)]
-    assert fits["shared"] == approx(np.stack([shared, shared])) and fits["partitioned"] == approx(
-        np.stack(own)
-    )
+    assert fits["shared"] == approx(np.stack([shared, shared])) and fits["partitioned"] == approx(np.stack(own))
     chance = 0.25 * sum(np.trace(np.linalg.inv(x[t].T @ x[t])) for t in (0, 1))
     ridge = 0.25 / ((((own[0] - own[1]) ** 2).sum() - chance) / (4 * 3))  # noise² / τ²
     for t in (0, 1):
-        towards = (
-            Ridge(alpha=ridge, fit_intercept=False, tol=1e-12).fit(x[t], y[t] - x[t] @ shared).coef_
-            + shared
-        )
+        towards = Ridge(alpha=ridge, fit_intercept=False, tol=1e-12).fit(x[t], y[t] - x[t] @ shared).coef_ + shared
         assert fits["partial"][t] == approx(towards)
 
 
@@ -343,10 +302,7 @@ def test_boundary_is_where_the_simulated_gain_changes_sign(n, d, length, noise):
 
     def gain(angle):
         w = theory.task_pair(angle, d, length)
-        fits = (
-            theory.fit_tasks(pooling, w, gram, cross, noise)
-            for pooling in ("partitioned", "shared")
-        )
+        fits = (theory.fit_tasks(pooling, w, gram, cross, noise) for pooling in ("partitioned", "shared"))
         own, shared = (theory.score_information(fit, w, np.eye(d), noise).mean() for fit in fits)
         return own - shared
 
@@ -376,17 +332,9 @@ def test_taylor_terms_by_hand_with_an_intercept_alone():
 
 def test_taylor_terms_have_their_orders():
     law, sizes = world("gaussian", d=3, distance=1.5), [300, 1200, 4800]
-    medians = [
-        theory.taylor_terms(*law.draw(n, 100, seed=4), np.r_[law.separator, 0.0]).median()
-        for n in sizes
-    ]
-    slopes = {
-        name: np.polyfit(np.log(sizes), np.log([m[name] for m in medians]), 1)[0]
-        for name in medians[0].index
-    }
-    assert slopes["error"] == approx(-0.5, abs=0.06) and slopes["gradient"] == approx(
-        -0.5, abs=0.06
-    )
+    medians = [theory.taylor_terms(*law.draw(n, 100, seed=4), np.r_[law.separator, 0.0]).median() for n in sizes]
+    slopes = {name: np.polyfit(np.log(sizes), np.log([m[name] for m in medians]), 1)[0] for name in medians[0].index}
+    assert slopes["error"] == approx(-0.5, abs=0.06) and slopes["gradient"] == approx(-0.5, abs=0.06)
     assert slopes["remainder"] == approx(-1, abs=0.1)
 
 

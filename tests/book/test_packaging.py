@@ -73,11 +73,7 @@ def test_the_lock_covers_what_the_requirements_bring(needed, pins):
             if not need.marker or need.marker.evaluate({"extra": ""}):
                 todo |= {canonicalize_name(need.name)} - seen
     # CUDA packages come with the GPU build of torch, which pins them; setuptools with pip.
-    missing = [
-        name
-        for name in seen - set(pins)
-        if not re.match(r"nvidia-|cuda-|triton$|setuptools$", name)
-    ]
+    missing = [name for name in seen - set(pins) if not re.match(r"nvidia-|cuda-|triton$|setuptools$", name)]
     assert missing == []
 
 

@@ -212,9 +212,7 @@ def test_a_failure_names_the_place_and_the_next_run_goes_on_there(folder, tmp_pa
         ("import os; os._exit(1)", "DeadKernelError"),
     ],
 )
-def test_a_cell_that_hangs_or_kills_its_kernel_is_told(
-    folder, tmp_path, write_chapter, code, error
-):
+def test_a_cell_that_hangs_or_kills_its_kernel_is_told(folder, tmp_path, write_chapter, code, error):
     write_chapter(folder / "01_first.ipynb", "x = 1", code, "x")
     with pytest.raises(BookError, match=rf"(?s)01_first .*cell 4:.*import .*{error}"):
         run_book(folder, {}, tmp_path / "out", timeout=2, only=["01"])

@@ -26,10 +26,7 @@ TOC = [
 INDEX = "# Start\n\nSee [one](notebooks/01_one.ipynb), [](#fig:one), {cite:t}`known`.\n"
 TWO = "# Two\n\n(part)=\n## A part\n\n[Back](../index.md). In code, `[this](is.md)` is no link.\n"
 BIB = "@misc{known,\n  title = {A title},\n  author = {Author, Ann},\n  year = {2025}\n}\n"
-PICTURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
-    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 @pytest.fixture
@@ -73,9 +70,7 @@ def add_to_toc(root: Path, *names: str) -> None:
 NOTEBOOK = "notebooks/01_one.ipynb"
 FILES = {
     "book/new.md: is not in the table": lambda root: (root / "book/new.md").touch(),
-    "notebooks/02_two.ipynb: is not in the table": lambda root: write_notebook(
-        root / "notebooks/02_two.ipynb"
-    ),
+    "notebooks/02_two.ipynb: is not in the table": lambda root: write_notebook(root / "notebooks/02_two.ipynb"),
     f"{NOTEBOOK}: has no outputs": lambda root: write_notebook(root / NOTEBOOK, pictures=0),
     f"{NOTEBOOK}: code cell 1 was not": lambda root: write_notebook(root / NOTEBOOK, count=None),
     f"{NOTEBOOK}: is no notebook": lambda root: (root / NOTEBOOK).write_text("{"),
@@ -407,8 +402,7 @@ def test_captions_name_the_run(home, tmp_path):
     (home / "book/status.md").write_text(status_page({"01_one": record()}))
     captions = {"fig:a": "A bar.", "tbl:a": "'Rows: all.'", "fig:b": "a: b"}
     cells = [
-        nbformat.v4.new_code_cell(f"#| label: {label}\n#| caption: {caption}\n1")
-        for label, caption in captions.items()
+        nbformat.v4.new_code_cell(f"#| label: {label}\n#| caption: {caption}\n1") for label, caption in captions.items()
     ]
     cells.append(nbformat.v4.new_markdown_cell("#| caption: in prose"))
     for name in ("01_one", "02_two"):
@@ -416,10 +410,7 @@ def test_captions_name_the_run(home, tmp_path):
         nbformat.write(notebook, home / f"notebooks/{name}.ipynb")
     (tmp_path / "staged").mkdir()
     site_stage.stage(home, tmp_path / "staged")
-    made, other = (
-        nbformat.read(tmp_path / f"staged/notebooks/{name}.ipynb", 4).cells
-        for name in ("01_one", "02_two")
-    )
+    made, other = (nbformat.read(tmp_path / f"staged/notebooks/{name}.ipynb", 4).cells for name in ("01_one", "02_two"))
     run = "[01_one: pocket, profile pocket, seed 0, data d1d2d3d4]"
     figure, table = (cell.source.splitlines()[1] for cell in made[:2])
     assert figure == f'#| caption: "A bar. {run}"'

@@ -23,6 +23,7 @@ def run(name: str):
     model = make(name).eval()
     record = {
         "hash": "0123456789abcdef",
+        "model": name,
         "options": model.config.model_dump(mode="json"),
         "training": {"epochs": 3, "learning_rate": 0.002},
         "metrics": evaluate(model, pocket(), batch_size=20).metrics,

@@ -26,14 +26,10 @@ N_USERS = 60
 def run(variant: str, seed: int, task: str, rank, user=None) -> pd.DataFrame:
     row = np.arange(len(rank))
     user = row // 2 if user is None else user
-    return pd.DataFrame(
-        dict(variant=variant, seed=seed, task=task, row=row, user=user, item=row + 7, rank=rank)
-    )
+    return pd.DataFrame(dict(variant=variant, seed=seed, task=task, row=row, user=user, item=row + 7, rank=rank))
 
 
-def experiment(
-    variants=("full", "no filter", "alone"), seeds=(3, 1, 2), tasks=("src", "rec")
-) -> pd.DataFrame:
+def experiment(variants=("full", "no filter", "alone"), seeds=(3, 1, 2), tasks=("src", "rec")) -> pd.DataFrame:
     """Random ranks, better from variant to variant; each user has one row."""
     rng, runs = np.random.default_rng(0), []
     for number, variant in enumerate(variants):
@@ -44,14 +40,10 @@ def experiment(
     return pd.concat(runs, ignore_index=True)
 
 
-def simulate(
-    n: int, users: int, seeds: int, v_users: float, v_seeds: float, mean: float = 0.0
-) -> np.ndarray:
+def simulate(n: int, users: int, seeds: int, v_users: float, v_seeds: float, mean: float = 0.0) -> np.ndarray:
     """Crossed effects (n, U, S) with residual variance 1."""
     rng = np.random.default_rng(0)
-    effects = np.sqrt(v_users) * rng.normal(size=(n, users, 1)) + np.sqrt(v_seeds) * rng.normal(
-        size=(n, 1, seeds)
-    )
+    effects = np.sqrt(v_users) * rng.normal(size=(n, users, 1)) + np.sqrt(v_seeds) * rng.normal(size=(n, 1, seeds))
     return mean + effects + rng.normal(size=(n, users, seeds))
 
 
@@ -81,9 +73,7 @@ def test_a_table_worked_by_hand():
 @pytest.mark.parametrize("shift", [0.0, 0.5])  # mean squares of seeds 0 and 1, of the residual 4
 def test_an_effect_that_is_estimated_below_zero_counts_as_zero(shift):
     wave = np.array([[1.0, -1.0], [-1.0, 1.0]]) + np.array([shift, -shift])
-    no_seeds = (
-        5 + np.array([[0.0], [4.0]]) + wave
-    )  # seeds differ by less than chance: a test over users' means
+    no_seeds = 5 + np.array([[0.0], [4.0]]) + wave  # seeds differ by less than chance: a test over users' means
     assert crossed_test(no_seeds).p == approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
     assert crossed_test(no_seeds.T).p == approx(stats.ttest_1samp(no_seeds.mean(axis=1), 0).pvalue)
     neither = crossed_test(5 + wave)  # no user differs either: the residual's 4 is all
@@ -107,16 +97,12 @@ def test_identical_runs_have_p_1_and_constant_differences_p_0(seeds):
     assert (apart.low, apart.high, apart.p) == (-0.5, -0.5, 0)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "v_users", "v_seeds"), [(3, 0.5, 0.05), (3, 0.0, 0.2), (5, 0.2, 0.05), (5, 0.5, 0)]
-)
+@pytest.mark.parametrize(("seeds", "v_users", "v_seeds"), [(3, 0.5, 0.05), (3, 0.0, 0.2), (5, 0.2, 0.05), (5, 0.5, 0)])
 def test_rejects_about_one_in_twenty_under_the_null(seeds, v_users, v_seeds):
     d = simulate(1000, 100, seeds, v_users, v_seeds)
     assert 0.02 < (crossed_test(d).p < 0.05).mean() < 0.08
     users_alone = (crossed_test(d.mean(axis=-1, keepdims=True)).p < 0.05).mean()
-    assert (
-        users_alone > 0.15 if v_seeds else 0.02 < users_alone < 0.08
-    )  # seeds vary: it speaks of luck
+    assert users_alone > 0.15 if v_seeds else 0.02 < users_alone < 0.08  # seeds vary: it speaks of luck
 
 
 def test_intervals_cover_the_truth():
@@ -179,16 +165,9 @@ def test_simulated_experiments_find_the_detectable_difference(seeds, v_seeds):
     squares = np.array([1 + seeds * v_users, 1 + users * v_seeds, 1])  # as they are expected
     freedom = np.array([users - 1, seeds - 1, (users - 1) * (seeds - 1)])
     total = squares[0] + squares[1] - squares[2]
-    table = pd.DataFrame(
-        {"se": [np.sqrt(total / users / seeds)], "df": [total**2 / (squares**2 / freedom).sum()]}
-    )
+    table = pd.DataFrame({"se": [np.sqrt(total / users / seeds)], "df": [total**2 / (squares**2 / freedom).sum()]})
     for power in (0.5, 0.8):
-        found = (
-            crossed_test(
-                simulate(1000, users, seeds, v_users, v_seeds, detectable(table, power).item())
-            ).p
-            < 0.05
-        )
+        found = crossed_test(simulate(1000, users, seeds, v_users, v_seeds, detectable(table, power).item())).p < 0.05
         assert found.mean() == approx(power, abs=0.06)
 
 
@@ -206,14 +185,10 @@ def test_a_stricter_level_needs_a_larger_difference():
 
 def test_seed_means_and_summary_count_users_once():
     rng = np.random.default_rng(0)
-    ranks = pd.concat(
-        [run("b", s, "src", rng.integers(1, 20, 11), user=np.arange(11) // 4) for s in (9, 2)]
-    )
+    ranks = pd.concat([run("b", s, "src", rng.integers(1, 20, 11), user=np.arange(11) // 4) for s in (9, 2)])
     values = seed_means(ranks)
     for seed, own in ranks.groupby("seed"):
-        assert dict(zip(METRICS, values[values["seed"] == seed]["value"], strict=True)) == approx(
-            summarise(own)
-        )
+        assert dict(zip(METRICS, values[values["seed"] == seed]["value"], strict=True)) == approx(summarise(own))
     table = summary(ranks, ["N@5"])
     a, b = values[values["metric"] == "N@5"]["value"]
     assert table.iloc[0].to_dict() == {
@@ -228,11 +203,7 @@ def test_tables_are_ordered_by_appearance_and_one_seed_has_no_spread():
     assert table["variant"].unique().tolist() == ["z", "a"]
     assert table["task"][:8].tolist() == ["rec"] * 4 + ["src"] * 4
     assert table["metric"][:4].tolist() == list(METRICS)
-    assert (
-        table["sd"].isna().all()
-        and (table["seeds"] == 1).all()
-        and (table["rows"] == N_USERS).all()
-    )
+    assert table["sd"].isna().all() and (table["seeds"] == 1).all() and (table["rows"] == N_USERS).all()
     three = experiment(tasks=("rec",))
     fewer = three[(three["variant"] != "alone") | (three["seed"] != 2)]  # seeds appear as 3, 1, 2
     assert seed_means(fewer, ["N@5"])["seed"].tolist() == [1, 2, 3, 1, 2, 3, 1, 3]
@@ -242,8 +213,7 @@ def test_compare_with_one_seed_is_scipys_paired_test():
     ranks = experiment(seeds=(5,))
     for row in compare(ranks, "full").itertuples():
         values = {
-            v: metric_columns(own[own["task"] == row.task]["rank"])[row.metric]
-            for v, own in ranks.groupby("variant")
+            v: metric_columns(own[own["task"] == row.task]["rank"])[row.metric] for v, own in ranks.groupby("variant")
         }
         theirs = stats.ttest_rel(values[row.variant], values["full"])
         assert row.p == approx(theirs.pvalue) == row.p_users
@@ -255,15 +225,11 @@ def test_compare_equals_the_crossed_test_of_differences_made_by_hand():
     ranks = experiment()
     table = compare(ranks, "full").set_index(["task", "variant", "metric"])
     for (task, variant, metric), row in table.iterrows():
-        own = ranks[ranks["task"] == task].assign(
-            value=lambda t, m=metric: metric_columns(t["rank"])[m]
-        )
+        own = ranks[ranks["task"] == task].assign(value=lambda t, m=metric: metric_columns(t["rank"])[m])
         cube = own.pivot(index="user", columns=["variant", "seed"], values="value")
         d = (cube[variant] - cube["full"]).to_numpy()  # (U, S)
         expected = crossed_test(d)
-        assert row[list(vars(expected))].tolist() == approx(
-            [float(value) for value in vars(expected).values()]
-        )
+        assert row[list(vars(expected))].tolist() == approx([float(value) for value in vars(expected).values()])
         assert row["p_users"] == approx(stats.ttest_1samp(d.mean(axis=1), 0).pvalue)
         by_seed = cube.mean()
         signs = np.sign(by_seed[variant] - by_seed["full"])
@@ -278,10 +244,7 @@ def test_users_count_once_and_are_the_unit_of_the_test():
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(12), [1, 4] * 6)
     pair = [run(name, 0, "rec", rng.integers(1, 15, 30), user) for name in ("full", "b")]
-    means = [
-        own.assign(v=metric_columns(own["rank"])["N@10"]).groupby("user")["v"].mean()
-        for own in pair
-    ]
+    means = [own.assign(v=metric_columns(own["rank"])["N@10"]).groupby("user")["v"].mean() for own in pair]
     row = compare(pd.concat(pair), "full", ["N@10"]).iloc[0]
     assert (row["p"], row["df"], row["rows"]) == (
         approx(stats.ttest_rel(*means).pvalue),
@@ -316,10 +279,7 @@ def test_a_variant_of_one_task_is_compared_in_that_task():
     ranks = ranks[~((ranks["variant"] == "alone") & (ranks["task"] == "rec"))]
     table = compare(ranks, "full").set_index(["task", "variant"])
     assert ("src", "alone") in table.index and ("rec", "alone") not in table.index
-    assert (
-        table.loc[("rec", "no filter"), "p_holm"].tolist()
-        == table.loc[("rec", "no filter"), "p"].tolist()
-    )
+    assert table.loc[("rec", "no filter"), "p_holm"].tolist() == table.loc[("rec", "no filter"), "p"].tolist()
     assert (summary(ranks).groupby("variant")["task"].nunique() == [1, 2, 2]).all()
     assert set(compare(ranks, "alone")["task"]) == {"src"}
 

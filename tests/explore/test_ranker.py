@@ -48,9 +48,7 @@ def whole_catalogue(task: str, row: int):
 def with_protocol(**options) -> Dataset:
     """The data of `pocket` under another protocol."""
     config = DataConfig(min_interactions=2, history_rec=12, history_src=12, **options)
-    return Dataset.from_tables(
-        simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0), config
-    )
+    return Dataset.from_tables(simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0), config)
 
 
 def ask(ranked: Ranker, user, task: str, query: str, **options):

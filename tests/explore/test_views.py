@@ -102,9 +102,7 @@ def test_the_answer_shows_lists_parts_and_the_weights_over_the_most_recent_histo
 def test_the_form_answers_at_once_and_after_each_change():
     box = views.form(rankers(), list(pocket().user_ids[:5]), "marble kennel", k=3)
     user, items, query, k, page = box.children
-    assert set(gensr().search(pocket().user_ids[0], "marble kennel", 3)["title"]) <= set(
-        texts(page.value)
-    )
+    assert set(gensr().search(pocket().user_ids[0], "marble kennel", 3)["title"]) <= set(texts(page.value))
     user.value, query.value, k.value = pocket().user_ids[2], " ", 4
     for ranker in rankers().values():
         assert set(ranker.recommend(pocket().user_ids[2], 4)["title"]) <= set(texts(page.value))

@@ -42,9 +42,7 @@ def out_of_step(path: Path) -> list[str]:
     if len(ours) != len(theirs):
         return [f"has {len(ours)} cells, its .py twin {len(theirs)}: make sync"]
     pairs = enumerate(zip(ours, theirs, strict=True), start=1)
-    return [
-        f"cell {number} differs from the .py twin: make sync" for number, (a, b) in pairs if a != b
-    ]
+    return [f"cell {number} differs from the .py twin: make sync" for number, (a, b) in pairs if a != b]
 
 
 def not_executed(path: Path) -> list[str]:
@@ -117,9 +115,7 @@ def _wrong_label(source: str, chapter: str) -> str:
     if not options.get("caption"):
         return "has no caption"
     statements = ast.parse(source).body[-1 if kind == "tbl" else 0 :]
-    names = [
-        name for statement in statements for name in _names_given_to(SAVED_BY[kind], statement)
-    ]
+    names = [name for statement in statements for name in _names_given_to(SAVED_BY[kind], statement)]
     name = words.replace("-", "_")
     return "" if name in names else f"{SAVED_BY[kind]} does not save {name!r}"
 

@@ -241,9 +241,7 @@ def dots(ax) -> list[np.ndarray]:
 def test_clouds_shows_points_and_tells_the_tasks_apart_in_colour_and_in_grey():
     given = two_clouds(50)
     ax = plots.clouds(given, xlabel="x", title="t").axes[0]
-    assert [sorted(map(tuple, d)) for d in dots(ax)] == [
-        sorted(map(tuple, p)) for p in given.values()
-    ]
+    assert [sorted(map(tuple, d)) for d in dots(ax)] == [sorted(map(tuple, p)) for p in given.values()]
     drawn = [to_hex(c.get_edgecolor()[0]).upper() for c in contours(ax)]
     assert drawn == list(plots.TASK_COLOURS.values())
     handles = ax.get_legend().get_lines()

@@ -23,9 +23,7 @@ def runs(variants=VARIANTS, seeds=(2, 0, 1), without=(("search only", "rec"),)) 
     """A table of seed_means in which every value is another one, between 0.4 and 0.8."""
     names = pd.MultiIndex.from_product([variants, TASKS, METRICS, seeds])
     table = pd.DataFrame(list(names), columns=["variant", "task", "metric", "seed"])
-    table = table[
-        [pair not in without for pair in zip(table["variant"], table["task"], strict=True)]
-    ]
+    table = table[[pair not in without for pair in zip(table["variant"], table["task"], strict=True)]]
     values = np.linspace(0.4, 0.8, len(table))
     return table.assign(value=np.random.default_rng(0).permutation(values))
 
@@ -120,9 +118,7 @@ def test_ablation_bars_of_chosen_panels_and_one_seed():
 )
 def test_the_axis_of_bars_begins_below_everything_and_says_so(values, begin):
     rows = [(name, seed, value) for name, run in values.items() for seed, value in enumerate(run)]
-    table = pd.DataFrame(rows, columns=["variant", "seed", "value"]).assign(
-        task="rec", metric="R@5"
-    )
+    table = pd.DataFrame(rows, columns=["variant", "seed", "value"]).assign(task="rec", metric="R@5")
     (ax,) = sweep_plots.ablation_bars(table, metrics=["R@5"]).axes
     assert ax.get_ylim()[0] == begin and ("begins" in ax.get_ylabel()) == (begin > 0)
     (ax,) = sweep_plots.ablation_bars(table, metrics=["R@5"], from_zero=True).axes
@@ -171,9 +167,7 @@ def test_differences_with_intervals_are_filled_where_they_are_significant():
 def test_sensitivity_draws_means_bands_and_dots_at_the_values_of_the_option(axis):
     table, fig = sensitivity(metrics=("N@5", "R@10"), reference=1.05, axis=axis)
     even = axis == "even"
-    places = dict(
-        zip(sorted(TAUS.values()), range(3) if even else sorted(TAUS.values()), strict=True)
-    )
+    places = dict(zip(sorted(TAUS.values()), range(3) if even else sorted(TAUS.values()), strict=True))
     for ax, task in zip(fig.axes, TASKS, strict=True):
         own = table[(table["task"] == task) & table["metric"].isin(["N@5", "R@10"])]
         own = own.assign(x=own["variant"].map(TAUS).map(places))

@@ -12,13 +12,9 @@ from gensr_lib.show.tables import show
 
 @pytest.fixture
 def results():
-    columns = pd.MultiIndex.from_product(
-        [["rec", "src"], ["N@5", "N@10"]], names=["task", "metric"]
-    )
+    columns = pd.MultiIndex.from_product([["rec", "src"], ["N@5", "N@10"]], names=["task", "metric"])
     values = [[1 / 3, 0.5, np.nan, np.nan], [2 / 3, 0.25, 0.125, 1.0]]
-    return pd.DataFrame(
-        values, index=pd.Index(["lightgcn", "gensr"], name="system"), columns=columns
-    )
+    return pd.DataFrame(values, index=pd.Index(["lightgcn", "gensr"], name="system"), columns=columns)
 
 
 def test_floats_are_rounded_and_missing_ones_are_a_dash(results, tmp_path):
@@ -56,16 +52,9 @@ def test_a_series_becomes_a_column(tmp_path):
 
 
 def test_titles_of_items_cannot_become_markup(tmp_path):
-    titles = pd.DataFrame(
-        {"<b>": ["<script>alert(1)</script>"]}, index=pd.Index(["a & b"], name="query")
-    )
+    titles = pd.DataFrame({"<b>": ["<script>alert(1)</script>"]}, index=pd.Index(["a & b"], name="query"))
     html = show(titles, "titles", tmp_path).to_html()
-    assert (
-        "<script>" not in html
-        and "&lt;script&gt;" in html
-        and "a &amp; b" in html
-        and "&lt;b&gt;" in html
-    )
+    assert "<script>" not in html and "&lt;script&gt;" in html and "a &amp; b" in html and "&lt;b&gt;" in html
     assert pd.read_csv(tmp_path / "titles.csv").loc[0, "<b>"] == "<script>alert(1)</script>"
 
 
@@ -76,9 +65,6 @@ def test_settings_in_the_index_are_shown_as_they_were_set(tmp_path):
 
 def test_equal_tables_give_equal_outputs(results, tmp_path):
     """Nothing random or of this process: neither ids nor addresses."""
-    outputs = [
-        [f(show(results, "results", tmp_path)) for f in (HTMLFormatter(), PlainTextFormatter())]
-        for _ in "ab"
-    ]
+    outputs = [[f(show(results, "results", tmp_path)) for f in (HTMLFormatter(), PlainTextFormatter())] for _ in "ab"]
     assert outputs[0] == outputs[1]
     assert outputs[0][0].count('id="') == 1 and "lightgcn" in outputs[0][1]
