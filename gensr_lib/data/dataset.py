@@ -348,9 +348,9 @@ class Dataset:
                 "step": f"{split} rows{notes.get(split, '')}",
                 "rec events": len(rows[REC]),
                 "src events": len(rows[SRC]),
-                "users": len(np.unique(self.user[every])),
-                "items": len(np.unique(self.item[every])),
-                "queries": len(np.unique(self.query[rows[SRC]])),
+                "users": len(pd.unique(self.user[every])),
+                "items": len(pd.unique(self.item[every])),
+                "queries": len(pd.unique(self.query[rows[SRC]])),
             }
             self.counts.append(line)
 

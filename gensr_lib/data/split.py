@@ -44,9 +44,10 @@ def k_core(tables: Tables, k: int) -> Tables:
         if left.sum() == keep.sum():
             break
         keep, rounds = left, rounds + 1
-    events = events[keep].reset_index(drop=True)
-    for column in (USER, ITEM, QUERY):
-        events[column] = events[column].cat.remove_unused_categories()
+    if rounds:
+        events = events[keep].reset_index(drop=True)
+        for column in (USER, ITEM, QUERY):
+            events[column] = events[column].cat.remove_unused_categories()
     known = tables.items[ITEM].isin(events[ITEM].cat.categories)
     step = count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events)
     items = tables.items[known].reset_index(drop=True)
