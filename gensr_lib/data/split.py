@@ -71,6 +71,24 @@ class Split:
     too_short: np.ndarray
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The target events of one task in one split.
+
+    Attributes:
+        event: (N,) row numbers in the sorted events.
+        limit: (N,) only events of the user before this row number may enter the history.
+        negatives: (N, 99) stored negatives; None for training rows, whose negatives are redrawn.
+    """
+
+    event: np.ndarray
+    limit: np.ndarray
+    negatives: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+
 def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_users: int) -> Split:
     """Cut the log of each user as drawn at the top of this file.
 

@@ -16,10 +16,9 @@ from tests.worlds import TINY, catalogue, log, pocket, tables
 
 
 def test_events_are_the_log_in_names_sorted_and_as_plain_strings():
-    given = log(
-        ("Zoë", "b", 2, "src", "tea", 7), ("ann", "ä", 5, "rec"), ("Zoë", "a", 2, "rec"),
-        ("ann", "a", 1, "src", "pot", 3), ("ann", "b", 9, "rec"), ("Zoë", "ä", 3, "rec"),
-    )  # fmt: skip
+    zoe = [("Zoë", "b", 2, "src", "tea", 7), ("Zoë", "a", 2, "rec"), ("Zoë", "ä", 3, "rec")]
+    ann = [("ann", "ä", 5, "rec"), ("ann", "a", 1, "src", "pot", 3), ("ann", "b", 9, "rec")]
+    given = log(*(event for pair in zip(zoe, ann, strict=True) for event in pair))
     dataset = Dataset.from_tables(
         Tables(given, catalogue(["ä", "b", "a", "c"])), TINY.replace(eval_negatives=1)
     )

@@ -145,9 +145,9 @@ def test_no_leak_in_real_data(shared, folder, monkeypatch, tmp_path):
     dataset = load_dataset(shared / folder)
     assert len(dataset.rows[TEST][SRC]) > 100
     assert_no_leak(dataset)
-    touched = dataset.sampler.is_touched(dataset.user[dataset.rows[TEST][SRC].event][:, None],
-                                         dataset.rows[TEST][SRC].negatives)  # fmt: skip
-    assert not touched.any()
+    rows = dataset.rows[TEST][SRC]
+    users = dataset.user[rows.event][:, None]
+    assert not dataset.sampler.is_touched(users, rows.negatives).any()
 
 
 def test_k_core_counts_a_purchase_and_its_search_once():

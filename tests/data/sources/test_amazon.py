@@ -11,8 +11,6 @@ from gensr_lib.data.sources.amazon import find_amazon_files, read_amazon
 from gensr_lib.data.sources.made_searches import synthesize_searches
 from gensr_lib.errors import DataError
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared/data/amazon-digital-music-2014"
-
 META = [
     {
         "asin": "0001",
@@ -144,10 +142,9 @@ def test_several_files_that_fit(tmp_path):
         find_amazon_files(tmp_path)
 
 
-def test_real_digital_music():
-    if not SAMPLE.is_dir():
-        pytest.skip(f"{SAMPLE} is not here")
-    tables = read_amazon(*find_amazon_files(SAMPLE), max_bad_share=0)
+def test_real_digital_music(shared):
+    files = find_amazon_files(shared / "amazon-digital-music-2014")
+    tables = read_amazon(*files, max_bad_share=0)
     read = [tables.counts[-1][what] for what in ("rec events", "src events", "users", "items")]
     assert read == [6908, 0, 2490, 382] and len(tables.items) == 382
     assert tables.interactions["time"].between(883612800, 1420070400).all()  # 1998 to 2014

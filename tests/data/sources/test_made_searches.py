@@ -15,17 +15,13 @@ from gensr_lib.data.sources.made_searches import (
     synthesize_searches,
 )
 
-OFFICIAL = Path(__file__).resolve().parents[3] / "shared/data/hem-cell-phones/query_text.txt.gz"
-
 # Category paths as Amazon's tree of 2014 may have had them, written by us: they test words, stems,
 # stop words and order, not the tree.
 PATHS = Path(__file__).with_name("category_paths.txt").read_text().splitlines()
 
 
-def test_published_queries_are_reproduced():
-    if not OFFICIAL.is_file():
-        pytest.skip(f"{OFFICIAL} is not here")
-    with gzip.open(OFFICIAL, "rt") as file:
+def test_published_queries_are_reproduced(shared):
+    with gzip.open(shared / "hem-cell-phones" / "query_text.txt.gz", "rt") as file:
         official = {line.strip() for line in file}
     assert len(official) == 165
     # The two that are left lack words of their paths: the original drops what no review says.

@@ -10,7 +10,6 @@ from gensr_lib.data.sources.made_searches import synthesize_searches
 from gensr_lib.data.sources.own_tables import read_tables
 from gensr_lib.errors import DataError
 
-BEAUTY = Path(__file__).resolve().parents[3] / "shared/data/amazon-beauty"
 EVENTS = "user_id,item_id,time\nu,0012,5\nu,7,3\n"
 ITEMS = "item_id,title\n0012,Pen\n7,Ink\n"
 
@@ -205,10 +204,8 @@ def test_not_utf8(tmp_path):
         read_tables(tmp_path)
 
 
-def test_real_beauty():
-    if not BEAUTY.is_dir():
-        pytest.skip(f"{BEAUTY} is not here")
-    tables = read_tables(BEAUTY)
+def test_real_beauty(shared):
+    tables = read_tables(shared / "amazon-beauty")
     assert tables.counts[-1]["users"] == 22_363
     assert tables.counts[-1]["rec events"] == 198_502
     assert tables.counts[-1]["items"] == len(tables.items) == 12_101
