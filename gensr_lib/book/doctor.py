@@ -7,6 +7,7 @@ pasted into an issue.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -228,9 +229,10 @@ def check_project() -> Iterator[Check]:
 
 def check_data() -> Iterator[Check]:
     """Data sets and finished runs."""
-    from ..data.sources.load import available_datasets
+    with contextlib.suppress(ImportError):  # of a package that is missing: said above
+        from ..data.sources.load import available_datasets
 
-    yield Check(OK, f"data sets: {', '.join(available_datasets())}")
+        yield Check(OK, f"data sets: {', '.join(available_datasets())}")
     runs = finished_runs(project_root() / "runs")
     texts = [f"{place}: {', '.join(models)}" for place, models in runs.items()]
     yield Check(OK, f"finished runs: {'; '.join(texts) or 'none yet, make book makes them'}")
