@@ -15,20 +15,30 @@ from gensr_lib.files import git_commit
 
 
 def command(
-    about: str, run: Callable[[bool], dict], table: Callable[[dict], str], name: str, arguments: list[str] | None = None
+    about: str,
+    run: Callable[..., dict],
+    table: Callable[[dict], str],
+    name: str,
+    arguments: list[str] | None = None,
+    option: dict | None = None,
 ) -> None:
     """Measure, print a table, write ``results/<name>.json``.
 
     Args:
         run: takes whether to be quick, returns the figures.
         arguments: of the command line; default: the process's own.
+        option: for one more option, what `add_argument` takes; `run` gets it by its ``dest``.
     """
     default = Path(__file__).parent / "results" / f"{name}.json"
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="very little: does the benchmark run? no figures")
     parser.add_argument("--out", type=Path, default=default, help="JSON file (default: %(default)s)")
+    more = dict(option or {})
+    if more:
+        parser.add_argument(f"--{more['dest']}", **more)
     options = parser.parse_args(arguments)
-    found = run(options.quick)  # before the conditions: it may set the number of threads
+    given = {more["dest"]: getattr(options, more["dest"])} if more else {}
+    found = run(options.quick, **given)  # before the conditions: it may set the number of threads
     result = {"quick": options.quick, "conditions": conditions(), **found}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")

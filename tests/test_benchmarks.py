@@ -110,3 +110,14 @@ def test_both_sides_have_the_same_weights_and_rows(one_way, tmp_path, monkeypatc
     assert all(torch.equal(weight, one[name]) for name, weight in two.items()) and set(two) == set(one)
     assert [m.config.one_way for m in bench.models.values()] == [False, True]
     assert one_way.score(bench.models["one-way"], bench.score["src"]).shape == (3, 6)
+
+
+@pytest.mark.slow
+def test_loading_compares_two_checkouts(load_benchmark, root, tmp_path, capsys):
+    loading = load_benchmark("loading")
+    loading.main(["--quick", "--against", str(root), "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    for form in loading.FORMATS:
+        assert found[form]["same data"] and found[form]["this / other"]["cpu s"] > 0
+        assert found[form]["loads"][0]["other"]["events"] > 1000
+    assert "csv, ratio" in capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -35,28 +35,10 @@ from .schema import (
     coded,
     validate,
 )
-from .split import SPLITS, TEST, TRAIN, VALID, k_core, leave_one_out
+from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out
 from .words import Words, make_vocabulary
 
 HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The target events of one task in one split.
-
-    Attributes:
-        event: (N,) row numbers in the sorted events.
-        limit: (N,) only events of the user before this row number may enter the history.
-        negatives: (N, 99) stored negatives; None for training rows, whose negatives are redrawn.
-    """
-
-    event: np.ndarray
-    limit: np.ndarray
-    negatives: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.event)
 
 
 class Dataset:
@@ -87,10 +69,8 @@ class Dataset:
         self._take_events(tables.interactions)
         self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
         self.sampler = NegativeSampler(self.user, self.item, self.n_users, self.n_items)
-        self.histories = Histories(
-            self.user, self.item, self.time, self.is_search, self.query, self.session,
-            self.n_users, config.session_clicks,
-        )  # fmt: skip
+        log = (self.user, self.item, self.time, self.is_search, self.query, self.session)
+        self.histories = Histories(*log, self.n_users, config.session_clicks)
         self._make_words()
         self.rows = {split: {b: self._rows(split, b) for b in BEHAVIORS} for split in SPLITS}
         self._store_negatives(cache)
@@ -348,9 +328,9 @@ class Dataset:
                 "step": f"{split} rows{notes.get(split, '')}",
                 "rec events": len(rows[REC]),
                 "src events": len(rows[SRC]),
-                "users": len(np.unique(self.user[every])),
-                "items": len(np.unique(self.item[every])),
-                "queries": len(np.unique(self.query[rows[SRC]])),
+                "users": len(pd.unique(self.user[every])),
+                "items": len(pd.unique(self.item[every])),
+                "queries": len(pd.unique(self.query[rows[SRC]])),
             }
             self.counts.append(line)
 

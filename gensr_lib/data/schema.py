@@ -104,7 +104,7 @@ def validate(tables: Tables, source: str) -> Tables:
         blank = pd.DataFrame({ITEM: unlisted, TITLE: "", CATEGORIES: "", TEXT: ""})
         items = pd.concat([items, blank.astype(object)], ignore_index=True)
     repeated = events.duplicated([USER, ITEM, TIME, BEHAVIOR, QUERY])
-    unique = events[~repeated].reset_index(drop=True)
+    unique = events[~repeated].reset_index(drop=True) if repeated.any() else events
     read = [count_events("read", events), count_events("without duplicates", unique)]
     return Tables(unique, items, list(tables.counts or read), tables.truth, valid=True)
 
@@ -119,14 +119,14 @@ def name_codes(column: pd.Series) -> pd.Series:
     [2, 0, 1, 2]
     """
     codes, found = pd.factorize(column)
-    names = pd.Series(found).astype("string").str.strip().fillna("").astype(object).to_numpy()
+    names = pd.Series(found).astype("string").str.strip().fillna("")
     if (codes < 0).any():
-        names = np.append(names, "")  # the code -1 of a missing name picks the last one
-    distinct, place = np.unique(names, return_inverse=True)
+        names = pd.concat([names, pd.Series([""], dtype="string")])  # the last: at position -1
+    place, distinct = pd.factorize(names, sort=True)
     return pd.Series(coded(place[codes], distinct), index=column.index, name=column.name)
 
 
-def coded(codes: np.ndarray, names: np.ndarray) -> pd.Categorical:
+def coded(codes: np.ndarray, names) -> pd.Categorical:
     """A categorical of distinct names, as Python strings whatever pandas makes of strings."""
     return pd.Categorical.from_codes(codes, pd.Index(names, dtype=object))
 

@@ -44,9 +44,10 @@ def k_core(tables: Tables, k: int) -> Tables:
         if left.sum() == keep.sum():
             break
         keep, rounds = left, rounds + 1
-    events = events[keep].reset_index(drop=True)
-    for column in (USER, ITEM, QUERY):
-        events[column] = events[column].cat.remove_unused_categories()
+    if rounds:
+        events = events[keep].reset_index(drop=True)
+        for column in (USER, ITEM, QUERY):
+            events[column] = events[column].cat.remove_unused_categories()
     known = tables.items[ITEM].isin(events[ITEM].cat.categories)
     step = count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events)
     items = tables.items[known].reset_index(drop=True)
@@ -68,6 +69,24 @@ class Split:
     cut_test: np.ndarray
     rows: dict[str, dict[str, np.ndarray]]
     too_short: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The target events of one task in one split.
+
+    Attributes:
+        event: (N,) row numbers in the sorted events.
+        limit: (N,) only events of the user before this row number may enter the history.
+        negatives: (N, 99) stored negatives; None for training rows, whose negatives are redrawn.
+    """
+
+    event: np.ndarray
+    limit: np.ndarray
+    negatives: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.event)
 
 
 def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_users: int) -> Split:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -19,11 +21,13 @@ class Words:
     """
 
     def __init__(self, texts: np.ndarray):
-        words = pd.Series(texts, dtype=object).str.lower().str.findall(r"[^\W_]+").explode()
-        words = words.dropna()  # a text without any word
+        # One search through all texts, a line each: a list of words per text takes far more memory.
+        lines = pd.Series(texts, dtype=object).str.replace("\n", " ")
+        found = re.findall(r"[^\W_]+|\n", "\n".join(lines).lower())
+        code, distinct = pd.factorize(np.array(["\n", *found], dtype=object))  # the line's end is 0
         self.n_texts = len(texts)
-        self.text = words.index.to_numpy()
-        self.code, self.distinct = pd.factorize(words.to_numpy())
+        self.text = np.cumsum(code == 0)[code > 0] - 1
+        self.code, self.distinct = code[code > 0] - 1, distinct[1:]
 
     def of(self, texts: np.ndarray) -> np.ndarray:
         """The distinct words of some of the texts, by position."""

@@ -37,10 +37,11 @@ def test_merged_history_equals_a_loop(split, task):
 def test_fields_have_the_contracted_shapes():
     dataset = pocket()
     batch = dataset.batch("test", "src", np.arange(7))
-    r, s, w = dataset.config.history_rec, dataset.config.history_src, dataset.query_word_ids.shape[1]
-    k = batch.ses_clicks.shape[2]
-    shapes = {"user": (7,), "rec_items": (7, r), "rec_time": (7, r), "ses_words": (7, s, w), "ses_clicks": (7, s, k),
-              "ses_time": (7, s), "merge_index": (7, r + s), "query": (7, w), "cand": (7, 100)}  # fmt: skip
+    r, s = dataset.config.history_rec, dataset.config.history_src
+    w, k = dataset.query_word_ids.shape[1], batch.ses_clicks.shape[2]
+    shapes = {"user": (7,), "query": (7, w), "cand": (7, 100), "merge_index": (7, r + s)}
+    shapes |= {"rec_items": (7, r), "rec_time": (7, r), "ses_time": (7, s)}
+    shapes |= {"ses_words": (7, s, w), "ses_clicks": (7, s, k)}
     for name, shape in shapes.items():
         assert tuple(getattr(batch, name).shape) == shape, name
         assert getattr(batch, name).dtype == torch.long
@@ -55,7 +56,8 @@ def test_candidates_start_with_the_positive_and_queries_match():
     assert (batch.cand[:, 0].numpy() == dataset.item[rows.event]).all()
     assert list(batch.query_text) == dataset.events["query"].iloc[rows.event].tolist()
     words = [[dataset.words[i] for i in row if i] for row in batch.query.tolist()]
-    assert words == [text.lower().split() for text in batch.query_text] or UNKNOWN_WORD in batch.query
+    typed = [text.lower().split() for text in batch.query_text]
+    assert words == typed or UNKNOWN_WORD in batch.query
 
 
 def test_a_recommendation_row_has_no_query():
@@ -77,11 +79,13 @@ def test_clicks_of_one_session_stay_together_and_are_cut():
 
 def test_a_session_that_is_not_over_is_not_seen():
     """A session's second click happens after the target: the whole session is hidden from it."""
-    events = [("u", "a", 1, "src", "red shoe", 5), ("u", "t", 2, "rec"), ("u", "b", 3, "src", "red shoe", 5)]
+    events = [("u", item, time, "src", "red shoe", 5) for item, time in (("a", 1), ("b", 3))]
+    events += [("u", "t", 2, "rec")]
     events += [("u", f"r{t}", t, "rec") for t in range(4, 9)]
     dataset = Dataset.from_tables(tables(*events), TINY)
-    row = int(np.flatnonzero(dataset.item_ids[dataset.item[dataset.rows["train"]["rec"].event]] == "t")[0])
-    batch = dataset.batch("train", "rec", np.array([row]), np.ones((1, 1), dtype=int))
+    targets = dataset.item_ids[dataset.item[dataset.rows["train"]["rec"].event]]
+    row = np.flatnonzero(targets == "t")
+    batch = dataset.batch("train", "rec", row, np.ones((1, 1), dtype=int))
     assert (batch.ses_clicks == 0).all()
 
 

@@ -41,7 +41,8 @@ def test_pocket_negatives_are_never_touched_in_any_split():
     for split in ("valid", "test"):
         for task in ("rec", "src"):
             rows = dataset.rows[split][task]
-            own = {u: set(dataset.item[dataset.user == u].tolist()) for u in np.unique(dataset.user)}
+            users = np.unique(dataset.user)
+            own = {u: set(dataset.item[dataset.user == u].tolist()) for u in users}
             for event, negatives in zip(rows.event, rows.negatives, strict=True):
                 assert not own[dataset.user[event]] & set(negatives.tolist())
     negatives = dataset.training_negatives("rec", 4, (0, 0))

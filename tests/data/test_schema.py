@@ -38,7 +38,7 @@ def test_faults_are_named(column, row, value, message):
 
 def test_missing_columns_and_empty_tables():
     made = tables(*GOOD, extra_items=0)
-    with pytest.raises(DataError, match=r"mine: interactions: missing column time; found user_id, .*Rename"):
+    with pytest.raises(DataError, match=r"mine: interactions: missing column time"):
         validate(Tables(made.interactions.drop(columns="time"), made.items), "mine")
     with pytest.raises(DataError, match="no rows"):
         validate(Tables(made.interactions.iloc[:0], made.items), "mine")
@@ -54,9 +54,8 @@ def test_duplicates_are_dropped_and_counted_but_twins_are_kept():
 
 
 def test_events_are_sorted_and_items_without_a_row_get_one():
-    out = validate(
-        Tables(log(("b", "x", 5, "rec"), ("a", "y", 9, "rec"), ("b", "z", 1, "rec")), catalogue("x")), "mine"
-    )
+    events = log(("b", "x", 5, "rec"), ("a", "y", 9, "rec"), ("b", "z", 1, "rec"))
+    out = validate(Tables(events, catalogue("x")), "mine")
     assert out.interactions["item_id"].tolist() == ["y", "z", "x"]
     assert set(out.items["item_id"]) == {"x", "y", "z"}
     assert out.items.set_index("item_id").loc["y", "title"] == ""

@@ -27,13 +27,15 @@ def history(dataset: Dataset, split: str, task: str, row: int) -> set[str]:
 
 def assert_no_leak(dataset: Dataset) -> None:
     """Every claim of the leak tests, on every event of a data set."""
-    cut_valid, cut_test = dataset.split.cut_valid[dataset.user], dataset.split.cut_test[dataset.user]
+    cut_valid = dataset.split.cut_valid[dataset.user]
+    cut_test = dataset.split.cut_test[dataset.user]
     row = np.arange(len(dataset.user))
+    parts = {TRAIN: row < cut_valid, TEST: row >= cut_test}
+    parts[VALID] = ~(parts[TRAIN] | parts[TEST])
     for task in BEHAVIORS:
-        for split, allowed in ((TRAIN, row < cut_valid), (VALID, (row >= cut_valid) & (row < cut_test)),
-                               (TEST, row >= cut_test)):  # fmt: skip
+        for split, allowed in parts.items():
             assert allowed[dataset.rows[split][task].event].all(), (task, split)
-    # Disjoint in time: the latest training event of a user is earlier than the earliest held-out one, and so on.
+    # Disjoint in time: a user's latest training event is before the earliest held-out one, ...
     for split, later in ((TRAIN, VALID), (VALID, TEST)):
         for user, time in _extreme(dataset, split, max).items():
             assert time < _extreme(dataset, later, min).get(user, np.inf)
@@ -75,7 +77,7 @@ def test_a_twin_is_held_out_with_its_event():
 
 
 def test_a_purchase_without_query_does_not_bring_its_neighbour_back():
-    """The last purchase has no search, so the last search is of the purchase before: both leave training."""
+    """The last purchase has no search; the last search is of the one before: both are held out."""
     events = [e for e in twin_events("u", 8) if not (e[3] == SRC and e[2] == 7)]
     dataset = Dataset.from_tables(tables(*events), TINY)
     assert targets(dataset, TEST, REC) == ["u-i7"] and targets(dataset, TEST, SRC) == ["u-i6"]
@@ -89,24 +91,27 @@ def test_visible_twins_put_the_answer_into_the_history():
 
 
 def test_history_may_reach_to_validation_on_request():
-    dataset = Dataset.from_tables(tables(*twin_events("u")), TINY.replace(test_history="train+validation"))
+    config = TINY.replace(test_history="train+validation")
+    dataset = Dataset.from_tables(tables(*twin_events("u")), config)
     assert history(dataset, TEST, REC, 0) == {f"u-i{t}" for t in range(5)}
     assert history(dataset, VALID, REC, 0) == {f"u-i{t}" for t in range(4)}
 
 
 def test_training_history_is_strictly_earlier_than_the_moment():
-    events = [("u", "a", 0, REC), ("u", "b", 1, REC), ("u", "c", 1, REC), *[("u", f"x{t}", t, REC) for t in (5, 6, 7)]]
+    events = [("u", "a", 0, REC), ("u", "b", 1, REC), ("u", "c", 1, REC)]
+    events += [("u", f"x{t}", t, REC) for t in (5, 6, 7)]
     dataset = Dataset.from_tables(tables(*events), TINY)
     at = targets(dataset, TRAIN, REC).index("c")
     assert history(dataset, TRAIN, REC, at) == {"a"}, "b happened at the same time as c"
 
 
 def test_one_behavior_only_and_too_short():
-    events = [("long", f"i{t}", t, SRC) for t in range(5)] + [("short", "i0", 0, REC), ("short", "i1", 1, REC)]
+    events = [("long", f"i{t}", t, SRC) for t in range(5)]
+    events += [("short", f"i{t}", t, REC) for t in range(2)]
     dataset = Dataset.from_tables(tables(*events), TINY)
     assert targets(dataset, TEST, SRC) == ["i4"] and targets(dataset, TEST, REC) == []
     assert dataset.split.too_short.tolist() == [False, True, True]  # the last is the crowd
-    assert set(targets(dataset, TRAIN, REC)) == {"i0", "i1"}, "a user too short for the split is training only"
+    assert set(targets(dataset, TRAIN, REC)) == {"i0", "i1"}, "too short: training only"
     assert "2 users too short" in dataset.count_table().index[-3]
 
 
@@ -123,7 +128,8 @@ def test_an_old_search_does_not_cost_the_user_the_whole_log():
 
 
 def test_unsorted_and_equal_times_are_sorted_per_user():
-    events = [("b", "i2", 2, REC), ("a", "j", 9, REC), ("b", "i0", 0, REC), ("b", "i3", 3, REC), ("b", "i1", 1, REC)]
+    events = [("b", f"i{t}", t, REC) for t in (2, 0, 3, 1)]
+    events.insert(1, ("a", "j", 9, REC))
     dataset = Dataset.from_tables(tables(*events), TINY)
     own = dataset.user == 1
     assert dataset.item_ids[dataset.item[own]].tolist() == ["i0", "i1", "i2", "i3"]
@@ -139,9 +145,9 @@ def test_no_leak_in_real_data(shared, folder, monkeypatch, tmp_path):
     dataset = load_dataset(shared / folder)
     assert len(dataset.rows[TEST][SRC]) > 100
     assert_no_leak(dataset)
-    touched = dataset.sampler.is_touched(dataset.user[dataset.rows[TEST][SRC].event][:, None],
-                                         dataset.rows[TEST][SRC].negatives)  # fmt: skip
-    assert not touched.any()
+    rows = dataset.rows[TEST][SRC]
+    users = dataset.user[rows.event][:, None]
+    assert not dataset.sampler.is_touched(users, rows.negatives).any()
 
 
 def test_k_core_counts_a_purchase_and_its_search_once():
@@ -153,7 +159,7 @@ def test_k_core_counts_a_purchase_and_its_search_once():
 
 
 def test_k_core_repeats_until_stable():
-    events = [("a", "x", 0, REC), ("a", "y", 1, REC), ("b", "x", 0, REC), ("b", "y", 1, REC), ("c", "y", 0, REC),
-              ("c", "rare", 1, REC)]  # fmt: skip
+    pairs = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("c", "y"), ("c", "rare")]
+    events = [(user, item, time, REC) for time, (user, item) in enumerate(pairs)]
     left = k_core(validate(tables(*events), "test"), 2).interactions
     assert set(left["user_id"]) == {"a", "b"}, "c falls below 2 once its rare item is gone"

@@ -267,5 +267,5 @@ SOURCE = Kind(
     read=lambda path, profile, seed: read_amazon(*find_amazon_files(path)),
     example=_example,
     check=find_amazon_files,
-    holds=lambda folder: any(folder.glob("reviews_*")),
+    holds=lambda folder: any([*folder.glob("reviews_*"), *folder.glob("meta_*")]),
 )

@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
+
 from ...config import DataConfig, Profile, read_profile
 from ...errors import ConfigError, DataError, unknown
 from ...files import project_root
@@ -52,6 +54,7 @@ def load_dataset(
     source = find(name_or_path)
     profile = read_profile(profile) if isinstance(profile, str) else profile
     tables = source.read(profile, seed)
+    pa.default_memory_pool().release_unused()  # Arrow would keep the memory of the raw strings
     if _wants_searches(tables):
         tables = synthesize_searches(tables, seed)
     cache = project_root() / "data" / "processed" / source.name

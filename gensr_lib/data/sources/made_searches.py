@@ -31,6 +31,7 @@ from ..schema import (
     SESSION,
     SRC,
     Tables,
+    coded,
     in_order,
     name_codes,
     validate,
@@ -143,7 +144,8 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
         }
     )
     both = pd.concat([events, searches], ignore_index=True)
-    both[QUERY] = union_categoricals([events[QUERY], queries], sort_categories=True)
+    joined = union_categoricals([events[QUERY], queries], sort_categories=True)
+    both[QUERY] = coded(joined.codes, joined.categories)
     # One that is made may equal one that was there: only then look for duplicates again.
     valid = len(purchases) == len(events)
     made = replace(tables, interactions=in_order(both), counts=list(tables.counts), valid=valid)

@@ -173,9 +173,8 @@ def _interactions(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     events = pd.DataFrame({name: name_codes(_ids(table.pop(name))) for name in (USER, ITEM)})
     events[TIME] = order[0]
     events[BEHAVIOR] = name_codes(table.pop(BEHAVIOR)) if BEHAVIOR in table.columns else REC
-    for name in (QUERY, SESSION):
-        events[name] = name_codes(table.pop(name)) if name in table.columns else ""
-    events[SESSION] = _sessions(events)
+    events[QUERY] = table.pop(QUERY) if QUERY in table.columns else ""
+    events[SESSION] = _sessions(events, table.pop(SESSION) if SESSION in table.columns else None)
     return events.iloc[np.argsort(order[-1].to_numpy(), kind="stable")] if order[1:] else events
 
 
@@ -213,13 +212,16 @@ def _time(column: pd.Series, path: Path) -> pd.Series:
     return time if numeric else time.dt.as_unit("s").astype("int64")
 
 
-def _sessions(events: pd.DataFrame) -> np.ndarray:
+def _sessions(events: pd.DataFrame, given: pd.Series | None) -> np.ndarray:
     """One integer per session: the given ids counted per user, a new one per search without."""
-    given, distinct = pd.factorize(events[SESSION])
-    owner = events[USER].cat.codes.to_numpy(dtype=np.int64)
-    number, _ = pd.factorize(owner * len(distinct) + given)
-    single = len(events) + np.arange(len(events))  # above every number given so far
-    number = np.where(events[SESSION].eq(""), single, number)
+    single = len(events) + np.arange(len(events))  # above every number of a given one
+    number = single
+    if given is not None:
+        given = given if pd.api.types.is_integer_dtype(given) else name_codes(given)
+        code, distinct = pd.factorize(given)
+        owner = events[USER].cat.codes.to_numpy(dtype=np.int64)
+        number, _ = pd.factorize(owner * len(distinct) + code)
+        number = np.where(given.eq(""), single, number)
     return np.where(events[BEHAVIOR].eq(SRC), number, -1)
 
 
@@ -240,8 +242,10 @@ def leaf_category(categories: pd.Series) -> pd.Series:
     >>> leaf_category(pd.Series(["Beauty > Nails | Gifts", ""])).tolist()
     ['Nails', '']
     """
-    first = categories.str.split(PATH_SEPARATOR, n=1, regex=False).str[0]
-    return first.str.rsplit(CATEGORY_SEPARATOR, n=1).str[-1]
+    number, distinct = pd.factorize(categories)
+    first = pd.Series(distinct).str.split(PATH_SEPARATOR, n=1, regex=False).str[0]
+    leaf = first.str.rsplit(CATEGORY_SEPARATOR, n=1).str[-1]
+    return pd.Series(leaf.to_numpy()[number], index=categories.index)
 
 
 def _example(folder: Path) -> str:

@@ -11,25 +11,28 @@ from gensr_lib.data.sources.amazon import find_amazon_files, read_amazon
 from gensr_lib.data.sources.made_searches import synthesize_searches
 from gensr_lib.errors import DataError
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared/data/amazon-digital-music-2014"
-
 META = [
-    {"asin": "0001", "related": {"also_bought": ["0009"]}, "title": "It&#39;s a pen",
-     "description": "Writes  well.\nTwice.",
-     "categories": [["Office", "Pens"], ["Gifts"]]},
+    {
+        "asin": "0001",
+        "related": {"also_bought": ["0009"]},
+        "title": "It&#39;s a pen",
+        "description": "Writes  well.\nTwice.",
+        "categories": [["Office", "Pens"], ["Gifts"]],
+    },
     {"asin": "0002", "brand": "Acme", "categories": [["Office", "Ink > Blue"]]},
     {"asin": "0003"},
     {"asin": "0009", "title": "never reviewed"},
     {"asin": "0001", "title": "a second line for 0001"},
-]  # fmt: skip
+]
 
 
 def review(user: str = "U1", item: str = "0001", time: object = 86400) -> str:
-    return json.dumps({"reviewerID": user, "asin": item, "helpful": [0, 1], "reviewText": "x", "unixReviewTime": time})
+    known = {"reviewerID": user, "asin": item, "unixReviewTime": time}
+    return json.dumps({**known, "helpful": [0, 1], "reviewText": "x"})
 
 
-def write(folder: Path, reviews: list[str], meta: list | None = None, zipped: bool = True) -> tuple[Path, Path]:
-    """Both files, gzipped or plain; what is no string in ``meta`` is written as a Python literal."""
+def write(folder: Path, reviews: list[str], meta: list | None = None, zipped: bool = True):
+    """Both files, gzipped or plain; what is no string in ``meta`` becomes a Python literal."""
     items = [line if isinstance(line, str) else repr(line) for line in meta or META]
     texts = {"reviews_Toy_5.json": reviews, "meta_Toy.json": items}
     for name, lines in texts.items():
@@ -41,12 +44,12 @@ def write(folder: Path, reviews: list[str], meta: list | None = None, zipped: bo
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_reads_reviews_and_items(tmp_path, zipped):
-    lines = [review("U2", "0002", 5), review("U1", "0003", 9), review("U1", "0001", 7), review("U1", "0003", 9)]
+    lines = [review("U2", "0002", 5), review("U1", "0003", 9), review("U1", "0001", 7)]
+    lines.append(lines[1])
     tables = read_amazon(*write(tmp_path, lines, zipped=zipped))
     events = tables.interactions  # in order of time, without the duplicate
-    assert events[["user_id", "item_id", "time"]].to_numpy().tolist() == [
-        ["U1", "0001", 7], ["U1", "0003", 9], ["U2", "0002", 5],
-    ]  # fmt: skip
+    rows = events[["user_id", "item_id", "time"]].to_numpy().tolist()
+    assert rows == [["U1", "0001", 7], ["U1", "0003", 9], ["U2", "0002", 5]]
     assert set(events["behavior"]) == {"rec"}
     assert tables.items.to_numpy().tolist() == [
         ["0001", "It's a pen", "Office > Pens | Gifts", "It's a pen Writes well. Twice."],
@@ -67,7 +70,8 @@ def test_metadata_may_be_json(tmp_path):
 
 
 def test_text_is_cut_after_a_word(tmp_path):
-    tables = read_amazon(*write(tmp_path, [review()], [{"asin": "0001", "title": "T", "description": "word " * 900}]))
+    item = {"asin": "0001", "title": "T", "description": "word " * 900}
+    tables = read_amazon(*write(tmp_path, [review()], [item]))
     text = tables.items["text"][0]
     assert text == "T" + " word" * 99  # 1 + 99 * 5 = 496; one word more is 501 > 500
     assert amazon.TEXT_CHARACTERS == 500
@@ -88,19 +92,19 @@ def test_unreviewed_items_are_not_parsed(tmp_path):
 
 @pytest.mark.parametrize(
     "bad",
-    ["{", "null", '{"asin": "0001"}', review(time="5"), review(time=None), review(time=1.5), review(user=None)],
+    ["{", "null", '{"asin": "0001"}', review(time="5"), review(time=1.5), review(user=None)],
 )
 def test_few_bad_reviews_are_counted_and_left_out(tmp_path, bad):
     lines = [review(time=n) for n in range(150)]
     lines[36:36] = ["", bad]  # a blank line is no fault, but it is counted as a line number
-    with pytest.warns(UserWarning, match=r"reviews_Toy_5.*: 1 of 151 lines cannot be read, the first is line 38"):
+    with pytest.warns(UserWarning, match=r"reviews_Toy_5.*: 1 of 151 lines.* line 38"):
         tables = read_amazon(*write(tmp_path, lines))
     assert tables.interactions["time"].tolist() == list(range(150))
 
 
 def test_too_many_bad_reviews(tmp_path):
     lines = [review(time=n) for n in range(97)] + ["{"] * 3
-    with pytest.raises(DataError, match=r"reviews_Toy_5\.json\.gz: 3 of 100 lines .* line 98; at most 1\.0%"):
+    with pytest.raises(DataError, match=r"reviews_Toy_5\.json\.gz: 3 of 100 lines .* line 98"):
         read_amazon(*write(tmp_path, lines))
     with pytest.warns(UserWarning, match="3 of 100"):
         assert len(read_amazon(*write(tmp_path, lines), max_bad_share=0.03).interactions) == 97
@@ -124,46 +128,25 @@ def test_slow_path_equals_fast_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize("which", [0, 1])
 def test_truncated_file(tmp_path, which):
     lines = [review(f"user-{n * 7919}", time=n) for n in range(2000)]
-    files = write(tmp_path, lines, [META[0], *({"asin": f"A{n * 7919}"} for n in range(2000))])
+    items = [META[0], *({"asin": f"A{n * 7919}"} for n in range(2000))]
+    files = write(tmp_path, lines, items)
     files[which].write_bytes(files[which].read_bytes()[:-200])
     with pytest.raises(DataError, match=rf"{files[which].name}.*cut short.*Download"):
         read_amazon(*files)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_empty_and_missing_file(tmp_path, which):
-    files = write(tmp_path, [review()])
-    files[which].write_bytes(b"")
-    with pytest.raises(DataError, match=rf"{files[which].name}: the file is empty"):
-        read_amazon(*files)
-    files[which].unlink()
-    with pytest.raises(DataError, match=rf"{files[which].name}: no such file.*jmcauley"):
-        read_amazon(*files)
-
-
-def test_finding_files(tmp_path):
-    with pytest.raises(DataError, match=r"no such folder.*jmcauley"):
-        find_amazon_files(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no file reviews_\*\.json\.gz"):
-        find_amazon_files(tmp_path)
-    (tmp_path / "reviews_Toy.json").touch()
-    with pytest.raises(DataError, match=r"no file meta_"):
-        find_amazon_files(tmp_path)
-    (tmp_path / "meta_Toy.json.gz").touch()
-    assert [path.name for path in find_amazon_files(tmp_path)] == ["reviews_Toy.json", "meta_Toy.json.gz"]
-    (tmp_path / "reviews_Toy_5.json.gz").touch()
-    with pytest.raises(DataError, match=r"several files fit: reviews_Toy\.json, reviews_Toy_5\.json\.gz"):
+def test_several_files_that_fit(tmp_path):
+    for name in ("reviews_Toy.json", "reviews_Toy_5.json.gz", "meta_Toy.json.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"reviews_Toy\.json, reviews_Toy_5\.json\.gz"):
         find_amazon_files(tmp_path)
 
 
-def test_real_digital_music():
-    if not SAMPLE.is_dir():
-        pytest.skip(f"{SAMPLE} is not here")
-    tables = read_amazon(*find_amazon_files(SAMPLE), max_bad_share=0)
-    assert tables.counts[-1] == {
-        "step": "without duplicates", "rec events": 6908, "src events": 0, "users": 2490, "items": 382, "queries": 0,
-    }  # fmt: skip
-    assert len(tables.items) == 382
+def test_real_digital_music(shared):
+    files = find_amazon_files(shared / "amazon-digital-music-2014")
+    tables = read_amazon(*files, max_bad_share=0)
+    read = [tables.counts[-1][what] for what in ("rec events", "src events", "users", "items")]
+    assert read == [6908, 0, 2490, 382] and len(tables.items) == 382
     assert tables.interactions["time"].between(883612800, 1420070400).all()  # 1998 to 2014
     made = synthesize_searches(tables, seed=0)
     assert made.counts[-1]["src events"] == 6908
