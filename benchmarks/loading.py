@@ -67,9 +67,7 @@ def load(checkout: Path, folder: Path) -> dict:
     with tempfile.TemporaryDirectory() as home:
         names = {"PYTHONPATH": str(checkout), "GENSR_HOME": home, "OMP_NUM_THREADS": "1"}
         program = [sys.executable, "-c", LOAD, str(folder)]
-        done = subprocess.run(
-            program, env=os.environ | names, cwd=home, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(program, env=os.environ | names, cwd=home, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -125,7 +125,7 @@ def test_fit_trains_a_system_and_runs_lists_it(home, capsys):
     printed = capsys.readouterr().out
     folder = home / "runs/pocket/smoke/lightgcn/seed-1"
     record = json.loads((folder / "metrics.json").read_text())
-    assert record["model"]["width"] == 4
+    assert record["options"]["width"] == 4
     assert (record["training"]["epochs"], record["training"]["learning_rate"]) == (1, 0.01)
     value = f"{record['metrics']['rec']['N@10']:.4f}"
     assert f"N@10 {value}" in printed and str(folder) in printed

@@ -19,9 +19,7 @@ def test_events_are_the_log_in_names_sorted_and_as_plain_strings():
     zoe = [("Zoë", "b", 2, "src", "tea", 7), ("Zoë", "a", 2, "rec"), ("Zoë", "ä", 3, "rec")]
     ann = [("ann", "ä", 5, "rec"), ("ann", "a", 1, "src", "pot", 3), ("ann", "b", 9, "rec")]
     given = log(*(event for pair in zip(zoe, ann, strict=True) for event in pair))
-    dataset = Dataset.from_tables(
-        Tables(given, catalogue(["ä", "b", "a", "c"])), TINY.replace(eval_negatives=1)
-    )
+    dataset = Dataset.from_tables(Tables(given, catalogue(["ä", "b", "a", "c"])), TINY.replace(eval_negatives=1))
     expected = given.sort_values(["user_id", "time", "behavior"], ignore_index=True)
     assert tuple(dataset.events) == INTERACTION_COLUMNS
     assert dataset.events.to_numpy().tolist() == expected.to_numpy().tolist()
@@ -67,9 +65,7 @@ def test_texts_and_titles_say_nothing_twice():
     )
     events = [("u", item, time, "rec") for time, item in enumerate("abc")]
     events = log(*events, *(("~", item, 0, "rec") for item in "de"))
-    dataset = Dataset.from_tables(
-        Tables(events, items), DataConfig(min_interactions=1, eval_negatives=1)
-    )
+    dataset = Dataset.from_tables(Tables(events, items), DataConfig(min_interactions=1, eval_negatives=1))
     texts = ["", "Pen, blue", "Pen. for ink", "own words", "Home > Things", "Pen"]
     assert dataset.item_text == texts
     assert dataset.item_title == ["", "Pen", "Pen", "own words", "Home > Things", "Pen."]
