@@ -117,10 +117,7 @@ letters = {
     "C": "query_match",
     "R": "repeat",
 }
-law = [
-    (letter, name, getattr(book.profile.pocket, name))
-    for letter, name in letters.items()
-]
+law = [(letter, name, getattr(book.profile.pocket, name)) for letter, name in letters.items()]
 pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
 
 # %% [markdown]
@@ -152,27 +149,16 @@ if dataset.truth is not None:
 # log holds the search that led to the purchase at the same time. Bob's log is short.
 
 # %%
-ann = [
-    ("tea", ""),
-    ("mug", "green mug"),
-    ("pot", ""),
-    ("cup", ""),
-    ("jug", "glass jug"),
-]  # times 1 to 5
+ann = [("tea", ""), ("mug", "green mug"), ("pot", ""), ("cup", ""), ("jug", "glass jug")]  # 1 to 5
 ann += [("pan", ""), ("rug", "wool rug"), ("lamp", "")]  # times 6 to 8
 clicks = [("ann", item, time, query) for time, (item, query) in enumerate(ann, start=1)]
 clicks += [("ann", "lamp", 8, "desk lamp")]  # the twin of the purchase at time 8
-clicks += [
-    ("bob", item, time, "")
-    for time, item in enumerate(["vase", "fork", "bowl"], start=1)
-]
+clicks += [("bob", item, time, "") for time, item in enumerate(["vase", "fork", "bowl"], start=1)]
 events = pd.DataFrame(clicks, columns=["user_id", "item_id", "time", "query"])
 events["behavior"] = np.where(events["query"] == "", "rec", "src")
 events["session_id"] = np.arange(len(events))
 names = events["item_id"].unique()
-items = pd.DataFrame(
-    {"item_id": names, "title": names, "categories": "", "text": names}
-)
+items = pd.DataFrame({"item_id": names, "title": names, "categories": "", "text": names})
 
 # %% [markdown]
 # `Dataset.from_tables` validates, filters and splits; we build it under two rules for twins, compared below. The test
@@ -192,9 +178,7 @@ for split, tasks in tiny["hidden"].rows.items():
         part[rows.event] = split
 example = tiny["hidden"].events.assign(part=part)
 tables.show(
-    example[["user_id", "time", "behavior", "item_id", "query", "part"]],
-    "01_split",
-    book.figures,
+    example[["user_id", "time", "behavior", "item_id", "query", "part"]], "01_split", book.figures
 )
 
 # %% [markdown]
@@ -258,26 +242,15 @@ assert "lamp" not in histories.loc[("test", "rec"), "visible"]
 train = dataset.events[dataset.rows_before_cut()]
 by_task = {task: train[train["behavior"] == task] for task in BEHAVIORS}
 per_user = {task: rows["user_id"].value_counts() for task, rows in by_task.items()}
-shown = {
-    task: np.minimum(count, np.quantile(count, 0.99))
-    for task, count in per_user.items()
-}
+shown = {task: np.minimum(count, np.quantile(count, 0.99)) for task, count in per_user.items()}
 words = {"src": np.minimum(by_task["src"]["query"].str.split().str.len(), 12)}
 bins = np.arange(words["src"].max() + 2) - 0.5
 fig, axes = plots.panels(2)
 plots.distributions(
-    shown,
-    "training events per user (top 1 % cut)",
-    ax=axes[0],
-    title="How active users are",
+    shown, "training events per user (top 1 % cut)", ax=axes[0], title="How active users are"
 )
 plots.distributions(
-    words,
-    "words per query (12: or more)",
-    kind="hist",
-    bins=bins,
-    ax=axes[1],
-    title="Query length",
+    words, "words per query (12: or more)", kind="hist", bins=bins, ax=axes[1], title="Query length"
 )
 plots.save_figure(fig, "01_behaviors", book.figures)
 fig
@@ -305,14 +278,7 @@ for task, rows in by_task.items():
     curves[task] = np.interp(np.arange(101), np.linspace(0, 100, len(share)), share)
 popularity = pd.DataFrame(curves)
 fig, (ax,) = plots.panels()
-ax.plot(
-    [0, 100],
-    [0, 1],
-    color="#999999",
-    linewidth=1,
-    linestyle=":",
-    label="all items alike",
-)
+ax.plot([0, 100], [0, 1], color="#999999", linewidth=1, linestyle=":", label="all items alike")
 plots.lines(popularity, "top x % of the items", "share of the clicks", ax=ax)
 plots.save_figure(fig, "01_popularity", book.figures)
 fig
@@ -336,9 +302,7 @@ top_tenth.rename("share of the clicks on the top 10 % of the items").round(3)
 #| label: tbl:01-order
 #| caption: Share of each behavior among the events that come next, by the behavior of the event before.
 following = train.groupby("user_id")["behavior"].shift(-1)
-order = pd.crosstab(
-    train["behavior"], following.rename("next"), normalize="index", margins=True
-)
+order = pd.crosstab(train["behavior"], following.rename("next"), normalize="index", margins=True)
 tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
@@ -368,24 +332,15 @@ another = pd.Series(
 )  # a ring of users: nobody is their own neighbour
 seen = pd.MultiIndex.from_frame(rec[["user_id", "category"]]).unique()
 own = pd.MultiIndex.from_frame(src[["user_id", "category"]]).isin(seen).mean()
-others = (
-    pd.MultiIndex.from_arrays([src["user_id"].map(another), src["category"]])
-    .isin(seen)
-    .mean()
-)
+others = pd.MultiIndex.from_arrays([src["user_id"].map(another), src["category"]]).isin(seen).mean()
 
 # %%
 latest = (
-    train["category"]
-    .where(train["behavior"] == "src")
-    .groupby(train["user_id"])
-    .ffill()[rec.index]
+    train["category"].where(train["behavior"] == "src").groupby(train["user_id"]).ffill()[rec.index]
 )
 after_search = latest.notna()
 moment = (latest == rec["category"])[after_search].mean()
-mix = src.groupby("user_id")["category"].value_counts(
-    normalize=True
-)  # each user's searches
+mix = src.groupby("user_id")["category"].value_counts(normalize=True)  # each user's searches
 any_search = mix.reindex(
     pd.MultiIndex.from_frame(rec[after_search][["user_id", "category"]]), fill_value=0
 ).mean()
@@ -402,26 +357,18 @@ found = {}
 for name, texts in read.items():
     bags = texts.str.lower().str.findall(r"[\w-]+").map(set)
     found[name] = np.mean(
-        [
-            np.mean([word in bag for word in q])
-            for q, bag in zip(queries, bags, strict=True)
-        ]
+        [np.mean([word in bag for word in q]) for q, bag in zip(queries, bags, strict=True)]
     )
 
 # %%
 #| label: tbl:01-shared
 #| caption: What the two behaviors share, as shares of events (words, of query words), beside what chance gives.
 shared = pd.DataFrame(
-    {
-        "observed": [own, moment, found["observed"]],
-        "chance": [others, any_search, found["chance"]],
-    },
+    {"observed": [own, moment, found["observed"]], "chance": [others, any_search, found["chance"]]},
     index=["topic of the user", "topic of the moment", "words"],
 )
 assert own > others, "a user's searches and recommendation clicks share topics"
-assert found["observed"] > found["chance"], (
-    "queries say something about the clicked item"
-)
+assert found["observed"] > found["chance"], "queries say something about the clicked item"
 tables.show(shared.rename_axis("what is shared"), "01_shared", book.figures)
 
 # %% [markdown]
@@ -463,9 +410,7 @@ fields = {
     if isinstance(value, torch.Tensor)
 }
 values = {name: getattr(batch, name).flatten()[:6].tolist() for name in fields}
-row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis(
-    "field"
-)
+row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis("field")
 tables.show(row_of_data, "01_batch", book.figures)
 
 # %% [markdown]
@@ -493,10 +438,7 @@ tables.show(pd.DataFrame(read), "01_history", book.figures)
 #| caption: The first six of the same row's 100 candidates.
 candidates = batch.cand[0, :6].numpy()
 table = pd.DataFrame(
-    {
-        "candidate": titles[candidates],
-        "category": category[dataset.item_ids[candidates]].to_numpy(),
-    }
+    {"candidate": titles[candidates], "category": category[dataset.item_ids[candidates]].to_numpy()}
 )
 table["label"] = ["positive"] + ["negative"] * (len(table) - 1)
 print(f"query: {batch.query_text[0]!r}")
@@ -534,16 +476,11 @@ assert constant == np.arange(1, 101).mean() == 50.5
 # random scorer agree, within its standard error? We take twenty seeds in a row, 10,000 lists each.
 
 # %%
-chance = {
-    name: values.mean() for name, values in metric_columns(np.arange(1, 101)).items()
-}
+chance = {name: values.mean() for name, values in metric_columns(np.arange(1, 101)).items()}
 assert np.isclose(chance["R@5"], 0.05)
 assert np.isclose(chance["N@10"], sum(1 / np.log2(r + 1) for r in range(1, 11)) / 100)
 seeds = [torch.Generator().manual_seed(seed) for seed in range(SEED, SEED + 20)]
-drawn = [
-    metric_columns(ranks(torch.rand(10_000, 100, generator=seed)).numpy())
-    for seed in seeds
-]
+drawn = [metric_columns(ranks(torch.rand(10_000, 100, generator=seed)).numpy()) for seed in seeds]
 by_seed = pd.DataFrame(
     [{name: values.mean() for name, values in columns.items()} for columns in drawn]
 )
@@ -552,16 +489,10 @@ by_seed = pd.DataFrame(
 #| label: tbl:01-chance
 #| caption: Chance by the closed form and by a random scorer, mean and standard error over twenty seeds.
 random = pd.DataFrame(
-    {
-        "closed form": chance,
-        "random scorer": by_seed.mean(),
-        "standard error": by_seed.sem(),
-    }
+    {"closed form": chance, "random scorer": by_seed.mean(), "standard error": by_seed.sem()}
 )
 random["lowest seed"], random["highest seed"] = by_seed.min(), by_seed.max()
-assert (
-    abs(random["closed form"] - random["random scorer"]) < 5 * random["standard error"]
-).all()
+assert (abs(random["closed form"] - random["random scorer"]) < 5 * random["standard error"]).all()
 tables.show(random.rename_axis("metric"), "01_chance", book.figures, digits=4)
 
 # %% [markdown]
@@ -583,24 +514,16 @@ class Repeat(RankingModel):
     name = "repeat"
 
     def score(self, batch):
-        history = torch.cat(
-            [batch.rec_items, batch.ses_clicks.flatten(1)], dim=1
-        )  # (B, N)
-        return (
-            (batch.cand[:, :, None] == history[:, None, :]).any(dim=2).float()
-        )  # (B, C)
+        history = torch.cat([batch.rec_items, batch.ses_clicks.flatten(1)], dim=1)  # (B, N)
+        return (batch.cand[:, :, None] == history[:, None, :]).any(dim=2).float()  # (B, C)
 
 
-def positive_in_history(
-    data: Dataset, split: str, task: str, most: int = 5000
-) -> float:
+def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) -> float:
     """Share of rows (at most ``most``, evenly spaced) whose positive is in the history that a model would be given."""
     rows = data.rows[split][task]
     index = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))
     positive = data.item[rows.event[index]][:, None]
-    return float(
-        Repeat(Config()).score(data.batch(split, task, index, positive)).mean()
-    )
+    return float(Repeat(Config()).score(data.batch(split, task, index, positive)).mean())
 
 
 # %% [markdown]
@@ -610,20 +533,15 @@ def positive_in_history(
 
 # %%
 world = simulate(book.profile.pocket, SEED)
-purchases = Tables(
-    world.interactions[world.interactions["behavior"] == "rec"], world.items
-)
+purchases = Tables(world.interactions[world.interactions["behavior"] == "rec"], world.items)
 twins = synthesize_searches(purchases, SEED)
 rules = {rule: book.profile.data.replace(twins=rule) for rule in ("hidden", "visible")}
 worlds = {
-    ("this data set", rule): load_dataset(
-        book.dataset_name, book.profile, SEED, data_config=config
-    )
+    ("this data set", rule): load_dataset(book.dataset_name, book.profile, SEED, data_config=config)
     for rule, config in rules.items()
 }
 worlds |= {
-    ("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins", SEED)
-    for rule in rules
+    ("twin world", rule): Dataset.from_tables(twins, rules[rule], "twins", SEED) for rule in rules
 }
 
 # %%
@@ -631,10 +549,7 @@ worlds |= {
 #| caption: Share of rows whose positive stands in the row's own history, under both rules for twins.
 places = [(task, split) for task in BEHAVIORS for split in ("train", "valid", "test")]
 leak = pd.DataFrame(
-    {
-        key: [positive_in_history(data, s, t) for t, s in places]
-        for key, data in worlds.items()
-    }
+    {key: [positive_in_history(data, s, t) for t, s in places] for key, data in worlds.items()}
 )
 leak.index = pd.MultiIndex.from_tuples(places, names=["task", "split"])
 leak.columns.names = ["data", "twins"]
@@ -657,20 +572,13 @@ assert np.isclose(*leak["twin world"]["hidden"].xs("test", level="split"))
 # %%
 #| label: tbl:01-repeat
 #| caption: Test metrics of the repeat scorer, both tasks.
-repeat = {
-    key: evaluate(Repeat(Config()), data, batch_size=512)
-    for key, data in worlds.items()
-}
+repeat = {key: evaluate(Repeat(Config()), data, batch_size=512) for key, data in worlds.items()}
 scored = pd.concat(
     {key: result.frame()[["R@5", "N@10"]] for key, result in repeat.items()},
     names=["data", "twins"],
 )
 assert np.allclose(scored["R@5"], scored["N@10"])
-tables.show(
-    scored.unstack("task").swaplevel(axis=1).sort_index(axis=1),
-    "01_repeat",
-    book.figures,
-)
+tables.show(scored.unstack("task").swaplevel(axis=1).sort_index(axis=1), "01_repeat", book.figures)
 
 # %%
 #| label: fig:01-leak
@@ -691,8 +599,7 @@ for ax, name in zip(axes, ["this data set", "twin world"], strict=True):
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="twins", ylabel="N@10 of the repeat scorer")
 axes[0].legend(
-    [*ax.containers, ax.lines[0]],
-    [*plots.TASK_LABELS.values(), f"chance ({chance['N@10']:.4f})"],
+    [*ax.containers, ax.lines[0]], [*plots.TASK_LABELS.values(), f"chance ({chance['N@10']:.4f})"]
 )
 plots.save_figure(fig, "01_leak", book.figures)
 fig

@@ -82,10 +82,7 @@ pd.DataFrame(normalised, nodes, nodes).round(2)
 # %%
 torch.manual_seed(SEED)
 model = LightGCN(
-    LightGCNConfig(width=2, layers=2),
-    n_users=3,
-    n_items=3,
-    edges=torch.from_numpy(edges),
+    LightGCNConfig(width=2, layers=2), n_users=3, n_items=3, edges=torch.from_numpy(edges)
 )
 start = model.embedding.detach().numpy()[[0, 1, 2, 4, 5, 6]]  # row 3 is the padding
 by_hand = (start + normalised @ start + normalised @ normalised @ start) / 3
@@ -182,8 +179,7 @@ fig
 
 # %%
 own, base = (
-    book.fit(name).evaluation.table.query("task == 'rec'")
-    for name in ["lightgcn", "popularity"]
+    book.fit(name).evaluation.table.query("task == 'rec'") for name in ["lightgcn", "popularity"]
 )
 assert (own["row"].to_numpy() == base["row"].to_numpy()).all()
 n10 = [ndcg_at_k(part["rank"], 10) for part in (own, base)]
@@ -218,17 +214,11 @@ near = np.argsort(-cosine, axis=1)[:, :4]
 titles = np.array(dataset.item_title[1:], dtype=object)
 of = np.repeat(examples, 4)
 neighbours = pd.DataFrame(
-    {
-        "item": titles[of],
-        "neighbour": titles[near.ravel()],
-        "category": category[near.ravel()],
-    }
+    {"item": titles[of], "neighbour": titles[near.ravel()], "category": category[near.ravel()]}
 )
 neighbours["cosine"] = np.take_along_axis(cosine, near, axis=1).ravel()
 neighbours["same"] = neighbours["category"] == category[of]
-tables.show(
-    neighbours.set_index(["item", "neighbour"]), "02_neighbours", book.figures, digits=2
-)
+tables.show(neighbours.set_index(["item", "neighbour"]), "02_neighbours", book.figures, digits=2)
 
 # %% [markdown]
 # In the default run all twelve neighbours have the category of their item. But three items are an anecdote. The same
@@ -247,9 +237,7 @@ def share_in_category(table: np.ndarray, index: np.ndarray, k: int = 10) -> floa
 
 
 clicked = np.flatnonzero(train_clicks > 0)
-some = clicked[
-    np.unique(np.linspace(0, len(clicked) - 1, min(2000, len(clicked))).astype(int))
-]
+some = clicked[np.unique(np.linspace(0, len(clicked) - 1, min(2000, len(clicked))).astype(int))]
 same = category[some][:, None] == category[clicked][None, :]
 chance = (same.sum() - len(some)) / (same.size - len(some))
 
@@ -260,9 +248,7 @@ before = torch.nn.functional.normalize(fresh.item_vectors()[1:], dim=1).numpy()
 shares = {"chance": chance, "propagation only": share_in_category(before, some)}
 shares["trained"] = share_in_category(unit, some)
 assert shares["trained"] > chance
-same_category = pd.Series(shares, name="neighbours in the same category").rename_axis(
-    "vectors"
-)
+same_category = pd.Series(shares, name="neighbours in the same category").rename_axis("vectors")
 tables.show(same_category, "02_category", book.figures)
 
 # %% [markdown]
@@ -315,9 +301,7 @@ if dataset.truth is not None:
     together = topic[left] == topic[right]
     learned = (unit[clicked] @ unit[clicked].T)[left, right]
     pairs = {"same topic": learned[together], "different topics": learned[~together]}
-    truth |= {
-        f"mean cosine, {name}": float(values.mean()) for name, values in pairs.items()
-    }
+    truth |= {f"mean cosine, {name}": float(values.mean()) for name, values in pairs.items()}
     fig = plots.distributions(
         pairs, "cosine of the learned vectors", kind="hist", bins=np.linspace(-1, 1, 61)
     )
@@ -337,12 +321,8 @@ fig if truth else None
 # %%
 def latent_correlation(table: np.ndarray) -> float:
     """Rank correlation, over pairs of one topic, of the cosines in a table and of the latent vectors."""
-    units = [
-        part / np.linalg.norm(part, axis=1, keepdims=True) for part in (table, latent)
-    ]
-    cosines = [
-        (part[left[together]] * part[right[together]]).sum(axis=1) for part in units
-    ]
+    units = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (table, latent)]
+    cosines = [(part[left[together]] * part[right[together]]).sum(axis=1) for part in units]
     return float(spearmanr(*cosines).statistic)
 
 
@@ -361,15 +341,9 @@ if dataset.truth is not None:
 rows = {}
 if dataset.truth is not None:
     for name, part in {"as they are": raw, "without the topic's mean": centred}.items():
-        shuffled = [
-            latent_correlation(part[order][np.argsort(within)]) for order in orders
-        ]
+        shuffled = [latent_correlation(part[order][np.argsort(within)]) for order in orders]
         truth[f"correlation, {name}"] = latent_correlation(part)
-        rows[name] = [
-            truth[f"correlation, {name}"],
-            np.mean(shuffled),
-            np.std(shuffled),
-        ]
+        rows[name] = [truth[f"correlation, {name}"], np.mean(shuffled), np.std(shuffled)]
 correlations = pd.DataFrame(
     rows, index=["correlation", "shuffled: mean", "shuffled: sd"]
 ).T.rename_axis("vectors")
@@ -390,9 +364,7 @@ if dataset.truth is not None:
     target = dataset.events.iloc[dataset.rows["test"]["rec"].event]
     at = dataset.truth.rows(target["user_id"], target["time"], target["behavior"])
     every = dataset.batch("test", "rec", np.arange(len(target))).cand.numpy()
-    law = dataset.truth.log_prob(
-        at, dataset.truth.item_index(dataset.item_ids[every]), static=True
-    )
+    law = dataset.truth.log_prob(at, dataset.truth.item_index(dataset.item_ids[every]), static=True)
     rank = ranks(torch.from_numpy(law)).numpy()
     truth["N@10 of the oracle without the moment"] = float(ndcg_at_k(rank, 10).mean())
 pd.Series(truth, name="pocket world", dtype=float).round(3)
@@ -411,22 +383,14 @@ pd.Series(truth, name="pocket world", dtype=float).round(3)
 #| label: tbl:02-cold
 #| caption: Items by their training clicks, the test rows that ask for them, and LightGCN's NDCG@10 on those rows.
 bins = pd.cut(
-    train_clicks,
-    [-1, 0, 4, 9, 19, np.inf],
-    labels=["0", "1-4", "5-9", "10-19", "20 or more"],
+    train_clicks, [-1, 0, 4, 9, 19, np.inf], labels=["0", "1-4", "5-9", "10-19", "20 or more"]
 )
-asked = pd.Series(
-    bins[dataset.item[dataset.rows["test"]["rec"].event] - 1]
-).value_counts()
+asked = pd.Series(bins[dataset.item[dataset.rows["test"]["rec"].event] - 1]).value_counts()
 cold = pd.DataFrame({"items": pd.Series(bins).value_counts(), "test rows": asked})
 cold["N@10"] = (
-    pd.Series(n10[0])
-    .groupby(np.asarray(bins[own["item"].to_numpy() - 1]), observed=False)
-    .mean()
+    pd.Series(n10[0]).groupby(np.asarray(bins[own["item"].to_numpy() - 1]), observed=False).mean()
 )
-tables.show(
-    cold.loc[bins.categories].rename_axis("training clicks"), "02_cold", book.figures
-)
+tables.show(cold.loc[bins.categories].rename_axis("training clicks"), "02_cold", book.figures)
 
 # %% [markdown]
 # In the default run items with 20 training clicks or more are ranked about twice as well as those with fewer than ten.

@@ -60,9 +60,7 @@ dataset = book.dataset
 
 # %%
 history = torch.tensor([[[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]]])  # (1, 3, 2)
-candidates = torch.tensor(
-    [[[1.5, 0.0], [0.0, 1.5]]]
-)  # (1, 2, 2): one like h_1, one like h_2
+candidates = torch.tensor([[[1.5, 0.0], [0.0, 1.5]]])  # (1, 2, 2): one like h_1, one like h_2
 soft_filter = SoftFilter(width=2, heads=1)
 for projection in (soft_filter.query, soft_filter.key, soft_filter.value):
     torch.nn.init.eye_(projection.weight)
@@ -77,9 +75,7 @@ scores = np.array([2 * 1.5, 0, -2 * 1.5]) / np.sqrt(2)  # of the first candidate
 by_hand = np.exp(scores) / np.exp(scores).sum()
 assert np.allclose(by_hand, alpha[0, 0].detach(), atol=1e-6)
 pd.DataFrame(
-    alpha[0].detach().numpy().round(3),
-    index=["like h1", "like h2"],
-    columns=["h1", "h2", "h3"],
+    alpha[0].detach().numpy().round(3), index=["like h1", "like h2"], columns=["h1", "h2", "h3"]
 )
 
 # %% [markdown]
@@ -88,9 +84,7 @@ pd.DataFrame(
 
 # %% tags=["nbval-check-output"]
 pd.DataFrame(
-    filtered[0].detach().numpy().round(3),
-    index=["like h1", "like h2"],
-    columns=["x", "y"],
+    filtered[0].detach().numpy().round(3), index=["like h1", "like h2"], columns=["x", "y"]
 )
 
 # %% [markdown]
@@ -170,9 +164,7 @@ with torch.no_grad():
         name: term.item()
         for name, term in model.loss(batch.with_candidates(batch.cand[:, :5])).items()
     }
-print(
-    f"P(Yes) before training: mean {p_yes.mean():.3f}, standard deviation {p_yes.std():.3f}"
-)
+print(f"P(Yes) before training: mean {p_yes.mean():.3f}, standard deviation {p_yes.std():.3f}")
 print(
     f"loss before training: generation {start['generation']:.3f}, contrastive {start['contrastive']:.3f}"
 )
@@ -189,9 +181,7 @@ print(
 # %% tags=["nbval-ignore-output"]
 spec = book.specify("gensr")
 profiled = book.profile.models["gensr"].model
-pd.Series(
-    {**spec.training.model_dump(), **profiled}, name="value", dtype=object
-).to_frame()
+pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object).to_frame()
 
 # %% [markdown]
 # A run that is already on disk with the same data and configuration is loaded; one that was killed goes on.
@@ -258,9 +248,7 @@ bars
 # %% tags=["nbval-ignore-output"]
 ndcg = table.xs("N@10", axis=1, level=1)
 shares = (
-    (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict()
-    if "oracle" in ndcg.index
-    else {}
+    (ndcg.loc["gensr"] / ndcg.loc["oracle"]).round(3).to_dict() if "oracle" in ndcg.index else {}
 )
 print("share of the oracle's NDCG@10:", shares or "unknown: real data have no oracle")
 if book.is_default:
@@ -273,12 +261,11 @@ if book.is_default:
 
 # %% tags=["nbval-ignore-output"]
 ranked = {
-    name: runs[name].evaluation.table.query("task == 'rec'")
-    for name in ("gensr", "lightgcn")
+    name: runs[name].evaluation.table.query("task == 'rec'") for name in ("gensr", "lightgcn")
 }
-assert (
-    ranked["gensr"]["row"].to_numpy() == ranked["lightgcn"]["row"].to_numpy()
-).all(), "the same users, in order"
+assert (ranked["gensr"]["row"].to_numpy() == ranked["lightgcn"]["row"].to_numpy()).all(), (
+    "the same users, in order"
+)
 ours, theirs = (metric_columns(t["rank"].to_numpy())["N@10"] for t in ranked.values())
 gain, test = ours - theirs, ttest_rel(ours, theirs)
 interval = test.confidence_interval(0.95)
@@ -305,13 +292,9 @@ shown = row.with_candidates(row.cand[:, :5])
 items, by_view = model.filter_weights(shown)
 real = (items[0] != 0).nonzero().squeeze(1)[-12:]
 names = [dataset.item_title[i] for i in items[0, real]]
-behaviors = [
-    "src" if s else "rec"
-    for s in merged_history(shown, model.config.history)[1][0, real]
-]
+behaviors = ["src" if s else "rec" for s in merged_history(shown, model.config.history)[1][0, real]]
 titles = [
-    ("positive: " if c == 0 else "") + dataset.item_title[i]
-    for c, i in enumerate(shown.cand[0])
+    ("positive: " if c == 0 else "") + dataset.item_title[i] for c, i in enumerate(shown.cand[0])
 ]
 
 # %%
@@ -350,21 +333,12 @@ cf_map
 category = np.r_[[""], dataset.items["categories"].to_numpy(dtype=object)]
 found = []
 for task in ("rec", "src"):
-    sample = dataset.batch(
-        "test", task, np.arange(min(200, len(dataset.rows["test"][task])))
-    )
+    sample = dataset.batch("test", task, np.arange(min(200, len(dataset.rows["test"][task]))))
     sample = sample.with_candidates(sample.cand[:, :1])  # the positives
     items, by_view = model.filter_weights(sample)
     valid = (items != 0).numpy()
-    same = (
-        (category[items] == category[sample.cand[:, :1]])
-        & valid
-        & (valid.sum(1) > 1)[:, None]
-    )
-    found += [
-        (task, view, alpha[:, 0].numpy(), valid, same)
-        for view, alpha in by_view.items()
-    ]
+    same = (category[items] == category[sample.cand[:, :1]]) & valid & (valid.sum(1) > 1)[:, None]
+    found += [(task, view, alpha[:, 0].numpy(), valid, same) for view, alpha in by_view.items()]
 
 # %% [markdown]
 # If the filter did nothing, the first column of numbers would be 1 and the last two would be equal.
@@ -379,9 +353,7 @@ for task, view, alpha, valid, same in found:
         valid.sum(1)[several]
     )
     share = same.sum() / valid[several].sum()
-    rows.append(
-        (task, view, entropy.mean(), share, (alpha * same)[several].sum(1).mean())
-    )
+    rows.append((task, view, entropy.mean(), share, (alpha * same)[several].sum(1).mean()))
 columns = [
     "task",
     "view",

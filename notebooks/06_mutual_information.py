@@ -118,14 +118,12 @@ for d, truth in cases:
 #| label: tbl:06-gaussians
 #| caption: Estimates for correlated Gaussians in nats, by dimensions and true information; 10,000 samples by default.
 gaussians = pd.DataFrame(found, columns=["dimensions", "truth", "method", "nats"])
-gaussians = gaussians.pivot(
-    index=["dimensions", "truth"], columns="method", values="nats"
-)[["mine", "infonce", "knn"]]
+gaussians = gaussians.pivot(index=["dimensions", "truth"], columns="method", values="nats")[
+    ["mine", "infonce", "knn"]
+]
 if not book.is_smoke:
     informative = gaussians.query("truth > 0")
-    assert (
-        abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1
-    ).all()
+    assert (abs(informative["mine"] / informative.index.get_level_values("truth") - 1) < 0.1).all()
     assert abs(gaussians.loc[(20, 0.0), "mine"]) < 0.02
 tables.show(gaussians, "06_gaussians", book.figures)
 
@@ -143,9 +141,7 @@ tables.show(gaussians, "06_gaussians", book.figures)
 #| caption: The Donsker-Varadhan bound (nats) during MINE's training, mean over the repeats (d = 20, truth 1 nat).
 curve = curves[20, 1.0, "mine"].groupby("step")[["train", "valid"]].mean()
 figure = plots.lines(
-    curve.rename(columns={"valid": "held out"}).assign(truth=1.0),
-    "training step",
-    "bound (nats)",
+    curve.rename(columns={"valid": "held out"}).assign(truth=1.0), "training step", "bound (nats)"
 )
 plots.save_figure(figure, "06_holding_out", book.figures)
 figure
@@ -167,11 +163,7 @@ flips, coins = rng.random((2, n_gauss))
 points, weights = np.polynomial.hermite_e.hermegauss(80)  # quadrature for a Gaussian x
 law = 1 / (1 + np.exp(-2 * points))
 channels = {
-    "flipped coin": (
-        np.c_[x[:, :10], x[:, 10] > 0],
-        (x[:, 10] > 0) ^ (flips < 0.1),
-        by_hand,
-    ),
+    "flipped coin": (np.c_[x[:, :10], x[:, 10] > 0], (x[:, 10] > 0) ^ (flips < 0.1), by_hand),
     "logistic law": (
         x[:, 0],
         coins < 1 / (1 + np.exp(-2 * x[:, 0])),
@@ -202,14 +194,10 @@ tables.show(pd.DataFrame(rows).T.rename_axis("channel"), "06_discrete", book.fig
 # %%
 known = {}
 if dataset.truth is not None:
-    names = dataset.truth.item_index(
-        dataset.item_ids[1:]
-    )  # ours, from 1, to the simulation's
+    names = dataset.truth.item_index(dataset.item_ids[1:])  # ours, from 1, to the simulation's
     for task, is_src in (("rec", False), ("src", True)):
         events = np.flatnonzero(dataset.is_search == is_src)
-        events = events[
-            np.linspace(0, len(events) - 1, min(len(events), 5000)).astype(int)
-        ]
+        events = events[np.linspace(0, len(events) - 1, min(len(events), 5000)).astype(int)]
         at = dataset.events.iloc[events]
         rows = dataset.truth.rows(at["user_id"], at["time"], at["behavior"])
         shown = np.c_[
@@ -225,17 +213,9 @@ rows = {}
 for task, (log_prob, events) in known.items():
     label, group = np.tile([1, 0], len(events)), np.repeat(events, 2)
     result = estimate(
-        log_prob.ravel(),
-        label,
-        "mine",
-        seed=SEED,
-        repeats=repeats,
-        **bound,
-        groups=group,
+        log_prob.ravel(), label, "mine", seed=SEED, repeats=repeats, **bound, groups=group
     )
-    neighbours = estimate(
-        log_prob.ravel(), label, "knn", seed=SEED, repeats=repeats, groups=group
-    )
+    neighbours = estimate(log_prob.ravel(), label, "knn", seed=SEED, repeats=repeats, groups=group)
     truth = dataset.truth.information(task, n_negatives=1) / np.log(2)
     rows[task] = {
         "truth": truth,
@@ -303,15 +283,12 @@ tables.show(systems, "06_systems", book.figures, digits=4)
 negatives = 1 if book.is_smoke else 3
 models = {name: run.model for name, run in runs.items()}
 samples = {
-    (name, task): collect(
-        model, dataset, task, negatives=negatives, max_rows=2000
-    ).balanced()
+    (name, task): collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
     for name, model in models.items()
     for task in ("rec", "src")
 }
 pd.Series(
-    {key: str(sample.input.shape) for key, sample in samples.items()},
-    name="input (n, d)",
+    {key: str(sample.input.shape) for key, sample in samples.items()}, name="input (n, d)"
 ).to_frame()
 
 # %% [markdown]
@@ -343,12 +320,8 @@ for reading, choose in readings.items():
             groups=sample.user,
             **bound,
         )
-        estimates.append(
-            (reading, task, name, result.bits, result.sd / np.log(2), result.nats)
-        )
-table = pd.DataFrame(
-    estimates, columns=["reading", "task", "system", "bits", "sd", "nats"]
-)
+        estimates.append((reading, task, name, result.bits, result.sd / np.log(2), result.nats))
+table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "sd", "nats"])
 
 # %% [markdown]
 # ## Table 1
@@ -368,14 +341,10 @@ tables.show(table_1(), "06_paper", book.figures, digits=4)
 #| label: tbl:06-readings
 #| caption: Table 1 under five readings, in bits, on the data of this run.
 shown = table.assign(
-    value=[
-        f"{b:.3f} ± {s:.3f}" for b, s in zip(table["bits"], table["sd"], strict=True)
-    ]
+    value=[f"{b:.3f} ± {s:.3f}" for b, s in zip(table["bits"], table["sd"], strict=True)]
 )
 order = ["unisar", "gensr"]
-shown = shown.pivot(index="reading", columns=["task", "system"], values="value").loc[
-    list(readings)
-]
+shown = shown.pivot(index="reading", columns=["task", "system"], values="value").loc[list(readings)]
 tables.show(shown, "06_readings", book.figures)
 
 # %%
@@ -391,12 +360,7 @@ for ax, task in zip(axes, ("rec", "src"), strict=True):
     )
     own = own.assign(low=own["mean"] - own["sd"], high=own["mean"] + own["sd"])
     plots.intervals(
-        own,
-        "bits",
-        ax=ax,
-        title=plots.TASK_LABELS[task],
-        reference=ceiling,
-        legend=False,
+        own, "bits", ax=ax, title=plots.TASK_LABELS[task], reference=ceiling, legend=False
     )
 plots.legend_below(figure, axes)
 plots.save_figure(figure, "06_readings", book.figures)
@@ -429,8 +393,7 @@ for (name, task), sample in samples.items():
     exact = answer_information(sample.probability) / np.log(2)
     known_bits = known_table["truth"].get(task, np.nan) if known else np.nan
     drawn, label = (
-        found[reading, task, name]
-        for reading in ("input → yes or no drawn", "hidden → label")
+        found[reading, task, name] for reading in ("input → yes or no drawn", "hidden → label")
     )
     checks.append((task, name, exact, drawn, known_bits, label))
     assert not book.is_default or (drawn < exact + 0.05 and label < known_bits + 0.05)
@@ -443,9 +406,7 @@ columns = [
     "label: mine (hidden)",
 ]
 tables.show(
-    pd.DataFrame(checks, columns=columns).set_index(["task", "system"]),
-    "06_checks",
-    book.figures,
+    pd.DataFrame(checks, columns=columns).set_index(["task", "system"]), "06_checks", book.figures
 )
 
 # %% [markdown]
@@ -457,9 +418,7 @@ tables.show(
 
 # %%
 found_in = (
-    found.xs("unisar", level="system")
-    .unstack("task")
-    .loc[["input → label", "hidden → label"]]
+    found.xs("unisar", level="system").unstack("task").loc[["input → label", "hidden → label"]]
 )
 if book.is_default:
     assert (found_in.loc["hidden → label"] > found_in.loc["input → label"]).all()
@@ -478,9 +437,7 @@ fresh = {}
 for name in order:
     model = book.build(name)  # as in training: the same start
     for task in ("rec", "src"):
-        sample = collect(
-            model, dataset, task, negatives=negatives, max_rows=2000
-        ).balanced()
+        sample = collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
         result = estimate(
             sample.input,
             sample.probability,
@@ -495,9 +452,9 @@ for name in order:
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-untrained
 #| caption: Information of input and P(Yes) in untrained and trained models, in bits, and NDCG@10 of the trained ones.
-control = pd.DataFrame(
-    {"untrained": fresh, "trained": found["input → P(Yes)"]}
-).rename_axis(["task", "system"])
+control = pd.DataFrame({"untrained": fresh, "trained": found["input → P(Yes)"]}).rename_axis(
+    ["task", "system"]
+)
 control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.index]
 tables.show(control, "06_untrained", book.figures)
 
@@ -519,12 +476,10 @@ assert not book.is_default or control["untrained"].mean() > control["trained"].m
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-order
 #| caption: GenSR minus UniSAR under each reading, in bits.
-by_system = table.pivot(
-    index=["reading", "task"], columns="system", values=["bits", "sd"]
-).loc[list(readings)]
-gap = pd.DataFrame(
-    {"GenSR - UniSAR": by_system["bits"]["gensr"] - by_system["bits"]["unisar"]}
-)
+by_system = table.pivot(index=["reading", "task"], columns="system", values=["bits", "sd"]).loc[
+    list(readings)
+]
+gap = pd.DataFrame({"GenSR - UniSAR": by_system["bits"]["gensr"] - by_system["bits"]["unisar"]})
 gap["sd of a repeat"] = np.sqrt((by_system["sd"] ** 2).sum(axis=1))
 gap["difference / sd"] = gap["GenSR - UniSAR"] / gap["sd of a repeat"]
 tables.show(gap, "06_order", book.figures)

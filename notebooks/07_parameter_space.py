@@ -107,23 +107,18 @@ asked = {
 # %%
 width = asked["trained", "gensr", "rec"].input.shape[1] // 5
 joint = {
-    task: np.c_[
-        asked["trained", "gensr", task].input, asked["trained", "gensr", task].label
-    ]
+    task: np.c_[asked["trained", "gensr", task].input, asked["trained", "gensr", task].label]
     for task in tasks
 }
 wordless = {
-    task: np.delete(points, np.s_[4 * width : 5 * width], axis=1)
-    for task, points in joint.items()
+    task: np.delete(points, np.s_[4 * width : 5 * width], axis=1) for task, points in joint.items()
 }
 
 # %%
 coordinates = {}
 for title, by_task in {"X and Y": joint, "X and Y without the query": wordless}.items():
     plane = tsne(np.concatenate([by_task[task] for task in tasks]), seed=SEED)
-    coordinates[title] = dict(
-        zip(tasks, np.split(plane, [len(by_task["rec"])]), strict=True)
-    )
+    coordinates[title] = dict(zip(tasks, np.split(plane, [len(by_task["rec"])]), strict=True))
 
 # %%
 #| label: fig:07-tsne
@@ -131,12 +126,7 @@ for title, by_task in {"X and Y": joint, "X and Y without the query": wordless}.
 figure, axes = plots.panels(2, height=3.6)
 for ax, (title, points) in zip(axes, coordinates.items(), strict=True):
     plots.clouds(
-        points,
-        ax=ax,
-        xlabel="t-SNE 1",
-        ylabel="t-SNE 2",
-        title=title,
-        legend=ax is axes[1],
+        points, ax=ax, xlabel="t-SNE 1", ylabel="t-SNE 2", title=title, legend=ax is axes[1]
     )
 plots.save_figure(figure, "07_tsne", book.figures)
 figure
@@ -168,8 +158,7 @@ tables.show(pd.concat(data, names=["data", "statistic"]), "07_data", book.figure
 
 # %% tags=["nbval-ignore-output"]
 overlap = {
-    title: kde_overlap(points["rec"], points["src"])
-    for title, points in coordinates.items()
+    title: kde_overlap(points["rec"], points["src"]) for title, points in coordinates.items()
 }
 pd.Series(overlap, name="overlap in the t-SNE plane").round(3).to_frame()
 
@@ -188,16 +177,10 @@ def hidden_states(name: str) -> plots.Figure:
     for ax, state in zip(axes, ("encoder", "head"), strict=True):
         both = pca(*(asked["trained", name, task].hidden[state] for task in tasks))
         xlabel, ylabel = (
-            f"PC {i + 1} ({share:.0%} of the variance)"
-            for i, share in enumerate(both.explained)
+            f"PC {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(both.explained)
         )
-        points, look = (
-            {"rec": both.rec, "src": both.src},
-            {"xlabel": xlabel, "ylabel": ylabel},
-        )
-        plots.clouds(
-            points, ax=ax, title=f"{name}, {state}", legend=ax is axes[1], **look
-        )
+        points, look = ({"rec": both.rec, "src": both.src}, {"xlabel": xlabel, "ylabel": ylabel})
+        plots.clouds(points, ax=ax, title=f"{name}, {state}", legend=ax is axes[1], **look)
     return figure
 
 
@@ -251,9 +234,7 @@ shown = [
     for v, c in zip(separations["value"], separations["permuted mean"], strict=True)
 ]
 shown = pd.Series(shown, separations.index).unstack("statistic")
-shown = shown[separations.index.unique("statistic")].sort_index(
-    level=["system", "state", "stage"]
-)
+shown = shown[separations.index.unique("statistic")].sort_index(level=["system", "state", "stage"])
 tables.show(shown, "07_separation", book.figures)
 
 # %% [markdown]
@@ -283,9 +264,7 @@ if book.is_default:
 
 # %%
 swapped = {
-    (stage, name): collect(
-        model, dataset, "rec", negatives=1, max_rows=n_rows, as_task="src"
-    )
+    (stage, name): collect(model, dataset, "rec", negatives=1, max_rows=n_rows, as_task="src")
     for stage, models in stages.items()
     for name, model in models.items()
 }
@@ -297,8 +276,7 @@ for (stage, name), sample in swapped.items():
         spread = own.hidden[state].std(axis=0)
         alone[name, state, stage] = [
             np.linalg.norm(step.mean(axis=0)) / np.linalg.norm(spread),
-            np.linalg.norm(step - step.mean(axis=0), axis=1).mean()
-            / np.linalg.norm(spread),
+            np.linalg.norm(step - step.mean(axis=0), axis=1).mean() / np.linalg.norm(spread),
         ]
 
 # %% [markdown]
@@ -309,9 +287,7 @@ for (stage, name), sample in swapped.items():
 #| caption: What changing the task does to the state of the same question, in units of the spread between questions.
 columns = ["shift common to all", "shift that depends on the question"]
 prompt_alone = (
-    pd.DataFrame(alone, index=columns)
-    .T.rename_axis(["system", "state", "stage"])
-    .sort_index()
+    pd.DataFrame(alone, index=columns).T.rename_axis(["system", "state", "stage"]).sort_index()
 )
 assert (prompt_alone.loc[("unisar", "encoder")] == 0).all(axis=None), (
     "UniSAR's encoders do not know the task"
@@ -335,9 +311,7 @@ tables.show(prompt_alone, "07_prompt", book.figures)
 auc = {}
 for name, model in trained.items():
     for told in tasks:
-        sample = collect(
-            model, dataset, "rec", negatives=9, max_rows=n_rows, as_task=told
-        )
+        sample = collect(model, dataset, "rec", negatives=9, max_rows=n_rows, as_task=told)
         auc[name, told] = roc_auc_score(sample.label, sample.score)
 wrong = (
     pd.Series(auc)
@@ -367,24 +341,16 @@ if book.profile_name != "paper":  # there each model has its published batch siz
     assert len({book.specify(name).training.batch_size for name in systems}) == 1, (
         "not the same batches"
     )
-gradients = {
-    name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()
-}
+gradients = {name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()}
 layers = {name: table[table["layer"] != ALL] for name, table in gradients.items()}
-whole = {
-    name: table[table["layer"] == ALL].set_index("step")
-    for name, table in gradients.items()
-}
+whole = {name: table[table["layer"] == ALL].set_index("step") for name, table in gradients.items()}
 
 # %%
 #| label: fig:07-conflict
 #| caption: Cosine between the gradients of search and recommendation over all shared parameters, during training.
 smooth = 1 if book.is_smoke else 5
 curve = pd.DataFrame(
-    {
-        name: table["cosine"].rolling(smooth, min_periods=1).mean()
-        for name, table in whole.items()
-    }
+    {name: table["cosine"].rolling(smooth, min_periods=1).mean() for name, table in whole.items()}
 )
 figure = plots.lines(curve, "training step", "cosine between the tasks")
 plots.save_figure(figure, "07_conflict", book.figures)
@@ -453,18 +419,13 @@ tables.show(shown, "07_conflict", book.figures)
 #| label: tbl:07-by-layer
 #| caption: Layers with the lowest and the highest mean cosine; columns as before, and the number of parameters.
 by_layer = pd.concat(
-    {name: summary(table).sort_values("cosine") for name, table in layers.items()},
-    names=["system"],
+    {name: summary(table).sort_values("cosine") for name, table in layers.items()}, names=["system"]
 )
 ends = by_layer.groupby("system", group_keys=False).apply(
     lambda t: pd.concat([t.head(5), t.tail(5)])
 )
-ends = ends.rename(
-    lambda layer: re.sub(r"^lm\.|layers?\.|block\.", "", layer), level="layer"
-)
-tables.show(
-    ends[["cosine", "below zero", "rec", "src", "size"]], "07_by_layer", book.figures
-)
+ends = ends.rename(lambda layer: re.sub(r"^lm\.|layers?\.|block\.", "", layer), level="layer")
+tables.show(ends[["cosine", "below zero", "rec", "src", "size"]], "07_by_layer", book.figures)
 
 # %% [markdown]
 # The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
@@ -475,19 +436,12 @@ tables.show(
 
 # %% tags=["nbval-ignore-output"]
 results = {
-    "separation": {
-        " / ".join(key): row["value"] for key, row in separations.iterrows()
-    },
+    "separation": {" / ".join(key): row["value"] for key, row in separations.iterrows()},
     "data": {" / ".join(key): row["value"] for key, row in pd.concat(data).iterrows()},
-    "prompt alone": {
-        " / ".join(key): row.to_dict() for key, row in prompt_alone.iterrows()
-    },
+    "prompt alone": {" / ".join(key): row.to_dict() for key, row in prompt_alone.iterrows()},
     "auc": {" / ".join(key): value for key, value in auc.items()},
     "gradients": {" / ".join(key): row.to_dict() for key, row in conflict.iterrows()},
-    "t-SNE": {
-        k: {t: p.round(3).tolist() for t, p in v.items()}
-        for k, v in coordinates.items()
-    },
+    "t-SNE": {k: {t: p.round(3).tolist() for t, p in v.items()} for k, v in coordinates.items()},
 }
 book.record("07_parameter_space", results).name
 

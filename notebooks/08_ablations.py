@@ -28,13 +28,7 @@ import numpy as np
 import pandas as pd
 
 from gensr_lib import Workspace
-from gensr_lib.experiments.significance import (
-    compare,
-    crossed_test,
-    detectable,
-    holm,
-    summary,
-)
+from gensr_lib.experiments.significance import compare, crossed_test, detectable, holm, summary
 from gensr_lib.experiments.sweep import sweep
 from gensr_lib.experiments.workspace import result_table
 from gensr_lib.show import plots, tables
@@ -49,9 +43,7 @@ SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
 book = Workspace.open(DATASET, PROFILE, SEED)
-jobs = (
-    1 if book.is_smoke else None
-)  # None: as many processes as cores (or GPUs) and memory allow
+jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first: the luck of a training
@@ -79,8 +71,7 @@ differences = (
 over_users = crossed_test(differences.mean(axis=2, keepdims=True))
 tests = {"over users": over_users, "users and seeds": crossed_test(differences)}
 false_alarms = pd.Series(
-    {name: (test.p < 0.05).mean() for name, test in tests.items()},
-    name="share of p < .05",
+    {name: (test.p < 0.05).mean() for name, test in tests.items()}, name="share of p < .05"
 )
 assert false_alarms["over users"] > 0.15 > 0.08 > false_alarms["users and seeds"]
 false_alarms.round(2).to_frame()
@@ -101,8 +92,7 @@ answers = (
 p = crossed_test(answers[:, 1:] - answers[:, :1]).p  # (experiments, variants)
 corrected = np.array([holm(family) for family in p])
 share = {
-    name: (found < 0.05).any(axis=1).mean()
-    for name, found in {"p": p, "p_holm": corrected}.items()
+    name: (found < 0.05).any(axis=1).mean() for name, found in {"p": p, "p_holm": corrected}.items()
 }
 assert 0.05 < share["p_holm"] < 0.15 < share["p"]
 pd.Series(share, name="experiments with some p < .05").round(2).to_frame()
@@ -153,13 +143,9 @@ sweep_4 = sweep(book, figure_4, jobs=jobs)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-level
 #| caption: "The level of the sweep: the whole model as the sweep trains it (mean over seeds) beside chapter 3's."
-level = result_table(
-    {"GenSR of chapter 3": book.fit("gensr"), "LightGCN": book.fit("lightgcn")}
-)
+level = result_table({"GenSR of chapter 3": book.fit("gensr"), "LightGCN": book.fit("lightgcn")})
 of_whole = (
-    sweep_4.table[sweep_4.table["variant"] == WHOLE]
-    .groupby(["task", "metric"])["value"]
-    .mean()
+    sweep_4.table[sweep_4.table["variant"] == WHOLE].groupby(["task", "metric"])["value"].mean()
 )
 level.loc["whole GenSR of the sweep"] = of_whole
 tables.show(level, "08_level", book.figures, digits=4)
@@ -196,16 +182,7 @@ tested["detectable"] = detectable(tested)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-tests
 #| caption: Variants minus the whole model in NDCG@10, with 95 % intervals and p-values.
-columns = [
-    "difference",
-    "low",
-    "high",
-    "p_users",
-    "p",
-    "p_holm",
-    "losses",
-    "detectable",
-]
+columns = ["difference", "low", "high", "p_users", "p", "p_holm", "losses", "detectable"]
 shown = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])[columns]
 tables.show(shown, "08_tests", book.figures)
 
@@ -232,18 +209,14 @@ figure
 n10 = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])
 if book.is_default:
     lost = [("rec", "w/o CF view"), ("src", "w/o semantic view")]
-    assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[
-        ("rec", "w/o soft filter"), "low"
-    ] > 0
+    assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[("rec", "w/o soft filter"), "low"] > 0
     assert (n10.drop(index=[*lost, ("rec", "w/o soft filter")])["p_holm"] > 0.05).all()
 
 # %% [markdown]
 # In which metrics is a difference significant, after Holm's correction?
 
 # %% tags=["nbval-ignore-output"]
-significant = (
-    tested[tested["p_holm"] < 0.05].groupby(["task", "variant"])["metric"].agg(list)
-)
+significant = tested[tested["p_holm"] < 0.05].groupby(["task", "variant"])["metric"].agg(list)
 significant.rename("significant in").to_frame()
 
 # %% [markdown]
@@ -287,9 +260,9 @@ figure
 #| label: tbl:08-beyond
 #| caption: Beyond the paper, variants minus the whole model in NDCG@10, with 95 % intervals and p-values.
 tested_beyond["detectable"] = detectable(tested_beyond)
-shown_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(
-    ["task", "variant"]
-)[columns]
+shown_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(["task", "variant"])[
+    columns
+]
 tables.show(shown_beyond, "08_beyond", book.figures)
 
 # %% [markdown]
@@ -311,14 +284,10 @@ tables.show(shown_beyond, "08_beyond", book.figures)
 # would be worth in the end.
 
 # %%
-n10_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(
-    ["task", "variant"]
-)
+n10_beyond = tested_beyond[tested_beyond["metric"] == "N@10"].set_index(["task", "variant"])
 if book.is_default:
     assert (
-        n10_beyond.loc[
-            [("rec", "history of src alone"), ("rec", "random CF vectors")], "high"
-        ]
+        n10_beyond.loc[[("rec", "history of src alone"), ("rec", "random CF vectors")], "high"]
         < -0.03
     ).all()
     assert n10_beyond.loc[("rec", "whole history in the slot"), "low"] > 0.02
@@ -340,8 +309,7 @@ if book.is_default:
 #| label: tbl:08-all
 #| caption: "Test metrics of every variant, mean ± standard deviation over seeds. A dash: not trained on the task."
 ranks = pd.concat(
-    [sweep_4.ranks, sweep_beyond.ranks[sweep_beyond.ranks["variant"] != WHOLE]],
-    ignore_index=True,
+    [sweep_4.ranks, sweep_beyond.ranks[sweep_beyond.ranks["variant"] != WHOLE]], ignore_index=True
 )
 every = summary(ranks).set_index(["variant", "task", "metric"])
 text = every["mean"].map("{:.3f}".format) + " ± " + every["sd"].map("{:.3f}".format)
@@ -354,9 +322,9 @@ tables.show(text.rename_axis("variant"), "08_all", book.figures)
 # %% tags=["nbval-ignore-output"]
 both = pd.concat([tested, tested_beyond], ignore_index=True)
 results = {
-    "runs": pd.concat([sweep_4.runs, sweep_beyond.runs])[
-        ["variant", "seed", "run"]
-    ].to_dict("records"),
+    "runs": pd.concat([sweep_4.runs, sweep_beyond.runs])[["variant", "seed", "run"]].to_dict(
+        "records"
+    ),
     "means": every.reset_index().to_dict("records"),
     "tests": both.to_dict("records"),
     "options of every run": book.profile.sweep.options["gensr"],

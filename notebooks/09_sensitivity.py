@@ -43,9 +43,7 @@ SEED = 0  # of the data, and the first seed of the trainings
 
 # %%
 book = Workspace.open(DATASET, PROFILE, SEED)
-jobs = (
-    1 if book.is_smoke else None
-)  # None: as many processes as cores (or GPUs) and memory allow
+jobs = 1 if book.is_smoke else None  # None: as many processes as cores (or GPUs) and memory allow
 
 # %% [markdown]
 # ## A tiny example first
@@ -58,8 +56,7 @@ jobs = (
 taus, betas = [0.01, 0.03, 0.05, 0.07, 0.09], [0.001, 0.01, 0.1, 0.15, 0.2, 0.25, 0.3]
 cosines = torch.tensor([0.9, 0.8, 0.5, 0.0])  # the user's own, then three others
 push = pd.DataFrame(
-    {tau: (cosines / tau).softmax(dim=0) for tau in taus},
-    index=["own", "0.8", "0.5", "0.0"],
+    {tau: (cosines / tau).softmax(dim=0) for tau in taus}, index=["own", "0.8", "0.5", "0.0"]
 )
 
 # %% tags=["nbval-check-output"]
@@ -70,10 +67,7 @@ assert others.loc["0.8"].is_monotonic_decreasing, (
     "the smaller tau, the more of it falls on the nearest"
 )
 tables.show(
-    others.rename_axis("cosine").rename_axis("τ", axis=1),
-    "09_tiny",
-    book.figures,
-    digits=4,
+    others.rename_axis("cosine").rename_axis("τ", axis=1), "09_tiny", book.figures, digits=4
 )
 
 # %% [markdown]
@@ -90,15 +84,9 @@ cf, semantic = torch.randn(2, 64, 16, generator=torch.Generator().manual_seed(0)
 cf.requires_grad_()
 size = {}
 for tau in taus:
-    (gradient,) = torch.autograd.grad(
-        contrastive(cf, semantic, torch.arange(64), tau), cf
-    )
+    (gradient,) = torch.autograd.grad(contrastive(cf, semantic, torch.arange(64), tau), cf)
     size[tau] = gradient.norm().item()
-tables.show(
-    pd.Series(size, name="gradient").rename_axis("τ").to_frame().T,
-    "09_size",
-    book.figures,
-)
+tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09_size", book.figures)
 
 # %% [markdown]
 # From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: a small
@@ -119,10 +107,7 @@ default = {"tau": GenSRConfig().tau, "beta": GenSRConfig().beta}
 list(by_tau), list(by_beta)
 
 # %%
-sweeps = {
-    "tau": sweep(book, by_tau, jobs=jobs),
-    "beta": sweep(book, by_beta, jobs=jobs),
-}
+sweeps = {"tau": sweep(book, by_tau, jobs=jobs), "beta": sweep(book, by_beta, jobs=jobs)}
 means = {knob: summary(found.ranks) for knob, found in sweeps.items()}
 
 # %% [markdown]
@@ -171,10 +156,7 @@ figure
 # again the difference that would be found with a power of 80 %.
 
 # %%
-tested = {
-    knob: compare(found.ranks, f"{knob}={default[knob]}")
-    for knob, found in sweeps.items()
-}
+tested = {knob: compare(found.ranks, f"{knob}={default[knob]}") for knob, found in sweeps.items()}
 for table in tested.values():
     table["detectable"] = detectable(table)
 
@@ -184,9 +166,7 @@ for table in tested.values():
 columns = ["difference", "low", "high", "p_users", "p", "p_holm", "detectable"]
 both = pd.concat(tested.values(), ignore_index=True)
 tables.show(
-    both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns],
-    "09_tests",
-    book.figures,
+    both[both["metric"] == "N@10"].set_index(["task", "variant"])[columns], "09_tests", book.figures
 )
 
 # %% [markdown]
@@ -199,9 +179,7 @@ tables.show(
 # %%
 if book.is_default:
     assert (both["p_holm"] > 0.05).all()
-    assert (
-        both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015
-    ).all()
+    assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015).all()
 
 # %% [markdown]
 # ## How much a knob matters
@@ -226,9 +204,7 @@ for knob, table in means.items():
         }
 ranges = pd.DataFrame(rows).T.astype({"range": float, "sd of seeds": float})
 ranges["range / sd"] = ranges["range"] / ranges["sd of seeds"]
-tables.show(
-    ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.figures, digits=4
-)
+tables.show(ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.figures, digits=4)
 
 # %% [markdown]
 # Read the last column against 1.3 and 1.6. In the default run most ranges are what luck gives or less; only that of

@@ -39,7 +39,9 @@ plots.use_style()
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # only named in the record of this chapter
-PROFILE = "pocket"  # or "smoke" (does it run?: few repetitions); "paper" is the same as "pocket" here
+PROFILE = (
+    "pocket"  # or "smoke" (does it run?: few repetitions); "paper" is the same as "pocket" here
+)
 SEED = 0  # of all simulations
 
 # %%
@@ -97,9 +99,7 @@ found = {"correlation": [], "nearest neighbours": []}
 for w in grid:
     y = w * x + rng.standard_normal(len(x))
     found["correlation"].append(-np.log1p(-(np.corrcoef(x, y)[0, 1] ** 2)) / 2)
-    found["nearest neighbours"].append(
-        mutual_info_regression(x[:, None], y, random_state=SEED)[0]
-    )
+    found["nearest neighbours"].append(mutual_info_regression(x[:, None], y, random_state=SEED)[0])
 
 # %%
 #| label: fig:10-channel
@@ -153,8 +153,7 @@ pd.Series(gap, name="largest distance").unstack().round(3)
 classes = theory.world("gaussian", d=2, distance=2.0)
 truth = classes.separator
 turned = {
-    f"turned {a}°": 2 * np.array([np.cos(np.radians(a)), np.sin(np.radians(a))])
-    for a in (30, 60)
+    f"turned {a}°": 2 * np.array([np.cos(np.radians(a)), np.sin(np.radians(a))]) for a in (30, 60)
 }
 estimates = {
     "w*": truth,
@@ -164,9 +163,7 @@ estimates = {
     **turned,
 }
 vectors = np.stack(list(estimates.values()))
-readings = pd.DataFrame(
-    {"error": np.linalg.norm(vectors - truth, axis=1)}, index=list(estimates)
-)
+readings = pd.DataFrame({"error": np.linalg.norm(vectors - truth, axis=1)}, index=list(estimates))
 readings["(a) eq. 14"] = theory.vector_information(vectors, np.eye(2))
 readings["(b) score, Gaussian Y"] = theory.score_information(vectors, truth, np.eye(2))
 readings["(c) score, two classes"] = classes.information(vectors)
@@ -189,22 +186,15 @@ offsets = rng.standard_normal((2, pairs, 10)) * rng.uniform(0.1, 0.8, (2, pairs,
 errors = np.linalg.norm(offsets, axis=-1)
 information = {
     "(a) eq. 14": theory.vector_information(truth + offsets, np.eye(10)),
-    "(b) score, Gaussian Y": theory.score_information(
-        truth + offsets, truth, np.eye(10)
-    ),
+    "(b) score, Gaussian Y": theory.score_information(truth + offsets, truth, np.eye(10)),
     "(c) score, two classes": classes.information(truth + offsets),
 }
-agree = {
-    name: ((i[0] > i[1]) == (errors[0] < errors[1])).mean()
-    for name, i in information.items()
-}
+agree = {name: ((i[0] > i[1]) == (errors[0] < errors[1])).mean() for name, i in information.items()}
 assert (
     agree["(a) eq. 14"] < 0.4
     and min(agree["(b) score, Gaussian Y"], agree["(c) score, two classes"]) > 0.75
 )
-pd.Series(agree, name="pairs where the smaller error has more information").round(
-    3
-).to_frame()
+pd.Series(agree, name="pairs where the smaller error has more information").round(3).to_frame()
 
 # %% [markdown]
 # For (a) the order is mostly the wrong way round: noise makes an estimate longer, and (a) rewards length. For (b) and
@@ -224,9 +214,7 @@ pd.Series(agree, name="pairs where the smaller error has more information").roun
 small = theory.world("gaussian", d=4)
 x, y = small.draw(60, repetitions=1, seed=SEED)
 single = {name: theory.estimate(name, x, y)[0][0] for name in theory.ESTIMATORS}
-pd.DataFrame(
-    {"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4"]
-).T.round(2)
+pd.DataFrame({"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4"]).T.round(2)
 
 # %% [markdown]
 # All of them see the first two features, and each is off in its own way. Now many samples, over $n$, in the world for
@@ -297,19 +285,9 @@ for distance in tqdm((1.0, 2.0, 3.0, 4.0), leave=False, disable=None):
     table = theory.estimation_curves(
         law, [n], ("LDA", "logistic"), repetitions=2 * repetitions, seed=SEED
     )
-    across = (
-        (np.sin(np.radians(table["angle"])) ** 2).groupby(table["estimator"]).mean()
-    )
-    rows.append(
-        (
-            distance,
-            theory.efron_efficiency(distance),
-            across["LDA"] / across["logistic"],
-        )
-    )
-efficiency = pd.DataFrame(
-    rows, columns=["distance", "formula", "simulation"]
-).set_index("distance")
+    across = (np.sin(np.radians(table["angle"])) ** 2).groupby(table["estimator"]).mean()
+    rows.append((distance, theory.efron_efficiency(distance), across["LDA"] / across["logistic"]))
+efficiency = pd.DataFrame(rows, columns=["distance", "formula", "simulation"]).set_index("distance")
 assert np.isclose(efficiency["formula"][2.0], 0.899, atol=6e-4)  # Efron's table
 assert (efficiency["simulation"] / efficiency["formula"] - 1).abs().max() < 0.3
 tables.show(efficiency, "10_efficiency", book.figures)
@@ -336,9 +314,7 @@ for name in tqdm(theory.WORLDS[1:], leave=False, disable=None):
     )
 everything = pd.concat(curves, names=["world", "row"]).reset_index("world")
 wide = everything.pivot(
-    index=["world", "n", "repetition"],
-    columns="estimator",
-    values=["error", "information"],
+    index=["world", "n", "repetition"], columns="estimator", values=["error", "information"]
 )
 
 # %% [markdown]
@@ -436,14 +412,12 @@ gain_figure
 leads = {}
 for generative in ("LDA", "naive Bayes"):
     for discriminative in ("logistic", "logistic L2"):
-        gain = (
-            wide["information"][generative] - wide["information"][discriminative]
-        ).groupby(["world", "n"])
+        gain = (wide["information"][generative] - wide["information"][discriminative]).groupby(
+            ["world", "n"]
+        )
         clear = (gain.mean() / gain.sem()).unstack("n").loc[list(theory.WORLDS)]
         sign = np.sign(clear).where(clear.abs() > 2, 0)
-        leads[f"{generative} against {discriminative}"] = sign.replace(
-            {1: "G", -1: "D", 0: "·"}
-        )
+        leads[f"{generative} against {discriminative}"] = sign.replace({1: "G", -1: "D", 0: "·"})
 leads = pd.concat(leads, names=["estimates", "world"])
 tables.show(leads, "10_crossing", book.figures)
 
@@ -504,10 +478,7 @@ for n in tqdm(task_sizes, leave=False, disable=None):
     gram, cross = theory.draw_tasks(n, 10, 4 * repetitions, seed=SEED)
     for angle in angles:
         w = theory.task_pair(angle)
-        fits = {
-            pooling: theory.fit_tasks(pooling, w, gram, cross)
-            for pooling in theory.POOLINGS
-        }
+        fits = {pooling: theory.fit_tasks(pooling, w, gram, cross) for pooling in theory.POOLINGS}
         both = {
             p: theory.score_information(fit, w, np.eye(10)).sum(axis=1).mean()
             for p, fit in fits.items()
@@ -525,20 +496,8 @@ image = ax.pcolormesh(
     difference.columns, difference.index, difference, cmap="PuOr", vmin=-0.55, vmax=0.55
 )
 fine = np.geomspace(task_sizes[0], task_sizes[-1], 200)
-ax.plot(
-    theory.sharing_boundary(fine),
-    fine,
-    color="#222222",
-    label="boundary, to first order",
-)
-ax.plot(
-    simulated,
-    task_sizes,
-    "o",
-    color="#222222",
-    fillstyle="none",
-    label="boundary, simulated",
-)
+ax.plot(theory.sharing_boundary(fine), fine, color="#222222", label="boundary, to first order")
+ax.plot(simulated, task_sizes, "o", color="#222222", fillstyle="none", label="boundary, simulated")
 ax.set(
     yscale="log",
     xlabel="angle between the tasks (degrees)",
@@ -561,8 +520,7 @@ sharing
 #| label: tbl:10-boundary
 #| caption: The angle (degrees) above which partition has more information, in simulation (interpolated) and by formula.
 boundary = pd.DataFrame(
-    {"simulation": simulated, "formula": theory.sharing_boundary(task_sizes)},
-    index=task_sizes,
+    {"simulation": simulated, "formula": theory.sharing_boundary(task_sizes)}, index=task_sizes
 )
 assert (boundary["simulation"] - boundary["formula"]).abs().loc[50:].max() < 6
 tables.show(boundary.rename_axis("n").T, "10_boundary", book.figures, digits=1)
@@ -574,14 +532,9 @@ tables.show(boundary.rename_axis("n").T, "10_boundary", book.figures, digits=1)
 #| label: tbl:10-pooling
 #| caption: I_S + I_R lost against the best of the three, in nats; rows are n, columns the angle and the estimate.
 lost = tasks.rsub(tasks.max(axis=1), axis=0)
-assert (
-    lost["partial"].max() < min(lost["shared"].max(), lost["partitioned"].max()) / 1.5
-)
+assert lost["partial"].max() < min(lost["shared"].max(), lost["partitioned"].max()) / 1.5
 some = (
-    lost.unstack("angle")
-    .swaplevel(axis=1)
-    .loc[[20, 50, 200, 800], [0, 30, 90]]
-    .sort_index(axis=1)
+    lost.unstack("angle").swaplevel(axis=1).loc[[20, 50, 200, 800], [0, 30, 90]].sort_index(axis=1)
 )
 tables.show(some, "10_pooling", book.figures)
 
@@ -606,10 +559,7 @@ for angle in (0, 10, 90):
     fit = theory.fit_tasks("shared", w, gram, cross)
     search, recommendation = ((gram @ (fit - w)[..., None])[..., 0] - cross)[0]
     lengths = np.linalg.norm(search), np.linalg.norm(recommendation)
-    conflict[angle] = {
-        "cosine": search @ recommendation / np.prod(lengths),
-        "length": lengths[0],
-    }
+    conflict[angle] = {"cosine": search @ recommendation / np.prod(lengths), "length": lengths[0]}
     assert np.isclose(conflict[angle]["cosine"], -1)
 pd.DataFrame(conflict).T.rename_axis("angle").round(3)
 
@@ -633,8 +583,7 @@ inverses = {
     ),
 }
 norms = {
-    name: [np.linalg.norm(np.linalg.inv(h), 2) for h in pair]
-    for name, pair in inverses.items()
+    name: [np.linalg.norm(np.linalg.inv(h), 2) for h in pair] for name, pair in inverses.items()
 }
 assert (
     norms["a given Hessian"][0] > norms["a given Hessian"][1]
@@ -664,17 +613,13 @@ for n in tqdm(taylor_sizes, leave=False, disable=None):
     x, y = law.draw(n, 2 * repetitions, seed=SEED)
     terms[n] = theory.taylor_terms(x, y, np.append(law.separator, 0.0)).median()
 terms = pd.DataFrame(terms).T
-slopes = {
-    name: np.polyfit(np.log(terms.index), np.log(terms[name]), 1)[0] for name in terms
-}
+slopes = {name: np.polyfit(np.log(terms.index), np.log(terms[name]), 1)[0] for name in terms}
 
 # %%
 #| label: fig:10-taylor
 #| caption: The terms of the expansion over n, medians over samples, both axes logarithmic.
 names = {"error": "whole error", "gradient": "gradient term", "remainder": "remainder"}
-taylor = plots.lines(
-    terms.rename(columns=names), "rows n", "length, in units of w", markers=True
-)
+taylor = plots.lines(terms.rename(columns=names), "rows n", "length, in units of w", markers=True)
 taylor.axes[0].set(xscale="log", yscale="log")
 taylor.axes[0].set_xticks(taylor_sizes, taylor_sizes)
 taylor.axes[0].minorticks_off()
@@ -726,9 +671,7 @@ results = {
     "share_of_samples_where_13_holds": {
         " ".join(key): row.to_dict() for key, row in holds.iterrows()
     },
-    "who_carries_more_information": {
-        ", ".join(key): "".join(row) for key, row in leads.iterrows()
-    },
+    "who_carries_more_information": {", ".join(key): "".join(row) for key, row in leads.iterrows()},
     "efficiency": efficiency.reset_index().to_dict("list"),
     "boundary_degrees": boundary["simulation"].to_dict(),
     "taylor_slopes": slopes,

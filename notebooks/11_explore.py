@@ -70,18 +70,14 @@ gensr = rankers["gensr"]
 
 # %%
 tests = {task: dataset.rows["test"][task].event for task in ("rec", "src")}
-event = {
-    "src": next(
-        e for e in tests["src"] if dataset.user[e] in set(dataset.user[tests["rec"]])
-    )
-}
+event = {"src": next(e for e in tests["src"] if dataset.user[e] in set(dataset.user[tests["rec"]]))}
 event["rec"] = tests["rec"][dataset.user[tests["rec"]] == dataset.user[event["src"]]][0]
 user = dataset.user_ids[dataset.user[event["src"]]]
 query = dataset.query_texts[dataset.query[event["src"]]]
 history = gensr.history(user)
-assert history["time"].max() < min(
-    dataset.time[event["rec"]], dataset.time[event["src"]]
-), "nothing held out is seen"
+assert history["time"].max() < min(dataset.time[event["rec"]], dataset.time[event["src"]]), (
+    "nothing held out is seen"
+)
 
 # %% [markdown]
 # This is $H_u$ of the paper's §3, oldest first: recommendation clicks (`rec`) and search clicks (`src`) in one
@@ -189,10 +185,7 @@ labels = {
     "behaviors": recent["behavior"],
 }
 labels = {name: column.tolist() for name, column in labels.items()}
-assert all(
-    np.allclose(alpha.sum(axis=1), 1, atol=1e-4)
-    for alpha in explanation.weights.values()
-)
+assert all(np.allclose(alpha.sum(axis=1), 1, atol=1e-4) for alpha in explanation.weights.values())
 
 # %%
 #| label: fig:11-weights-semantic
@@ -210,9 +203,7 @@ semantic_map
 # %%
 #| label: fig:11-weights-cf
 #| caption: Importance scores of the soft filter in the CF view (eq. 5), same user, query and items.
-cf_map = plots.weights_heatmap(
-    explanation.weights["cf"][:, -12:], **labels, title="CF view"
-)
+cf_map = plots.weights_heatmap(explanation.weights["cf"][:, -12:], **labels, title="CF view")
 plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
@@ -251,9 +242,7 @@ for asked in ("", query):
     best = set(np.argsort(-gensr.scores(user, asked))[:10])
     for part in ("cf", "semantic", "history"):
         left = np.argsort(-gensr.scores(user, asked, zeroed=[part]))[:10]
-        stays[part, "search" if asked else "recommendation"] = (
-            len(best & set(left)) / 10
-        )
+        stays[part, "search" if asked else "recommendation"] = len(best & set(left)) / 10
 staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("without")
 tables.show(staying, "11_without", book.figures, digits=1)
 
@@ -280,9 +269,7 @@ tables.show(explore.side_by_side(rankers, user, k=5), "11_side_rec", book.figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-src
 #| caption: "The five items that each system finds for the query. A dash: the system does not serve search."
-tables.show(
-    explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures
-)
+tables.show(explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query.
@@ -362,9 +349,7 @@ nobody = {
     for name in ("gensr", "unisar", "popularity")
 }
 for name in ("gensr", "unisar"):
-    print(
-        f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items"
-    )
+    print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
 
 # %% [markdown]
 # In the default run some do, more of them in GenSR's list than in UniSAR's. Training had no user without a history, so
