@@ -82,7 +82,7 @@ print(
 # - **MINE** (eq. 12) trains a network $f$ to tell true pairs from shuffled ones; the Donsker–Varadhan formula
 #   $\mathbb{E}_{p(x,y)}[f] - \ln \mathbb{E}_{p(x)p(y)}[e^f]$ is a lower bound for every $f$, and tight for the best.
 #   Ours is MINE plus one thing: with many columns a *group lasso* lets $f$ drop those that do not help. On 320 columns
-#   of which few tell, less than half of the information would be found without it (a test of the library).
+#   of which one tells, less than half of the information would be found without it (a test of the library).
 # - **InfoNCE** asks the network to find the true partner among a batch; a lower bound too, and never above the
 #   logarithm of the batch size.
 # - **kNN** (Kraskov; Ross for a discrete $Y$) counts neighbours and trains nothing.
