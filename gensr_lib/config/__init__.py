@@ -40,79 +40,45 @@ class Config(BaseModel):
 class PocketConfig(Config):
     """Sizes and strengths of the pocket world; the letters are those of `data.pocket.world`."""
 
-    n_users: int = Field(
-        1000, ge=1, description="users; enough for a paired test on one event each"
-    )
-    n_items: int = Field(
-        1500, ge=2, description="items; some 15 training recommendation clicks each"
-    )
-    n_events: int = Field(
-        45_000, ge=10, description="expected events; a user has 0.6 to 1.4 times the mean"
-    )
+    n_users: int = Field(1000, ge=1, description="users; enough for a paired test, one event each")
+    n_items: int = Field(1500, ge=2, description="items; some 15 training clicks (rec) each")
+    n_events: int = Field(45_000, ge=10, description="expected events; a user has 0.6 to 1.4 means")
     n_topics: int | None = Field(None, ge=2, description="K; by default 24 sqrt(items / 1500)")
-    latent_dim: int = Field(
-        4, ge=1, le=64, description="d; few directions can be learnt from 21 clicks"
-    )
+    latent_dim: int = Field(4, ge=1, le=64, description="d; 21 clicks can teach few directions")
     favourites: float = Field(
-        5.0, gt=0, description="Dirichlet total of the taste: about this many favourite topics"
+        5.0, gt=0, description="Dirichlet total of the taste: favourite topics"
     )
     curiosity: float = Field(
-        0.3, gt=0, lt=1, description="share of taste over all topics; none gets 0"
+        0.3, gt=0, lt=1, description="share of taste over all topics: none is 0"
     )
-    popularity: float = Field(
-        0.45, ge=0, le=20, description="A: Zipf exponent of items in recommendation"
-    )
-    affinity: float = Field(
-        1.0, ge=0, le=20, description="B: strength of the latent taste in recommendation"
-    )
-    drift: float = Field(
-        0.3, ge=0, le=20, description="D: strength of the drift; small, as tests lie ahead"
-    )
+    popularity: float = Field(0.45, ge=0, le=20, description="A: Zipf exponent of items (rec)")
+    affinity: float = Field(1.0, ge=0, le=20, description="B: strength of the latent taste (rec)")
+    drift: float = Field(0.3, ge=0, le=20, description="D: the drift; small, as tests lie ahead")
     drift_memory: float = Field(
-        0.9, ge=0, le=1, description="AR(1) coefficient from one visit to the next"
+        0.9, ge=0, le=1, description="AR(1) coefficient from visit to visit"
     )
     search_shift: float = Field(
-        4.5, ge=0, le=20, description="S: how far a search raises its topic in recommendation"
+        4.5, ge=0, le=20, description="S: how far a search raises its topic"
     )
-    half_life: float = Field(
-        15.0, gt=0, description="events after which a search or click counts half"
-    )
+    half_life: float = Field(15.0, gt=0, description="events after which a click counts half")
     search_share: float = Field(0.4, gt=0, lt=1, description="share of searches among the events")
-    repeat: float = Field(
-        0.005, ge=0.001, le=1, description="R: weight of an item that the user clicked before"
-    )
-    longest_run: int = Field(
-        4, ge=1, description="events of one behavior in a row, so that both stay recent"
-    )
-    search_taste: float = Field(
-        0.55, ge=0, description="weight of the long-term taste in what is searched"
-    )
-    search_explore: float = Field(
-        0.25, ge=0, description="weight of all topics alike in what is searched"
-    )
-    search_recent: float = Field(
-        0.2, ge=0, description="weight of recent recommendation clicks in what is searched"
-    )
-    query_match: float = Field(
-        5.0, ge=0, le=20, description="C: logit per query word that the item has"
-    )
-    query_noise: float = Field(
-        0.05, ge=0, le=1, description="share of colours, materials and nouns misremembered"
-    )
+    repeat: float = Field(0.005, ge=0.001, le=1, description="R: weight of items clicked before")
+    longest_run: int = Field(4, ge=1, description="of one behavior, so that both stay recent")
+    search_taste: float = Field(0.55, ge=0, description="weight of long-term taste in searches")
+    search_explore: float = Field(0.25, ge=0, description="weight of all topics in searches")
+    search_recent: float = Field(0.2, ge=0, description="weight of recent clicks in searches")
+    query_match: float = Field(5.0, ge=0, le=20, description="C: logit per query word of the item")
+    query_noise: float = Field(0.05, ge=0, le=1, description="share of words misremembered")
     search_popularity: float = Field(
-        0.3, ge=0, le=20, description="A': Zipf exponent of items in search"
+        0.3, ge=0, le=20, description="A': Zipf exponent of items (src)"
     )
     search_affinity: float = Field(
-        1.5, ge=0, le=20, description="B': strength of the latent taste in search"
+        1.5, ge=0, le=20, description="B': strength of the latent taste (src)"
     )
-    search_accident: float = Field(
-        0.01, gt=0, lt=1, description="eps: search clicks on any item at all"
-    )
-    look_follows_taste: float = Field(
-        0.8, ge=0, le=1, description="correlation of colour and material with z_i"
-    )
+    search_accident: float = Field(0.01, gt=0, lt=1, description="eps: search clicks on any item")
+    look_follows_taste: float = Field(0.8, ge=0, le=1, description="correlation of looks with z_i")
     visit_length: float = Field(
-        8.0, ge=1, description="mean events of a visit; drift moves between visits"
+        8.0, ge=1, description="mean events of a visit; drift between visits"
     )
 
     @model_validator(mode="after")
@@ -147,9 +113,7 @@ class PocketConfig(Config):
 class DataConfig(Config):
     """What happens to the two tables on the way to rows, histories and candidates."""
 
-    min_interactions: int = Field(
-        5, ge=1, description="k of the k-core filter on users and items (paper §6.1.1)"
-    )
+    min_interactions: int = Field(5, ge=1, description="k of the k-core filter (paper §6.1.1)")
     twins: Literal["hidden", "visible"] = Field(
         "hidden",
         description="'visible' cuts histories by row, so a search may see its purchase (a leak)",
@@ -158,20 +122,14 @@ class DataConfig(Config):
         "train",
         description="which events the history of a test row may hold; 'train': no held-out one",
     )
-    eval_negatives: int = Field(
-        99, ge=1, description="stored negatives per validation and test row (paper §6.1.3)"
-    )
+    eval_negatives: int = Field(99, ge=1, description="stored negatives per row (paper §6.1.3)")
     max_valid_rows: int | None = Field(
-        None, ge=1, description="rows per task used for model selection; None: all"
+        None, ge=1, description="rows per task to select by; None: all"
     )
-    max_test_rows: int | None = Field(
-        None, ge=1, description="rows per task of the test set; None: all"
-    )
+    max_test_rows: int | None = Field(None, ge=1, description="rows per task to test; None: all")
     history_rec: int = Field(30, ge=1, description="most recent recommendation clicks in a batch")
     history_src: int = Field(30, ge=1, description="most recent search sessions in a batch")
-    session_clicks: int = Field(
-        5, ge=1, description="clicks kept per search session (1 on Amazon, 5 on KuaiSAR)"
-    )
+    session_clicks: int = Field(5, ge=1, description="clicks kept per session (Amazon: 1)")
     query_words: int = Field(50, ge=1, description="words kept per query")
 
 
@@ -179,36 +137,22 @@ class TrainingConfig(Config):
     """How a model is trained; the same fields for every model."""
 
     epochs: int = Field(10, ge=0)
-    batch_size: int = Field(
-        64, ge=1, description="recommendation rows a step; search rows are added in proportion"
-    )
+    batch_size: int = Field(64, ge=1, description="rec rows a step; src rows in proportion")
     eval_batch_size: int = Field(64, ge=1, description="rows of 1 + 99 candidates scored at once")
-    negatives: int = Field(
-        4, ge=1, description="training negatives per positive, redrawn each epoch"
-    )
+    negatives: int = Field(4, ge=1, description="negatives per positive, redrawn each epoch")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(
-        0, ge=0, description="steps of linear warm-up; then linear decay to zero"
-    )
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up; then linear decay to zero")
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the whole gradient")
-    patience: int = Field(
-        3, ge=1, description="epochs without a better mean validation NDCG@5 before stopping"
-    )
-    search_weight: float = Field(
-        1.0, ge=0, description="gamma of eq. 1: weight of the search rows' loss"
-    )
-    max_steps_per_epoch: int | None = Field(
-        None, ge=1, description="cap for large data sets; None: all rows"
-    )
+    patience: int = Field(3, ge=1, description="epochs without a better validation NDCG@5")
+    search_weight: float = Field(1.0, ge=0, description="gamma of eq. 1: weight of search rows")
+    max_steps_per_epoch: int | None = Field(None, ge=1, description="cap for large data; None: all")
     eval_every: int | None = Field(
         1,
         ge=1,
         description="epochs between two validations, the last one included; None: the last is best",
     )
-    checkpoint_steps: int = Field(
-        200, ge=1, description="steps between two checkpoints within an epoch"
-    )
+    checkpoint_steps: int = Field(200, ge=1, description="steps between checkpoints in an epoch")
     probe_steps: int | None = Field(
         None,
         ge=1,
@@ -219,18 +163,14 @@ class TrainingConfig(Config):
 class ModelBlock(Config):
     """What a profile says of a model, or of a family, before the model's class has read it."""
 
-    model: dict[str, Any] = Field(
-        default_factory=dict, description="options of the model's own `Config`"
-    )
+    model: dict[str, Any] = Field(default_factory=dict, description="of the model's own `Config`")
     training: dict[str, Any] = Field(default_factory=dict, description="fields of `TrainingConfig`")
 
 
 class BackboneConfig(Config):
     """Which language model GenSR is built on."""
 
-    name: str = Field(
-        "pocket", description="'pocket', a hub name such as google/flan-t5-base, or a local folder"
-    )
+    name: str = Field("pocket", description="'pocket', a name on the hub, or a local folder")
     vocabulary: int = Field(4000, ge=64, description="largest vocabulary of the pocket tokenizer")
     d_model: int = Field(64, ge=8)
     d_ff: int = Field(128, ge=8)

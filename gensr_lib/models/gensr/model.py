@@ -34,48 +34,27 @@ from .prompt import PROMPTS, SLOTS, Prompt, assemble
 class GenSRConfig(Config):
     """Options of GenSR: the released values where known, and the switches of the ablations."""
 
-    history: int = Field(
-        20, ge=1, description="N, most recent items of both behaviors (released: 20)"
-    )
+    history: int = Field(20, ge=1, description="N, the most recent items (released: 20)")
     layers: int = Field(1, ge=1, description="layers of each history encoder (released: 1)")
-    heads: int = Field(
-        2, ge=1, description="heads of the encoders and of the soft filter (released: 2)"
-    )
+    heads: int = Field(2, ge=1, description="heads of encoders and soft filter (released: 2)")
     dropout: float = Field(0.1, ge=0, lt=1)
-    item_tokens: int = Field(
-        10, ge=1, description="tokens of an item's text that are used (released: 10)"
-    )
-    beta: float = Field(
-        0.01, ge=0, description="weight of the contrastive loss, eq. 8 (released: 0.01)"
-    )
-    tau: float = Field(
-        0.07, gt=0, description="temperature of the contrastive loss, eq. 10 (released: 0.07)"
-    )
+    item_tokens: int = Field(10, ge=1, description="tokens used of an item's text (released: 10)")
+    beta: float = Field(0.01, ge=0, description="weight of eq. 10 in eq. 8 (released: 0.01)")
+    tau: float = Field(0.07, gt=0, description="temperature of eq. 10 (released: 0.07)")
     semantic_level: Literal["item", "token"] = Field(
-        "item",
-        description="the paper has one vector per item; the released code one per title token",
+        "item", description="the paper: one vector per item; the released code: one per token"
     )
     cf_view: bool = Field(True, description="False: the ablation without the CF view")
     semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
     contrastive: bool = Field(True, description="False: the ablation without eq. 10")
     history_slot: Literal["filtered", "mean", "sequence"] = Field(
-        "filtered",
-        description="what stands for the history: eq. 6, its average, or C_u and S_u whole",
+        "filtered", description="what stands for the history: eq. 6, its average, C_u and S_u"
     )
-    history_of: Literal["both", "rec", "src"] = Field(
-        "both", description="behaviors that the history holds"
-    )
+    history_of: Literal["both", "rec", "src"] = Field("both", description="behaviors in it")
     task_prompts: bool = Field(True, description="False: one prompt text for both tasks")
-    trained_on: Literal["both", "rec", "src"] = Field(
-        "both", description="tasks that the model serves"
-    )
-    cf_vectors: Literal["lightgcn", "random"] = Field(
-        "lightgcn", description="'random': noise of the same size"
-    )
-    one_way: bool = Field(
-        False,
-        description="text does not attend to the slots: faster, never for the paper's numbers",
-    )
+    trained_on: Literal["both", "rec", "src"] = Field("both", description="tasks that it serves")
+    cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise")
+    one_way: bool = Field(False, description="text does not see the slots: faster; not the paper's")
 
     @model_validator(mode="after")
     def _some_view(self) -> GenSRConfig:

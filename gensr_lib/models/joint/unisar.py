@@ -32,33 +32,19 @@ class UniSARConfig(Config):
     """Options of UniSAR; the defaults are the published ones for Amazon."""
 
     width: int = Field(64, ge=1, description="d (published: 64)")
-    id_width: int = Field(
-        32, ge=1, description="width of the tables of users, items and words (published: 32)"
-    )
-    heads: int = Field(
-        2, ge=1, description="heads of every attention but the pooling (published: 2)"
-    )
+    id_width: int = Field(32, ge=1, description="of tables of users, items, words (published: 32)")
+    heads: int = Field(2, ge=1, description="heads of all attention but pooling (published: 2)")
     layers: int = Field(1, ge=1, description="layers of each encoder and decoder (published: 1)")
     dropout: float = Field(0.1, ge=0, lt=1, description="published: 0.1")
-    experts: int = Field(
-        4, ge=1, description="experts of each task, and as many shared ones (published: 4)"
-    )
-    lambda_qi: float = Field(
-        0.1, ge=0, description="weight of the query-item alignment (published: KuaiSAR 0.001)"
-    )
-    tau_qi: float = Field(
-        0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.5)"
-    )
-    lambda_tr: float = Field(
-        0.01, ge=0, description="weight of the transition alignment (published: KuaiSAR 0.1)"
-    )
-    tau_tr: float = Field(
-        0.1, gt=0, description="its temperature at the start, learned (published: KuaiSAR 0.1)"
-    )
+    experts: int = Field(4, ge=1, description="experts by task, and as many shared (published: 4)")
+    lambda_qi: float = Field(0.1, ge=0, description="of the query-item alignment (KuaiSAR: 0.001)")
+    tau_qi: float = Field(0.1, gt=0, description="its first temperature, learned (KuaiSAR: 0.5)")
+    lambda_tr: float = Field(0.01, ge=0, description="of the transition alignment (KuaiSAR: 0.1)")
+    tau_tr: float = Field(0.1, gt=0, description="its first temperature, learned (KuaiSAR: 0.1)")
     align_negatives: int = Field(
         1024,
         ge=1,
-        description="random items and random queries of the query-item alignment (published: 1024)",
+        description="random items and queries to align (published)",
     )
 
     @model_validator(mode="after")

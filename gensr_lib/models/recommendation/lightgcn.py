@@ -27,13 +27,9 @@ from ..losses import bpr
 class LightGCNConfig(Config):
     """Options of LightGCN; the defaults are those of the original code."""
 
-    width: int = Field(
-        64, ge=1, description="d of the collaborative vectors (paper §6.1.3 uses 64)"
-    )
+    width: int = Field(64, ge=1, description="d of the collaborative vectors (paper §6.1.3: 64)")
     layers: int = Field(3, ge=0, description="rounds of propagation; 0 is matrix factorisation")
-    l2: float = Field(
-        1e-4, ge=0, description="weight of the squared norm of the embeddings in a batch"
-    )
+    l2: float = Field(1e-4, ge=0, description="weight of the squared norm of a batch's embeddings")
     init_std: float = Field(0.1, gt=0)
 
 
