@@ -101,6 +101,8 @@ def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_u
     """
     log = _Log(user, time, is_search, n_users)
     options = [_hold_out(log, kinds) for kinds in ((REC, SRC), (REC,), (SRC,))]
+    # Each way to hold out is worked out for all users at once; then every user gets the first way
+    # that is possible for them.
     chosen = np.full(n_users, -1)
     for number in (2, 1, 0):  # both behaviors if possible, else rec, else src
         chosen = np.where(options[number].possible, number, chosen)

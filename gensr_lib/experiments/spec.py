@@ -88,6 +88,7 @@ def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, Train
     for name in options:
         if name not in known:
             raise unknown(f"option of {cls.name}", name, known)
+    # Later blocks win: the family's defaults, the model's own entry, the caller's options.
     blocks = [profile.families.get(cls.family), profile.models.get(cls.name)]
     blocks.append(_as_block(options))
     of_model: dict[str, Any] = {}

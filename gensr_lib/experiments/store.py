@@ -69,6 +69,7 @@ def save_run(
         model.save_pretrained(folder / "model")
         card = model_card(record, model)
         write_atomically(folder / "model" / CARD, lambda p: p.write_text(card, encoding="utf-8"))
+    # Ranks, not only metrics: a paired test between two systems needs them row by row.
     tables = {RANKS: tested.table, HISTORY: training.history, GRADIENTS: training.gradients}
     for name, table in tables.items():
         write_atomically(folder / name, lambda p, table=table: table.to_parquet(p, index=False))

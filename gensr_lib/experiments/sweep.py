@@ -143,6 +143,8 @@ def _tasks(workspace: Workspace, model: str, variants: Variants, seeds: list[int
             ]
         except ConfigError as error:
             raise ConfigError(f"variant '{name}': {error}") from None
+        # The folder is named after the settings, not after the variant: another sweep that calls
+        # the same settings otherwise finds the run.
         same = digest(specs[0].options, specs[0].training)[:8]  # equal settings are one run
         tasks += [_Task(name, f"{model}-{same}", spec) for spec in specs]
     return tasks

@@ -187,6 +187,7 @@ class Alignment(nn.Module):
         """Each pair (a_i, b_i), both (B, d), against the 2B - 2 other vectors, both ways; or 0."""
         if not len(a):
             return a.sum()
+        # The partner of row i stands n rows further on, in a circle: hence the roll below.
         n = len(a)
         both = torch.cat([a, b])  # (2B, d)
         own = torch.eye(2 * n, dtype=torch.bool, device=a.device)

@@ -49,6 +49,7 @@ class Checkpoints:
         write_atomically(place["weights"], lambda part: save_file(weights_of(model), part))
         write_atomically(place["best"], lambda part: save_file(best, part))
         write_atomically(place["optimizer"], lambda part: torch.save(optimizer.state_dict(), part))
+        # The pointer is last: until it is renamed into place, the older checkpoint is valid.
         write_json(self.folder / POINTER, {"hash": self.hash, "files": files, "state": state})
         for path in self.folder.iterdir():
             part = path.name.removeprefix(".").split("-")[0]  # a dot: half written when killed
@@ -74,6 +75,7 @@ class Checkpoints:
         place = {part: self.folder / name for part, name in pointer["files"].items()}
         read_or_refuse(place["weights"], lambda path: load_weights(model, path))
         best = read_or_refuse(place["best"], load_file)
+        # weights_only: a checkpoint is data, and must not be able to run code.
         restored = read_or_refuse(
             place["optimizer"], lambda path: torch.load(path, weights_only=True)
         )

@@ -84,6 +84,7 @@ def evaluate(
     finally:
         model.train(was_training)
     parts = gather_object(own) if share[1] > 1 else own
+    # With any number of processes the table is in stored order: paired tests rely on it.
     table = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
     table["order"] = table["task"].map(BEHAVIORS.index)
     table = table.sort_values(["order", "row"]).drop(columns="order").reset_index(drop=True)

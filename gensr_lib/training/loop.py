@@ -262,6 +262,7 @@ class Loop:
         if value > self.state.best_value:
             self.state.best_value = value
             self.state.best_epoch = epoch + 1
+            # A copy, not a reference: the next step overwrites the weights in place.
             self.best = {name: tensor.clone() for name, tensor in weights_of(self.model).items()}
         self.state.epochs.append({**row, "seconds": seconds})
         self.state.sums = {}
@@ -292,6 +293,7 @@ class Loop:
                 f"{self.model.name}: the loss is {total.item()} at step {self.state.step}; lower "
                 f"the rate."
             )
+        # One backward for both tasks: in shared weights their gradients add up, as in eq. 1.
         self.accelerator.backward(total)
         self.accelerator.clip_grad_norm_(self.objective.parameters(), self.training.gradient_clip)
         self.optimizer.step()

@@ -43,6 +43,7 @@ def ranks(scores: Tensor, positive: int | Tensor = 0) -> Tensor:
             f"row {row} has a NaN score; the model diverged or an input is not finite."
         )
     column = torch.as_tensor(positive, device=scores.device).expand(len(scores)).unsqueeze(1)
+    # Counting is enough for one positive, and unlike a sort it does not favor any side of a tie.
     own = scores.gather(1, column)
     better = (scores > own).sum(dim=1)
     ties = (scores == own).sum(dim=1) - 1

@@ -132,6 +132,7 @@ class GenSR(RankingModel):
         tokens = token_matrix(language_model.tokenizer, dataset.item_text, config.item_tokens)
         cf_table = lightgcn.item_vectors()
         if config.cf_vectors == "random":
+            # Same shape and size: only what the vectors know is taken away.
             cf_table = torch.randn(cf_table.shape, generator=torch.Generator().manual_seed(0))
             cf_table[0] = 0
         scale = cf_table[1:].square().mean().sqrt().clamp(min=1e-12)
@@ -194,6 +195,7 @@ class GenSR(RankingModel):
     ) -> tuple[Tensor, Tensor]:
         if self.config.history_slot == "filtered":
             return soft_filter(candidate, view.states, view.valid)
+        # Without the filter every candidate sees the same average, and its weights are uniform.
         uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
         mean = masked_mean(view.states, view.valid)
         n = candidate.shape[1]
@@ -246,6 +248,7 @@ class GenSR(RankingModel):
         embeddings, mask = prompt.whole()
         shape = embeddings.shape[:2]
         per_candidate = mask.repeat_interleave(shape[1], dim=0)  # (B*C, L), row-major as flatten
+        # Each candidate is a prompt of its own; what one_way saves is just this repetition.
         encoded, decoded = answer_states(self.lm, embeddings.flatten(0, 1), per_candidate)
         return masked_mean(encoded, per_candidate).unflatten(0, shape), decoded.unflatten(0, shape)
 

@@ -160,6 +160,8 @@ def _position_biases(stack: nn.Module, tokens: _Tokens) -> tuple[Tensor, Tensor,
     bias = stack.block[0].layer[0].SelfAttention.compute_bias(length, length)  # (1, h, L, L)
     of_shared = bias.index_select(2, tokens.shared_at)
     of_own = bias.index_select(2, tokens.own_at)
+    # T5's bias depends on the distance of two positions in the whole prompt: it is computed for the
+    # whole prompt and cut into the blocks that the two kinds of token need.
     among_shared = of_shared.index_select(3, tokens.shared_at)
     to_shared = of_own.index_select(3, tokens.shared_at)
     among_own = of_own.index_select(3, tokens.own_at)

@@ -88,6 +88,8 @@ def assemble(
     position = 0
     for token, vector in zip(ids, text, strict=True):
         slot = slot_of.get(token)
+        # A slot holds either one vector per candidate, or a whole history, which all candidates
+        # share and which then counts as many positions as it has items.
         if slot is not None and slot not in sequences:  # filled by each candidate itself
             own.append(slots[slot])
             own_at.append(position)

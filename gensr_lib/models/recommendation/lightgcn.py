@@ -72,6 +72,7 @@ class LightGCN(RankingModel):
             both = torch.cat([torch.stack([user, item]), torch.stack([item, user])], dim=1)
             n = len(self.embedding)
             degree = torch.bincount(both[0], minlength=n).clamp(min=1).to(self.embedding.dtype)
+            # 1 / sqrt(deg(u) deg(i)): what everybody clicked says little about any one of them.
             weight = (degree[both[0]] * degree[both[1]]).rsqrt()
             # Not in inference mode: what is kept from scoring must still serve training afterwards.
             with warnings.catch_warnings(), torch.inference_mode(False):
