@@ -24,6 +24,7 @@ from ..files import project_root
 # meet the limit.
 TIMEOUTS = {"smoke": 600, "pocket": 3600}
 LONGEST = 14 * 24 * 3600
+PLACE = ("model", "seed", "variant")  # arguments of `Workspace.fit`: --set must not reach them
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,7 +133,8 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
     {'tau': 0.1, 'one_way': True, 'history_of': 'both', 'eval_every': None}
 
     Raises:
-        ConfigError: a pair without a name or without ``=``, a value that is no YAML.
+        ConfigError: a pair without a name or without ``=``, a value that is no YAML, or a name
+            that says which run it is and not how it is trained.
     """
     import yaml
 
@@ -145,6 +147,8 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
             equals = ""
         if not (name.isidentifier() and equals):
             raise ConfigError(f"--set {pair}: option=value is needed, e.g. --set tau=0.1")
+        if name in PLACE:
+            raise ConfigError(f"--set {pair}: {name} is no option of a model or its training")
     return options
 
 

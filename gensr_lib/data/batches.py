@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from .histories import merge_order as merge_order  # explore/ takes it from here
 from .schema import SRC
 
 

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..data.batches import Batch, merge_order
+from ..data.batches import Batch
 from ..data.dataset import Dataset
+from ..data.histories import merge_order
 from ..data.schema import BEHAVIOR, BEHAVIORS, CATEGORIES, ITEM, QUERY, REC, SRC, TIME, TITLE
 from ..data.split import TEST, TRAIN
 from ..errors import ConfigError, unknown

@@ -149,6 +149,12 @@ def test_fit_names_an_option_that_does_not_exist(home, capsys):
     assert "did you mean 'epochs'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pair", ["seed=3", "variant=x", "model=gensr", "epochs", "=3"])
+def test_set_refuses_what_is_no_option(home, capsys, pair):
+    assert main(["fit", "popularity", "--profile", "smoke", "--set", pair]) == 2
+    assert pair in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_two_processes_of_a_launcher_train_one_run(home, root):
     """As the page on GPUs says it: both take part, one writes, the first speaks."""

@@ -198,19 +198,18 @@ class GenSR(RankingModel):
         # Without the filter every candidate sees the same average, and its weights are uniform.
         uniform = view.valid / view.valid.sum(dim=1, keepdim=True).clamp(min=1)  # (B, N)
         mean = masked_mean(view.states, view.valid)
-        n = candidate.shape[1]
-        return mean.unsqueeze(1).expand(-1, n, -1), uniform.unsqueeze(1).expand(-1, n, -1)
+        alike = (-1, candidate.shape[1], -1)
+        return mean.unsqueeze(1).expand(alike), uniform.unsqueeze(1).expand(alike)
 
     # --- §4.2 task-specific prompt -----------------------------------------------------------
 
     def _tokenize_prompts(self) -> None:
         """Token ids of both prompts, tokenized once; slots of a view that is off are cut out."""
         on = {"cf": self.config.cf_view, "semantic": self.config.semantic_view}
-        used = {slot for slot in SLOTS if on[slot.partition("_")[2]]}
         marks = [f"<extra_id_{k}>" for k in range(len(SLOTS))]
         slot_ids = self.tokenizer.convert_tokens_to_ids(marks)
         self._slot_of = dict(zip(slot_ids, SLOTS, strict=True))
-        cut = {token for token, slot in self._slot_of.items() if slot not in used}
+        cut = {token for token, slot in self._slot_of.items() if not on[slot.partition("_")[2]]}
         self.prompt_ids = {}
         for task in PROMPTS:
             text = PROMPTS[task if self.config.task_prompts else SRC]
