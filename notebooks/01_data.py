@@ -32,14 +32,18 @@ import torch
 
 from gensr_lib import Workspace, evaluate, load_dataset
 from gensr_lib.config import Config, DataConfig
-from gensr_lib.data.batches import merged_history
-from gensr_lib.data.dataset import Dataset
-from gensr_lib.data.pocket.world import simulate
-from gensr_lib.data.schema import BEHAVIORS, Tables
-from gensr_lib.data.sources.made_searches import query_of, synthesize_searches
+from gensr_lib.data import (
+    BEHAVIORS,
+    Dataset,
+    Tables,
+    merged_history,
+    query_of,
+    simulate,
+    synthesize_searches,
+)
 from gensr_lib.models import RankingModel
 from gensr_lib.show import plots, tables
-from gensr_lib.training.metrics import metric_columns, ranks
+from gensr_lib.training import metric_columns, ranks
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables

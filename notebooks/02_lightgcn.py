@@ -33,10 +33,10 @@ import torch
 from scipy.stats import spearmanr
 
 from gensr_lib import Workspace
-from gensr_lib.experiments.workspace import result_table
-from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.experiments import result_table
+from gensr_lib.models import LightGCN, LightGCNConfig
 from gensr_lib.show import plots, tables
-from gensr_lib.training.metrics import ndcg_at_k, ranks
+from gensr_lib.training import ndcg_at_k, ranks
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables

@@ -30,13 +30,11 @@ import torch
 from scipy.stats import ttest_rel
 
 from gensr_lib import Workspace
-from gensr_lib.data.batches import merged_history
-from gensr_lib.experiments.workspace import result_table
-from gensr_lib.models.gensr.prompt import PROMPTS
-from gensr_lib.models.layers import SoftFilter
-from gensr_lib.models.losses import contrastive
+from gensr_lib.data import merged_history
+from gensr_lib.experiments import result_table
+from gensr_lib.models import PROMPTS, SoftFilter, contrastive
 from gensr_lib.show import plots, tables
-from gensr_lib.training.metrics import metric_columns
+from gensr_lib.training import metric_columns
 
 plots.use_style()
 

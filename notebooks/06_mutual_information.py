@@ -28,15 +28,8 @@ import numpy as np
 import pandas as pd
 
 from gensr_lib import Workspace
-from gensr_lib.analysis.mutual_information import (
-    answer_information,
-    entropy,
-    estimate,
-    gaussian_information,
-)
-from gensr_lib.analysis.representations import collect
-from gensr_lib.experiments.paper import table_1
-from gensr_lib.experiments.workspace import result_table
+from gensr_lib.analysis import answer_information, collect, entropy, estimate, gaussian_information
+from gensr_lib.experiments import result_table, table_1
 from gensr_lib.show import plots, tables
 
 plots.use_style()

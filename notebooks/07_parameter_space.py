@@ -31,9 +31,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from gensr_lib import Workspace
-from gensr_lib.analysis.gradient_conflict import ALL, summary
-from gensr_lib.analysis.parameter_space import kde_overlap, pca, separation, tsne
-from gensr_lib.analysis.representations import collect
+from gensr_lib.analysis import collect, gradient_conflict, kde_overlap, pca, separation, tsne
 from gensr_lib.show import plots, tables
 
 plots.use_style()
@@ -342,8 +340,11 @@ if book.profile_name != "paper":  # there each model has its published batch siz
         "not the same batches"
     )
 gradients = {name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()}
-layers = {name: table[table["layer"] != ALL] for name, table in gradients.items()}
-whole = {name: table[table["layer"] == ALL].set_index("step") for name, table in gradients.items()}
+layers = {name: table[table["layer"] != gradient_conflict.ALL] for name, table in gradients.items()}
+whole = {
+    name: table[table["layer"] == gradient_conflict.ALL].set_index("step")
+    for name, table in gradients.items()
+}
 
 # %%
 #| label: fig:07-conflict
@@ -393,7 +394,7 @@ def kinds(name: str) -> dict[str, pd.DataFrame]:
 
 
 conflict = pd.concat({
-    (name, kind): summary(part.assign(system=name), by="system").loc[name]
+    (name, kind): gradient_conflict.summary(part.assign(system=name), by="system").loc[name]
     for name in systems
     for kind, part in kinds(name).items()
 }).unstack()  # fmt: skip
@@ -419,7 +420,11 @@ tables.show(shown, "07_conflict", book.figures)
 #| label: tbl:07-by-layer
 #| caption: Layers with the lowest and the highest mean cosine; columns as before, and the number of parameters.
 by_layer = pd.concat(
-    {name: summary(table).sort_values("cosine") for name, table in layers.items()}, names=["system"]
+    {
+        name: gradient_conflict.summary(table).sort_values("cosine")
+        for name, table in layers.items()
+    },
+    names=["system"],
 )
 ends = by_layer.groupby("system", group_keys=False).apply(
     lambda t: pd.concat([t.head(5), t.tail(5)])

@@ -27,12 +27,9 @@
 import numpy as np
 import pandas as pd
 
-from gensr_lib import Workspace
-from gensr_lib.experiments.significance import compare, crossed_test, detectable, holm, summary
-from gensr_lib.experiments.sweep import sweep
-from gensr_lib.experiments.workspace import result_table
-from gensr_lib.show import plots, tables
-from gensr_lib.show.sweep_plots import ablation_bars, difference_intervals
+from gensr_lib import Workspace, compare, sweep
+from gensr_lib.experiments import crossed_test, detectable, holm, result_table, summary
+from gensr_lib.show import plots, sweep_plots, tables
 
 plots.use_style()
 
@@ -164,7 +161,7 @@ tables.show(level, "08_level", book.figures, digits=4)
 # %%
 #| label: fig:08-figure-4
 #| caption: Test metrics of GenSR and of its variants (the paper's Figure 4), mean ± one standard deviation over seeds.
-figure = ablation_bars(sweep_4.table)
+figure = sweep_plots.ablation_bars(sweep_4.table)
 plots.save_figure(figure, "08_figure_4", book.figures)
 figure
 
@@ -189,7 +186,7 @@ tables.show(shown, "08_tests", book.figures)
 # %%
 #| label: fig:08-differences
 #| caption: Variants minus the whole model in NDCG@10, with 95 % intervals; filled where Holm's p is below .05.
-figure = difference_intervals(tested, "N@10")
+figure = sweep_plots.difference_intervals(tested, "N@10")
 plots.save_figure(figure, "08_differences", book.figures)
 figure
 
@@ -252,7 +249,7 @@ tested_beyond = compare(sweep_beyond.ranks, WHOLE)
 # %%
 #| label: fig:08-beyond
 #| caption: Beyond the paper, variants minus the whole model in NDCG@10; 95 % intervals, filled where Holm's p < .05.
-figure = difference_intervals(tested_beyond, "N@10")
+figure = sweep_plots.difference_intervals(tested_beyond, "N@10")
 plots.save_figure(figure, "08_beyond", book.figures)
 figure
 

@@ -26,13 +26,10 @@
 import pandas as pd
 import torch
 
-from gensr_lib import Workspace
-from gensr_lib.experiments.significance import compare, detectable, summary
-from gensr_lib.experiments.sweep import grid, sweep
-from gensr_lib.models.gensr.model import GenSRConfig
-from gensr_lib.models.losses import contrastive
-from gensr_lib.show import plots, tables
-from gensr_lib.show.sweep_plots import sensitivity
+from gensr_lib import Workspace, compare, sweep
+from gensr_lib.experiments import detectable, grid, summary
+from gensr_lib.models import GenSRConfig, contrastive
+from gensr_lib.show import plots, sweep_plots, tables
 
 plots.use_style()
 
@@ -129,7 +126,7 @@ assert (
 # %%
 #| label: fig:09-tau
 #| caption: NDCG over the temperature τ (the paper's Figure 5, left). Bands are one standard deviation over seeds.
-figure = sensitivity(sweeps["tau"].table, names["tau"], "τ", reference=default["tau"])
+figure = sweep_plots.sensitivity(sweeps["tau"].table, names["tau"], "τ", reference=default["tau"])
 plots.save_figure(figure, "09_tau", book.figures)
 figure
 
@@ -137,7 +134,7 @@ figure
 #| label: fig:09-beta
 #| caption: NDCG over the weight β of the contrastive loss (the paper's Figure 5, right). Bands as before; equal steps.
 options = {"reference": default["beta"], "axis": "even"}
-figure = sensitivity(sweeps["beta"].table, names["beta"], "β", **options)
+figure = sweep_plots.sensitivity(sweeps["beta"].table, names["beta"], "β", **options)
 plots.save_figure(figure, "09_beta", book.figures)
 figure
 

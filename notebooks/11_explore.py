@@ -29,10 +29,9 @@
 import numpy as np
 import pandas as pd
 
-from gensr_lib import Workspace
+from gensr_lib import Ranker, Workspace
 from gensr_lib.errors import ConfigError
 from gensr_lib.explore import views as explore
-from gensr_lib.explore.ranker import Ranker
 from gensr_lib.show import plots, tables
 
 plots.use_style()

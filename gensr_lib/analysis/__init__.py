@@ -5,8 +5,8 @@ from ..lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     {
-        "mutual_information": ["estimate"],
-        "parameter_space": ["pca", "separation", "tsne"],
+        "mutual_information": ["answer_information", "entropy", "estimate", "gaussian_information"],
+        "parameter_space": ["kde_overlap", "pca", "separation", "tsne"],
         "representations": ["Sample", "collect"],
     },
     modules=["gradient_conflict", "mutual_information", "parameter_space", "theory"],

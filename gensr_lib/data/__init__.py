@@ -9,5 +9,7 @@ __getattr__, __all__ = attach(
         "dataset": ["Dataset"],
         "batches": ["Batch", "merged_history"],
         "sources.load": ["load_dataset"],
+        "pocket.world": ["simulate"],
+        "sources.made_searches": ["query_of", "synthesize_searches"],
     },
 )

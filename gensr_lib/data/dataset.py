@@ -64,8 +64,12 @@ class Dataset:
     def __init__(
         self, tables: Tables, config: DataConfig, name: str, seed: int, cache: Path | None
     ):
-        self.name, self.config, self.seed = name, config, seed
-        self.items, self.counts, self.truth = tables.items, list(tables.counts), tables.truth
+        self.name = name
+        self.config = config
+        self.seed = seed
+        self.items = tables.items
+        self.counts = list(tables.counts)
+        self.truth = tables.truth
         self._take_events(tables.interactions)
         self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
         self.sampler = NegativeSampler(self.user, self.item, self.n_users, self.n_items)
@@ -136,11 +140,8 @@ class Dataset:
     @property
     def events(self) -> pd.DataFrame:
         """The sorted table of interactions with names in place of numbers, made anew each time."""
-        return (
-            self._coded_events()
-            .astype(dict.fromkeys(NAME_COLUMNS, object))
-            .assign(**{SESSION: self.session})
-        )
+        named = self._coded_events().astype(dict.fromkeys(NAME_COLUMNS, object))
+        return named.assign(**{SESSION: self.session})
 
     @cached_property
     def item_text(self) -> list[str]:
@@ -148,7 +149,8 @@ class Dataset:
 
         A text that begins with the title stands alone.
         """
-        title, text = self.items[TITLE], self.items[TEXT]
+        title = self.items[TITLE]
+        text = self.items[TEXT]
         alone = np.frompyfunc(str.startswith, 2, 1)(text, title).astype(bool)
         known = text.where(alone, (title + ". " + text).str.strip(" ."))
         return ["", *known.where(known.ne(""), self.items[CATEGORIES])]
@@ -197,7 +199,8 @@ class Dataset:
                 raise DataError("training rows have no stored negatives; pass the candidates.")
             candidates = np.concatenate([self.item[event][:, None], rows.negatives[index]], axis=1)
         query = self.query[event]
-        words, texts = self.query_word_ids[query], tuple(self.query_texts[query])
+        words = self.query_word_ids[query]
+        texts = tuple(self.query_texts[query])
         made = self.make_batch(task, self.user[event], rows.limit[index], candidates, words, texts)
         return replace(made, event=torch.from_numpy(event)) if with_event else made
 
@@ -217,12 +220,7 @@ class Dataset:
         return Batch(task=task, query_text=query_text, **tensors)
 
     def batches(
-        self,
-        split: str,
-        task: str,
-        size: int,
-        share: tuple[int, int] = (0, 1),
-        with_event: bool = False,
+        self, split: str, task: str, size: int, share=(0, 1), with_event: bool = False
     ) -> Iterator[Batch]:
         """Evaluation batches in stored order; ``share`` (k, n): every n-th row from the k-th."""
         index = np.arange(len(self.rows[split][task]))[share[0] :: share[1]]
@@ -248,13 +246,15 @@ class Dataset:
         self.item_ids = np.array(["", *self.items[ITEM]], dtype=object)
         number = pd.Index(self.items[ITEM]).get_indexer(item.categories).astype(np.int32) + 1
         self.item = number[item.codes]
-        self.time, self.session = events[TIME].to_numpy(), events[SESSION].to_numpy()
+        self.time = events[TIME].to_numpy()
+        self.session = events[SESSION].to_numpy()
         self.is_search = events[BEHAVIOR].eq(SRC).to_numpy()
         # Queries in order of appearance behind the empty one, whose code is -1 if nothing has it:
         # as a position, that is the one appended.
         empty = query.categories.get_indexer([""])
         self.query, found = pd.factorize(np.r_[empty, query.codes])
-        self.query, texts = self.query[1:], np.append(query.categories.astype(object), "")
+        self.query = self.query[1:]
+        texts = np.append(query.categories.astype(object), "")
         self.query_texts = texts[found]
 
     def _coded_events(self) -> pd.DataFrame:
@@ -303,15 +303,15 @@ class Dataset:
 
     def _store_negatives(self, cache: Path | None) -> None:
         """Draw the negatives of all held-out rows, or read them where they were stored before."""
-        n, seed = self.config.eval_negatives, self.seed
+        n = self.config.eval_negatives
         events = {f"{s}_{t}": self.rows[s][t].event for s, t in HELD_OUT}
 
         def draw() -> dict[str, np.ndarray]:
-            rng = np.random.default_rng([seed, 99])
+            rng = np.random.default_rng([self.seed, 99])
             return {k: self.sampler.draw(self.user[e], n, rng) for k, e in events.items()}
 
         targets = checksum({**events, "touched": self.sampler.touched})
-        path = cache and Path(cache) / f"negatives-{targets[:12]}-{n}-seed{seed}.npz"
+        path = cache and Path(cache) / f"negatives-{targets[:12]}-{n}-seed{self.seed}.npz"
         stored = stored_negatives(path, draw)
         for split, task in HELD_OUT:
             rows = self.rows[split][task]

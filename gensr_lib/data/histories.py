@@ -88,7 +88,8 @@ class Histories:
             "ses_time": self.ses_time.last(user, ses_end, n_src),
             "ses_query": self.ses_query.last(user, ses_end, n_src),
         }
-        real_clicks, real_sessions = found["rec_items"] != 0, found["ses_clicks"][:, :, 0] != 0
+        real_clicks = found["rec_items"] != 0
+        real_sessions = found["ses_clicks"][:, :, 0] != 0
         found["merge_index"] = merge_order(
             found["rec_time"], real_clicks, found["ses_time"], real_sessions
         )

@@ -66,7 +66,8 @@ class NegativeSampler:
             open_rows = bad.any(axis=1)
             if not open_rows.any():
                 return drawn
-            rows, bad = rows[open_rows], bad[open_rows]
+            rows = rows[open_rows]
+            bad = bad[open_rows]
             row, place = np.nonzero(bad)
             drawn[rows[row], place] = uniform(len(row))
         for row in rows:  # only users who have touched nearly everything come here

@@ -144,7 +144,8 @@ def _checked_events(events: pd.DataFrame, source: str) -> pd.DataFrame:
     user, item, query = (name_codes(events[column]) for column in (USER, ITEM, QUERY))
     for names in (user, item):
         _reject(names.eq(""), source, names.name, "is empty; give every event a user and an item")
-    behavior, session = events[BEHAVIOR], pd.to_numeric(events[SESSION], errors="coerce")
+    behavior = events[BEHAVIOR]
+    session = pd.to_numeric(events[SESSION], errors="coerce")
     _reject(~behavior.isin(BEHAVIORS), source, BEHAVIOR, "is neither 'rec' nor 'src'", behavior)
     time = _as_time(events[TIME], source)
     searches = behavior.eq(SRC)
@@ -153,7 +154,8 @@ def _checked_events(events: pd.DataFrame, source: str) -> pd.DataFrame:
     _reject(searches & session.isna(), source, SESSION, f"is not a number {said}")
     if (~searches & query.ne("")).any():  # what a recommendation has typed counts for nothing
         query = name_codes(query.astype(object).where(searches, ""))
-    behavior, session = behavior.astype(BEHAVIOR_CODES), session.where(searches, -1).astype("int64")
+    behavior = behavior.astype(BEHAVIOR_CODES)
+    session = session.where(searches, -1).astype("int64")
     columns = (user, item, time, behavior, query, session)
     return in_order(pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True))))
 
@@ -183,7 +185,8 @@ def _reject(bad, source: str, column: str, reason: str, values: pd.Series | None
     """Raise if any row is bad, naming the first one by its position and value."""
     bad = np.asarray(bad, dtype=bool)
     if bad.any():
-        row, count = int(bad.argmax()), int(bad.sum())
+        row = int(bad.argmax())
+        count = int(bad.sum())
         value = f" ('{values.iloc[row]}')" if values is not None else ""
         where = f"{source}: row {row}, column {column}{value}"
         raise DataError(f"{where} {reason} ({count} such rows).")

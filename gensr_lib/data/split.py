@@ -36,14 +36,16 @@ def k_core(tables: Tables, k: int) -> Tables:
     events = tables.interactions
     codes = [events[column].cat.codes.to_numpy() for column in (USER, ITEM)]
     distinct = ~events.duplicated([USER, ITEM, TIME]).to_numpy()
-    keep, rounds = np.ones(len(events), dtype=bool), 0
+    keep = np.ones(len(events), dtype=bool)
+    rounds = 0
     while True:
         left = keep.copy()
         for code in codes:
             left &= np.bincount(code[keep & distinct], minlength=code.max() + 1)[code] >= k
         if left.sum() == keep.sum():
             break
-        keep, rounds = left, rounds + 1
+        keep = left
+        rounds = rounds + 1
     if rounds:
         events = events[keep].reset_index(drop=True)
         for column in (USER, ITEM, QUERY):

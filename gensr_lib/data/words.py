@@ -27,7 +27,8 @@ class Words:
         code, distinct = pd.factorize(np.array(["\n", *found], dtype=object))  # the line's end is 0
         self.n_texts = len(texts)
         self.text = np.cumsum(code == 0)[code > 0] - 1
-        self.code, self.distinct = code[code > 0] - 1, distinct[1:]
+        self.code = code[code > 0] - 1
+        self.distinct = distinct[1:]
 
     def of(self, texts: np.ndarray) -> np.ndarray:
         """The distinct words of some of the texts, by position."""

@@ -30,7 +30,8 @@ def model_card(record: Mapping[str, Any], model: RankingModel) -> str:
         record: `Run.record`, what ``metrics.json`` holds.
         model: the trained model; its class and size are named.
     """
-    source, workspace = record["provenance"], record["workspace"]
+    source = record["provenance"]
+    workspace = record["workspace"]
     name = str(workspace["dataset_name"])
     simulated = name == "pocket"  # and not somebody's tables in a folder of that name
     tasks = [TASK_LABELS[task] for task in record["metrics"]]

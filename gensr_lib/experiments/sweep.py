@@ -238,9 +238,11 @@ def _run(workspace: Workspace, task: _Task, gpu: int | None) -> str | None:
 
 
 def _collect(workspace: Workspace, tasks: list[_Task], made: set[tuple[str, int]]) -> Sweep:
-    runs, ranks = [], []
+    runs = []
+    ranks = []
     for task in tasks:
-        at, seed = _folder(workspace, task), task.spec.seed
+        at = _folder(workspace, task)
+        seed = task.spec.seed
         record = read_json(at / RESULT)
         if record["hash"] != task.spec.hash:
             raise ConfigError(f"{at}: this run was replaced during the sweep; run it again")

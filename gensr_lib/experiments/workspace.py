@@ -176,7 +176,8 @@ class Workspace:
         place = self.place(spec, variant)
         if place in self._runs and self._runs[place].record["hash"] == key:
             return self._runs[place]
-        folder, accelerator = self.folder / place, make_accelerator()
+        folder = self.folder / place
+        accelerator = make_accelerator()
         # Of several processes one holds the folder and prepares it; the others wait for that.
         with held(folder) if accelerator.is_main_process else contextlib.nullcontext():
             if accelerator.is_main_process:

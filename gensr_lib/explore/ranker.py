@@ -139,7 +139,8 @@ class Ranker:
     def explain(self, user, query: str, item) -> Explanation:
         """What GenSR looks at for an item or several, and what each part of its prompt adds."""
         self._slots(PARTS)
-        person, query = self._person(user), _typed(query)
+        person = self._person(user)
+        query = _typed(query)
         given = [item] if isinstance(item, str | Integral) else item
         items = np.array([_place("item", one, self._items, first=1) for one in given])
         score = self._scores(person, query, items)
@@ -168,13 +169,15 @@ class Ranker:
         item, behavior, query = Event(*parts) if 1 <= len(parts) <= 3 else (None, "", "")
         query = _typed(query)
         if behavior not in BEHAVIORS or (behavior == SRC) != bool(query):
-            forms = "an item, (item, 'rec') or (item, 'src', query)"
-            raise ConfigError(f"{given} is no event; give {forms}.")
+            raise ConfigError(
+                f"no event: {given}; write item, (item, 'rec') or (item, 'src', query)."
+            )
         return Event(_place("item", item, self._items, first=1), behavior, query)
 
     def _limit(self, user: int, task: str) -> int:
         """Row before which the events of a user may be seen, as in the test protocol."""
-        split, config = self.dataset.split, self.dataset.config
+        split = self.dataset.split
+        config = self.dataset.config
         if config.twins == "visible":
             event = self._test_event(user, task)
             return split.cut_test[user] if event is None else event
@@ -211,8 +214,7 @@ class Ranker:
         if batch.task not in self.model.tasks:
             raise ConfigError(f"{who} does not serve '{batch.task}'; take one that does.")
         if not len(self.dataset.rows[TRAIN][batch.task]):
-            name = self.dataset.name
-            raise ConfigError(f"{who} was never trained for '{batch.task}': '{name}' has no event.")
+            raise ConfigError(f"{who} was never trained for '{batch.task}': no event is of it.")
         if isinstance(person, list) and not self.model.serves_new_users:
             why = "it knows the users of its training only; take one that reads histories"
             raise ConfigError(f"{who} cannot score a new user: {why}.")
@@ -255,9 +257,7 @@ class Ranker:
             batch = batch.to(self.model.device)
             found = self.model.score_in_chunks(batch, self.chunk, **options)[0].float()
         if not found.isfinite().all():
-            raise ValueError(
-                f"a score of {self.model.name} is not finite: its weights are damaged."
-            )
+            raise ValueError(f"a score of {self.model.name} is not finite: damaged weights.")
         return found.cpu().numpy()
 
     def _list(self, person: Person, query: str, k: int | None, exclude_seen: bool) -> pd.DataFrame:
@@ -278,10 +278,10 @@ class Ranker:
 
     def _history(self, batch: Batch) -> pd.DataFrame:
         """The clicks of a one-row batch as the model reads them, with what is known of each."""
-        config, words = self.model.config, self.dataset.words
+        config = self.model.config
         width = batch.ses_clicks.shape[2]
-        typed = batch.ses_words[0].numpy()
-        queries = [" ".join(words[row[row > 0]]) for row in typed]
+        words = self.dataset.words
+        queries = [" ".join(words[row[row > 0]]) for row in batch.ses_words[0].numpy()]
         rec = {ITEM: batch.rec_items[0], BEHAVIOR: REC, QUERY: "", TIME: batch.rec_time[0]}
         src = {ITEM: batch.ses_clicks[0].flatten(), BEHAVIOR: SRC}
         src |= {QUERY: np.repeat(queries, width), TIME: batch.ses_time[0].repeat_interleave(width)}
@@ -335,8 +335,8 @@ def event_batch(dataset: Dataset, task: str, events: Sequence[Event], query: str
         batch.ses_words[0, place] = torch.from_numpy(dataset.word_ids(text)[0])
         batch.ses_clicks[0, place, : len(items)] = torch.tensor(items)
         batch.ses_time[0, place] = time
-    rec_time, ses_time = batch.rec_time.numpy(), batch.ses_time.numpy()
-    order = merge_order(rec_time, rec_time > 0, ses_time, ses_time > 0)
+    times = [time.numpy() for time in (batch.rec_time, batch.ses_time)]
+    order = merge_order(times[0], times[0] > 0, times[1], times[1] > 0)
     return replace(batch, merge_index=torch.from_numpy(order))
 
 

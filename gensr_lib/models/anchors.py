@@ -67,7 +67,8 @@ class Oracle(RankingModel):
 
     def score(self, batch: Batch) -> Tensor:
         """log P(click | user's state, item, query), known by construction."""
-        data, event = self.dataset, batch.event.cpu().numpy()
+        data = self.dataset
+        event = batch.event.cpu().numpy()
         behavior = np.where(data.is_search[event], SRC, REC)
         rows = data.truth.rows(data.user_ids[data.user[event]], data.time[event], behavior)
         log_prob = data.truth.log_prob(rows, self.item[batch.cand.cpu().numpy()])

@@ -67,7 +67,8 @@ def evaluate(
     Raises:
         ValueError: the model gives a NaN score, or the split has no row for any of its tasks.
     """
-    started, was_training = time.perf_counter(), model.training
+    started = time.perf_counter()
+    was_training = model.training
     share = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     tasks = [t for t in BEHAVIORS if t in model.tasks and len(dataset.rows[split][t])]
     if not tasks:
@@ -97,7 +98,8 @@ def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> l
     """Ranks of this process's share of one task, as columns per batch."""
     autocast = accelerator.autocast if accelerator else contextlib.nullcontext
     rows = np.arange(len(dataset.rows[split][task]))[share[0] :: share[1]]
-    found, total = [], -(-len(rows) // batch_size)
+    found = []
+    total = -(-len(rows) // batch_size)
     batches = dataset.batches(split, task, batch_size, share, with_event=model.reads_event)
     for batch in tqdm(
         batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None

@@ -105,9 +105,11 @@ def check_consistency(values: dict[str, float], tolerance: float = 1e-9) -> None
     Raises:
         ValueError: the values cannot come from ranks with one positive.
     """
-    hits, more = values["R@5"], values["R@10"] - values["R@5"]
+    hits = values["R@5"]
+    more = values["R@10"] - values["R@5"]
     gain = values["N@10"] - values["N@5"]
-    low, high = 1 / np.log2(11), 1 / np.log2(6.5)
+    low = 1 / np.log2(11)
+    high = 1 / np.log2(6.5)
     first = hits / np.log2(6) - tolerance <= values["N@5"] <= hits + tolerance
     second = low * more - tolerance <= gain <= high * more + tolerance
     if not (first and second):

@@ -41,7 +41,8 @@ def draw_clicks(
     words = np.full((len(user), 4), vocabulary.NO_WORD, dtype=np.uint8)
     order = np.argsort(topic, kind="stable")
     for events in np.split(order, np.flatnonzero(np.diff(topic[order])) + 1):
-        k, meant = topic[events[0]], ~accident[events]
+        k = topic[events[0]]
+        meant = ~accident[events]
         present, row = np.unique(user[events], return_inverse=True)
         clicks = _TopicClicks(world, k, z_user[present], row, is_search[events], meant, rng)
         clicks.draw()
@@ -66,8 +67,11 @@ class _TopicClicks:
     """
 
     def __init__(self, world, k, z_user, row, is_search, meant, rng):
-        self.config, self.rng = world.config, rng
-        self.row, self.is_search, self.meant = row, is_search, meant  # (E,) each; row: the user
+        self.config = world.config
+        self.rng = rng
+        self.row = row  # (E,) the user of each event, as the two below
+        self.is_search = is_search
+        self.meant = meant
         self.item_words = world.words[world.members(k)]  # (n_k, 6)
         self.item_sets = vocabulary.word_sets(self.item_words)
         for_rec, self.for_src = world.logits(k, z_user)  # (U_k, n_k)
@@ -81,7 +85,8 @@ class _TopicClicks:
         self.click_shares[users] = _shares(np.exp(for_rec), users)
         self.words = np.full((len(row), 4), vocabulary.NO_WORD, dtype=np.uint8)
         self.first = np.empty(for_rec.shape, dtype=np.int64)  # event of the first click, E if none
-        self.wish, self.click = np.zeros_like(row), np.zeros_like(row)  # columns of the topic
+        self.wish = np.zeros_like(row)  # a column of the topic, as click
+        self.click = np.zeros_like(row)
         self.wish_stands = np.zeros(len(row), dtype=bool)
         self.click_stands = np.zeros(len(row), dtype=bool)
 

@@ -27,11 +27,17 @@ class Truth:
         def join(name):
             return np.concatenate([getattr(block, name) for block in blocks])
 
-        self.config, self._world = world.config, world
-        self.topic, self.item_latent = world.topic, world.latent
-        self.taste, self.user_latent = join("taste"), join("z_user")
-        self._user, self._time, self._is_search = join("user"), join("time"), join("is_search")
-        self._topic, self._words = join("topic").astype(np.int32), join("words")
+        self.config = world.config
+        self._world = world
+        self.topic = world.topic
+        self.item_latent = world.latent
+        self.taste = join("taste")
+        self.user_latent = join("z_user")
+        self._user = join("user")
+        self._time = join("time")
+        self._is_search = join("is_search")
+        self._topic = join("topic").astype(np.int32)
+        self._words = join("words")
         self._rec_row = np.cumsum(~self._is_search) - 1  # (E,) row in _log_topic
         self._log_topic = join("log_topic")  # (R, K)
         self._marked, self._marked_at = self._first_clicks(join("item"), join("accident"))
@@ -53,11 +59,14 @@ class Truth:
 
     def _log_sums(self) -> tuple[np.ndarray, np.ndarray]:
         """Logs of the softmaxes' denominators: rec (R, K) for each topic; src (E,), 0 for rec."""
-        c, world = self.config, self._world
+        c = self.config
+        world = self._world
         recs = np.flatnonzero(~self._is_search)
-        rec, src = np.zeros_like(self._log_topic), np.zeros(len(self._user))
+        rec = np.zeros_like(self._log_topic)
+        src = np.zeros(len(self._user))
         for k in range(c.topics):
-            members, first = world.members(k), self._first_in_topic(k)
+            members = world.members(k)
+            first = self._first_in_topic(k)
             for_rec, for_src = world.logits(k, self.user_latent)  # (U, n_k)
             rec[:, k] = self._log_sum(for_rec[self._user[recs]], recs, first)
             asked = np.flatnonzero(self._is_search & (self._topic == k))
@@ -69,7 +78,8 @@ class Truth:
     def _first_in_topic(self, k: int) -> np.ndarray:
         """The event at which each user first clicked each item of topic k, E if never: (U, n_k)."""
         user, item = np.divmod(self._marked, self.config.n_items)
-        members, inside = self._world.members(k), self.topic[item] == k
+        members = self._world.members(k)
+        inside = self.topic[item] == k
         first = np.full((self.config.n_users, len(members)), len(self._user))
         first[user[inside], np.searchsorted(members, item[inside])] = self._marked_at[inside]
         return first
@@ -87,8 +97,10 @@ class Truth:
         """
         user_id, behavior = (np.asarray(names, dtype=object) for names in (user_id, behavior))
         names = pd.Index(vocabulary.names("u", self.config.n_users))
-        user, time = names.get_indexer(user_id), np.asarray(time, dtype=np.int64)
-        first, span = self._time.min(), np.ptp(self._time) + 1
+        user = names.get_indexer(user_id)
+        time = np.asarray(time, dtype=np.int64)
+        first = self._time.min()
+        span = np.ptp(self._time) + 1
         keys = self._user * span + (self._time - first)  # ascending
         row = np.minimum(np.searchsorted(keys, user * span + (time - first)), len(keys) - 1)
         same = (self._user[row] == user) & (self._time[row] == time)
@@ -120,7 +132,8 @@ class Truth:
         It ranks one clicked item among uniform ones as well as any scorer can. With ``static`` the
         recommendation law knows pi_u in place of the state: neither drift nor searches.
         """
-        rows, items = np.asarray(rows), np.asarray(items)
+        rows = np.asarray(rows)
+        items = np.asarray(items)
         result = np.empty(items.shape)
         src = self._is_search[rows]
         result[src] = self._log_search(rows[src], items[src])
@@ -137,7 +150,8 @@ class Truth:
         return inner / self.config.latent_dim**0.5  # (B, C)
 
     def _log_recommendation(self, rows, items, static: bool) -> np.ndarray:
-        c, user = self.config, self._user[rows]
+        c = self.config
+        user = self._user[rows]
         topic = self.topic[items]  # (B, C)
         recs = self._rec_row[rows]
         log_topic = np.log(self.taste[user]) if static else self._log_topic[recs]  # (B, K)
@@ -148,7 +162,8 @@ class Truth:
         return topic_share + score  # (B, C)
 
     def _log_search(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        c, user = self.config, self._user[rows]
+        c = self.config
+        user = self._user[rows]
         asked = self._words[rows][:, None, :, None]  # (B, 1, 4, 1)
         known = self._world.words[items][:, :, None, :]  # (B, C, 1, 6)
         overlap = (asked == known).any(axis=3).sum(axis=2)  # (B, C)

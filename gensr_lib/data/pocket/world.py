@@ -94,7 +94,8 @@ class _World:
         Returns:
             those of recommendation and of search, (U, n_k) each.
         """
-        c, members = self.config, self.members(k)
+        c = self.config
+        members = self.members(k)
         affinity = z_user @ self.latent[members].T / c.latent_dim**0.5  # (U, n_k)
         pop = self.popularity[members]
         rec = c.popularity * pop + c.affinity * affinity
@@ -103,7 +104,8 @@ class _World:
 
 def _make_world(config: PocketConfig, seed: int) -> _World:
     rng = np.random.default_rng([seed, 0])
-    n, k = config.n_items, config.topics
+    n = config.n_items
+    k = config.topics
     topic = (rng.permutation(n) % k).astype(np.int32)
     rank = rng.permutation(n) + 1
     latent = rng.standard_normal((n, config.latent_dim))  # (I, d)
@@ -127,7 +129,8 @@ def _item_words(config: PocketConfig, latent: np.ndarray, rng: np.random.Generat
 
     So titles and queries tell of taste.
     """
-    n, rho = len(latent), config.look_follows_taste
+    n = len(latent)
+    rho = config.look_follows_taste
     words = np.empty((n, len(vocabulary.SLOTS)), dtype=np.uint8)
     colours = (0, vocabulary.N_COLOURS)
     materials = (vocabulary.N_COLOURS, vocabulary.N_MATERIALS)
@@ -162,7 +165,8 @@ class _Block:
 
 
 def _simulate_block(world: _World, seed: int, block: int) -> _Block:
-    c, rng = world.config, np.random.default_rng([seed, 1, block])
+    c = world.config
+    rng = np.random.default_rng([seed, 1, block])
     first = block * _BLOCK
     n_users = min(_BLOCK, c.n_users - first)
     mean = c.n_events / c.n_users
@@ -202,7 +206,8 @@ def _occasions(
     shape = (n_users, c.most_events)
     after_search = c.search_share / 2  # P(search | search); the other one keeps the share
     after_rec = min(1.0, c.search_share * (1 - after_search) / (1 - c.search_share))
-    uniform, is_search = rng.random(shape), np.zeros(shape, dtype=bool)
+    uniform = rng.random(shape)
+    is_search = np.zeros(shape, dtype=bool)
     is_search[:, 0] = uniform[:, 0] < c.search_share
     run = np.ones(n_users, dtype=np.int64)
     for t in range(1, shape[1]):
@@ -220,9 +225,11 @@ def _occasions(
 
 def _topics(world, taste, is_search, new_visit, active, rng) -> tuple[np.ndarray, np.ndarray]:
     """Walk all users at once through the steps: topics (U, T), log p(topic) of rec (R, K)."""
-    c, decay = world.config, 0.5 ** (1 / world.config.half_life)
+    c = world.config
+    decay = 0.5 ** (1 / world.config.half_life)
     topic = np.zeros(active.shape, dtype=np.int64)
-    searched, clicked = np.zeros_like(taste), np.zeros_like(taste)  # (U, K) decayed counts
+    searched = np.zeros_like(taste)  # (U, K) decayed counts, as clicked
+    clicked = np.zeros_like(taste)
     drift = rng.standard_normal((len(taste), world.loading.shape[1]))  # (U, 4)
     log_topic = np.zeros((*active.shape, c.topics))  # (U, T, K)
     for t in range(active.shape[1]):
@@ -259,7 +266,8 @@ def _event_table(world: _World, blocks: list[_Block]) -> pd.DataFrame:
 
     is_search = join("is_search")
     query = np.full(len(is_search), "", dtype=object)
-    topic, words = join("topic")[is_search], join("words")[is_search]
+    topic = join("topic")[is_search]
+    words = join("words")[is_search]
     query[is_search] = vocabulary.query_texts(world.table, topic, words)
     user = coded(join("user"), vocabulary.names("u", c.n_users))
     item = coded(join("item"), vocabulary.names("i", c.n_items))

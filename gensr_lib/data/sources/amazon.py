@@ -129,7 +129,8 @@ def _read_reviews(path: Path, max_bad_share: float) -> pd.DataFrame:
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
     events = table.select(list(FIELDS)).rename_columns(list(FIELDS.values())).to_pandas()
     # Codes at once: strings of every review would take several times the memory.
-    events[USER], events[ITEM] = name_codes(events[USER]), name_codes(events[ITEM])
+    events[USER] = name_codes(events[USER])
+    events[ITEM] = name_codes(events[ITEM])
     return events.assign(**{BEHAVIOR: REC, QUERY: "", SESSION: -1})
 
 
@@ -211,7 +212,9 @@ def _parsed_lines(path: Path, parse: Callable[[bytes], Any], max_bad_share: floa
 
     The lines it fails on are counted; a few are left out with a warning.
     """
-    rows, bad, total = [], [], 0
+    rows = []
+    bad = []
+    total = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a stray backslash in a description
         for number, line in enumerate(_lines(path), start=1):

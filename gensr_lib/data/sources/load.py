@@ -78,7 +78,8 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     >>> find("pocket").name, find("pocket").path
     ('pocket', None)
     """
-    text, folder = str(name_or_path), Path(name_or_path).expanduser()
+    text = str(name_or_path)
+    folder = Path(name_or_path).expanduser()
     is_path = os.sep in text or text.startswith((".", "~"))
     if not is_path and (claims := [p for p in SOURCES if fnmatchcase(text, p)]):
         kind = _kind(_the_only(claims, f"the name '{text}'"))

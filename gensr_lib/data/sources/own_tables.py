@@ -195,7 +195,8 @@ def _time(column: pd.Series, path: Path) -> pd.Series:
     """Numbers as they are, dates as whole seconds since 1970 (UTC where no zone is given)."""
     if pd.api.types.is_numeric_dtype(column):
         return column  # `validate` looks for what is not finite
-    values, numeric = column, False
+    values = column
+    numeric = False
     if not pd.api.types.is_datetime64_any_dtype(column):
         values = column.astype("string").str.strip()
         # The first row decides which of the two the column holds.
@@ -206,7 +207,8 @@ def _time(column: pd.Series, path: Path) -> pd.Series:
         time = pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
     bad = time.isna().to_numpy()
     if bad.any():
-        row, kind = int(bad.argmax()), "number" if numeric else "date"
+        row = int(bad.argmax())
+        kind = "number" if numeric else "date"
         found = f"'{column.iloc[row]}' is not a {kind} ({int(bad.sum())} such rows)"
         raise DataError(f"{path}: row {row}, column {column.name}: {found}.")
     return time if numeric else time.dt.as_unit("s").astype("int64")

@@ -217,16 +217,14 @@ class GenSR(RankingModel):
             self.prompt_ids[task] = [token for token in ids if token not in cut]
 
     def prompt(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Prompt:
-        """E_t of eq. 7: prompt text with the slots filled in, then the query and its end token."""
+        """E_t of eq. 7: prompt text with the slots filled in, then the query and its </s>."""
         embed = self.lm.get_input_embeddings()
         device = batch.cand.device
         ids = self.prompt_ids[batch.task]
         queries = list(batch.query_text)
         if len(set(queries)) == 1:
             queries = queries[:1]  # one for all rows, as in a batch of recommendation
-        query = self.tokenizer(queries, padding=True, return_tensors="pt").to(
-            device
-        )  # ends in </s>
+        query = self.tokenizer(queries, padding=True, return_tensors="pt").to(device)
         text = embed(torch.tensor(ids, device=device))  # (L, d')
         behind = embed(query["input_ids"]), query["attention_mask"]
         return assemble(ids, self._slot_of, text, behind, slots, self._sequences(views))
@@ -311,14 +309,14 @@ class GenSR(RankingModel):
         slots, _ = self.soft_filter(views, batch)
         prompt = self.prompt(batch, views, slots)
         encoded, decoded = self.read(prompt)
-        log_probs = log_probs_of(self.lm, decoded, self.answers)
-        tokens, mask = prompt.shared[:, -prompt.query :], prompt.mask[:, -prompt.query :]
+        tokens = prompt.shared[:, -prompt.query :]
+        mask = prompt.mask[:, -prompt.query :]
         query = masked_mean(tokens, mask).unsqueeze(1)  # (B, 1, d')
         filled = [slots[name] for name in SLOTS if name in slots]
         return Representation(
             input=torch.cat([*filled, query.expand(*batch.cand.shape, -1)], dim=-1),
             hidden={"encoder": encoded, "head": decoded},
-            score=_logit(log_probs),
+            score=_logit(log_probs_of(self.lm, decoded, self.answers)),
         )
 
     @torch.no_grad()

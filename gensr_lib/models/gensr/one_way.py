@@ -56,8 +56,10 @@ class _Tokens:
     """
 
     def __init__(self, prompt: Prompt):
-        self.shared_shape, self.own_shape = prompt.shared.shape[:2], prompt.own.shape[:3]
-        self.shared_at, self.own_at = prompt.shared_at, prompt.own_at
+        self.shared_shape = prompt.shared.shape[:2]
+        self.own_shape = prompt.own.shape[:3]
+        self.shared_at = prompt.shared_at
+        self.own_at = prompt.own_at
         self.x = self.join(prompt.shared, prompt.own)
         mask = prompt.mask.to(self.x.dtype)
         self.blocked = (1 - mask)[:, None, None, :] * torch.finfo(mask.dtype).min
@@ -74,10 +76,12 @@ class _Tokens:
 
 def _encode(stack: nn.Module, tokens: _Tokens) -> Tensor:
     """The encoder's states of all tokens, (T, d')."""
-    x, biases = stack.dropout(tokens.x), _position_biases(stack, tokens)
+    x = stack.dropout(tokens.x)
+    biases = _position_biases(stack, tokens)
     for block in stack.block:
         layer = block.layer[0]
-        attention, normed = layer.SelfAttention, layer.layer_norm(x)
+        attention = layer.SelfAttention
+        normed = layer.layer_norm(x)
         q = _heads(attention, tokens, attention.q(normed))
         k = _heads(attention, tokens, attention.k(normed))
         v = _heads(attention, tokens, attention.v(normed))

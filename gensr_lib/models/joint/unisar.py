@@ -283,7 +283,8 @@ class UniSAR(RankingModel):
         # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
         query = F.embedding(pair // k, history.queries.reshape(b * s, -1))
         click = F.embedding(pair, history.clicks.reshape(b * s * k, -1))
-        n, device = self.config.align_negatives, pair.device
+        n = self.config.align_negatives
+        device = pair.device
         random_items = self.items(1 + torch.randperm(self.n_items, device=device)[:n])
         some = torch.randperm(len(self.queries), device=device)[:n]
         random_queries = self.words(self.queries[some])
