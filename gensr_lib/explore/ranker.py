@@ -169,9 +169,7 @@ class Ranker:
         item, behavior, query = Event(*parts) if 1 <= len(parts) <= 3 else (None, "", "")
         query = _typed(query)
         if behavior not in BEHAVIORS or (behavior == SRC) != bool(query):
-            raise ConfigError(
-                f"no event: {given}; write item, (item, 'rec') or (item, 'src', query)."
-            )
+            raise ConfigError(f"{given}: write item, (item, 'rec') or (item, 'src', query).")
         return Event(_place("item", item, self._items, first=1), behavior, query)
 
     def _limit(self, user: int, task: str) -> int:
@@ -181,8 +179,8 @@ class Ranker:
         if config.twins == "visible":
             event = self._test_event(user, task)
             return split.cut_test[user] if event is None else event
-        all_before_test = config.test_history == "train+validation"
-        return (split.cut_test if all_before_test else split.cut_valid)[user]
+        to_test = config.test_history == "train+validation"
+        return (split.cut_test if to_test else split.cut_valid)[user]
 
     def _test_event(self, user: int, task: str) -> int | None:
         """Row of the user's held-out event of a task."""
