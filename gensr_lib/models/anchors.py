@@ -52,9 +52,8 @@ class Oracle(RankingModel):
     def __init__(self, config: Config, dataset: Dataset):
         super().__init__(config)
         self.dataset = dataset
-        self.item = np.r_[
-            0, dataset.truth.item_index(dataset.item_ids[1:])
-        ]  # ours -> the simulation's
+        numbers = dataset.truth.item_index(dataset.item_ids[1:])
+        self.item = np.r_[0, numbers]  # from ours to the simulation's
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Oracle:

@@ -90,9 +90,8 @@ class CrossEncoder(nn.Module):
 
     def forward(self, target: Tensor, memory: Tensor, valid: Tensor) -> Tensor:
         """target, memory (B, N, d), valid (B, N) -> (B, N, d), zeros at padding."""
-        blocked = ~valid & valid.any(
-            dim=1, keepdim=True
-        )  # an empty history stays finite, see Encoder
+        has_any = valid.any(dim=1, keepdim=True)
+        blocked = ~valid & has_any  # an empty history stays finite, see Encoder
         masks = {"tgt_key_padding_mask": blocked, "memory_key_padding_mask": blocked}
         return self.decoder(target, memory, **masks) * valid.unsqueeze(-1)
 

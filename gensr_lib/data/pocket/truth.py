@@ -141,9 +141,8 @@ class Truth:
         return result
 
     def _log_repeat(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return np.where(
-            self._clicked_before(rows, items), np.log(self.config.repeat), 0.0
-        )  # (B, C)
+        before = self._clicked_before(rows, items)  # (B, C)
+        return np.where(before, np.log(self.config.repeat), 0.0)
 
     def _affinity(self, user: np.ndarray, items: np.ndarray) -> np.ndarray:
         inner = np.einsum("bcd,bd->bc", self.item_latent[items], self.user_latent[user])

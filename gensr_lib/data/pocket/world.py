@@ -40,9 +40,8 @@ from . import words as vocabulary
 from .clicks import draw_clicks, draw_each
 from .truth import Truth
 
-_BLOCK = (
-    512  # users that share one random generator; part of what a seed means, whatever the chunk size
-)
+# Users that share one random generator: part of what a seed means, whatever the chunk size.
+_BLOCK = 512
 _EPOCH = 1_700_000_000  # seconds since 1970 at which the first users appear
 
 
@@ -171,9 +170,8 @@ def _simulate_block(world: _World, seed: int, block: int) -> _Block:
     n_users = min(_BLOCK, c.n_users - first)
     mean = c.n_events / c.n_users
     length = rng.integers(int(np.ceil(0.6 * mean)), c.most_events + 1, size=n_users)  # (U,)
-    taste = rng.gamma(
-        c.favourites * world.topic_weight, size=(n_users, c.topics)
-    )  # (U, K), a Dirichlet draw
+    shape = (n_users, c.topics)
+    taste = rng.gamma(c.favourites * world.topic_weight, size=shape)  # its shares are a Dirichlet's
     taste = (1 - c.curiosity) * taste / taste.sum(axis=1, keepdims=True) + c.curiosity / c.topics
     z_user = rng.standard_normal((n_users, c.latent_dim))  # (U, d)
     is_search, new_visit, time = _occasions(c, n_users, rng)  # (U, T) each
@@ -216,9 +214,8 @@ def _occasions(
         is_search[:, t] = np.where(run >= c.longest_run, ~last, free)
         run = np.where(is_search[:, t] == last, run + 1, 1)
     new_visit = rng.random(shape) < 1 / c.visit_length
-    gap = rng.exponential(
-        np.where(new_visit, 86_400.0, 60.0)
-    )  # a day between visits, a minute within
+    mean_gap = np.where(new_visit, 86_400.0, 60.0)  # a day between visits, a minute within
+    gap = rng.exponential(mean_gap)
     time = _EPOCH + np.cumsum(1 + gap.astype(np.int64), axis=1)
     return is_search, new_visit, time
 
