@@ -91,8 +91,8 @@ def _numbers(column: pd.Series, origin: Origin) -> pd.Series:
         kind = "uint64" if number.max() >= 2**63 else "int64"
         return number.astype(kind)
     number = number.astype("float64")
-    said = "lies beyond ±2**53, where numbers with fractions lose digits; write whole numbers"
-    origin.refuse(number.abs() > EXACT, column, said)
+    said = "reaches ±2**53, where numbers with fractions lose digits; write whole numbers"
+    origin.refuse(number.abs() >= EXACT, column, said)
     return number
 
 

@@ -41,7 +41,7 @@ from ..schema import (
     validate,
 )
 from ..times import LIMIT
-from .content import is_gzip, lines
+from .content import check_growth, is_gzip, lines
 from .source import Kind
 
 HOME = "https://jmcauley.ucsd.edu/data/amazon/"
@@ -129,6 +129,7 @@ def _existing(path: Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file. Download it from {HOME} and put it there.")
+    check_growth(path)
     return path
 
 

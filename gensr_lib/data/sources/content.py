@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -91,6 +92,12 @@ def check_text(path: Path) -> int:
     return filled
 
 
+def check_growth(path: Path) -> None:
+    """Raise `DataError` if the start of a file unpacks to far more than it takes."""
+    for _ in islice(_blocks(path), 1 + FREE // BLOCK):
+        pass
+
+
 def lines(path: Path) -> Iterator[bytes]:
     """The lines of a file.
 
@@ -111,17 +118,15 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _guarded(path: Path, read) -> Iterator[bytes]:
     """What ``read`` takes from a file until nothing is left, while its growth is sane."""
-    packed = path.stat().st_size
-    most = max(FREE, MAX_GROWTH * packed) if is_gzip(path) else packed + FREE
     total = 0
     try:
-        with open_content(path) as file:
+        with path.open("rb") as raw, gzip.open(raw) if is_gzip(path) else raw as file:
             while part := read(file):
                 total += len(part)
-                if total > most:
-                    found = f"its {packed:,} bytes unpack to more than {most:,}"
-                    advice = "unpack it yourself if it is sound (gensr_lib.data.sources.content"
-                    raise DataError(f"{path}: {found}; {advice}.MAX_GROWTH).")
+                if total > FREE and total > MAX_GROWTH * raw.tell():
+                    found = f"the first {raw.tell():,} bytes unpack to {total:,}"
+                    limit = f"{__name__}.MAX_GROWTH, {MAX_GROWTH} times"
+                    raise DataError(f"{path}: {found}, more than {limit}; unpack a sound file.")
                 yield part
     except DAMAGED as error:
         raise damaged(path, error) from error

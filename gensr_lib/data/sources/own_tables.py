@@ -128,7 +128,7 @@ def _read(path: Path, known: tuple, required: tuple, notes: list) -> tuple[pd.Da
 def _check_names(names: list[str], known: tuple, required: tuple, path: Path) -> None:
     """Raise if a required column is missing, or an unknown one looks like a known missing one."""
     if twice := [name for name in known if names.count(name) > 1]:
-        raise DataError(f"{path}: line 1 names the column {twice[0]} twice; keep one of them.")
+        raise DataError(f"{path}: the column {twice[0]} is there twice; keep one of them.")
     missing = [name for name in known if name not in names]
     for column in names:
         meant = None if column in known else _meant(column, missing)

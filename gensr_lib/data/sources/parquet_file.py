@@ -59,9 +59,9 @@ class ParquetFile:
                     raise DataError(f"{self.path}: the table takes more than {limit}.")
             fields = [self._file.schema_arrow.field(name) for name in stored]
             table = pa.Table.from_batches(parts, pa.schema(fields)).rename_columns(columns)
-            plain = {name: self._plain(name, table[name]) for name in columns}
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
+        plain = {name: self._plain(name, table[name]) for name in columns}
         # Without what pandas wrote about an index: a column is a column.
         return pa.table(plain).to_pandas(ignore_metadata=True)
 
@@ -82,9 +82,16 @@ class ParquetFile:
         if any(is_kind(kind) for is_kind in (types.is_integer, types.is_decimal, types.is_null)):
             return column.cast(pa.string())
         if types.is_binary(kind) or types.is_large_binary(kind) or types.is_string_view(kind):
-            return column.cast(pa.large_string())
+            return self._decoded(name, column)
         advice = "write text, numbers or dates; a path of categories as 'A > B'"
         raise DataError(f"{self.path}: column {name} holds values of type {kind}; {advice}.")
+
+    def _decoded(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        try:
+            return column.cast(pa.large_string())
+        except pa.ArrowInvalid as error:
+            said = f"column {name} holds bytes that are no text ({error})"
+            raise DataError(f"{self.path}: {said}; store it as strings.") from error
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(f"{self.path}: cannot be read as a table: {str(error).strip()}")
