@@ -22,6 +22,7 @@ from .schema import (
     BEHAVIORS,
     CATEGORIES,
     ITEM,
+    KEPT,
     NAME_COLUMNS,
     QUERY,
     REC,
@@ -33,6 +34,7 @@ from .schema import (
     USER,
     Tables,
     coded,
+    cut,
     validate,
 )
 from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out
@@ -59,6 +61,9 @@ class Dataset:
         split: the `Split`.
         rows: ``rows[split][task]``, the `Rows` to train or test on.
         truth: what only a simulation knows, else None.
+        notes: a sentence for each thing that was left out, cut or made up when the data were read:
+            repeated events, columns and files' lines that were not used, items without a row,
+            long texts, searches from categories, or why there are none.
     """
 
     def __init__(
@@ -70,9 +75,10 @@ class Dataset:
         self.items = tables.items
         self.counts = list(tables.counts)
         self.truth = tables.truth
+        self.notes = list(tables.notes)
         self._take_events(tables.interactions)
         self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
-        self.sampler = NegativeSampler(self.user, self.item, self.n_users, self.n_items)
+        self.sampler = NegativeSampler(self.user, self.item, self.user_ids, self.n_items)
         log = (self.user, self.item, self.time, self.is_search, self.query, self.session)
         self.histories = Histories(*log, self.n_users, config.session_clicks)
         self._make_words()
@@ -210,14 +216,15 @@ class Dataset:
         Args:
             candidates: (B, C).
             query_words: (B, W) word ids of the current query.
-            query_text: B strings.
+            query_text: B strings; a long one is cut as those of the tables are.
         """
         config = self.config
         history = self.histories.before(user, limit, config.history_rec, config.history_src)
         arrays = {"user": user, "query": query_words, "cand": candidates, **history}
         arrays["ses_words"] = self.query_word_ids[arrays.pop("ses_query")]  # query 0 has no words
         tensors = {k: torch.from_numpy(np.ascontiguousarray(a)).long() for k, a in arrays.items()}
-        return Batch(task=task, query_text=query_text, **tensors)
+        texts = tuple(cut(text, KEPT[QUERY]) for text in query_text)
+        return Batch(task=task, query_text=texts, **tensors)
 
     def batches(
         self, split: str, task: str, size: int, share=(0, 1), with_event: bool = False
@@ -241,7 +248,7 @@ class Dataset:
     def _take_events(self, events: pd.DataFrame) -> None:
         """The columns as arrays. Users are numbered by name, items by the table of items."""
         user, item, query = (events[column].cat for column in (USER, ITEM, QUERY))
-        self.user_ids = user.categories.to_numpy(dtype=str)
+        self.user_ids = user.categories.to_numpy(dtype=object)
         self.user = user.codes.to_numpy(dtype=np.int64)
         self.item_ids = np.array(["", *self.items[ITEM]], dtype=object)
         number = pd.Index(self.items[ITEM]).get_indexer(item.categories).astype(np.int32) + 1

@@ -24,15 +24,17 @@ class NegativeSampler:
 
     Args:
         users, items: every event of every split, as user index and item index (1-based).
+        user_ids: (U,) names by user index, for messages.
         n_items: size of the catalogue.
     """
 
-    def __init__(self, users: np.ndarray, items: np.ndarray, n_users: int, n_items: int):
+    def __init__(self, users: np.ndarray, items: np.ndarray, user_ids: np.ndarray, n_items: int):
+        self.user_ids = user_ids
         self.n_items = n_items
         pairs = users.astype(np.int64) * (n_items + 1) + items
         self.touched = np.sort(pd.unique(pairs))  # ten times as fast as np.unique
         owners = self.touched // (n_items + 1)
-        self.untouched_count = n_items - np.bincount(owners, minlength=n_users)  # (U,)
+        self.untouched_count = n_items - np.bincount(owners, minlength=len(user_ids))  # (U,)
 
     def is_touched(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Whether each (user, item) pair occurs in any event; arrays broadcast."""
@@ -51,9 +53,9 @@ class NegativeSampler:
         if short.any():
             user = int(users[short.argmax()])
             raise DataError(
-                f"user {user} has only {self.untouched_count[user]} items left that it never "
-                f"touched, {n} negatives were asked for; ask for fewer (eval_negatives, negatives) "
-                f"or use a larger catalogue of items."
+                f"user '{self.user_ids[user]}' has only {self.untouched_count[user]} of the "
+                f"{self.n_items} items left that it never touched, {n} negatives were asked for; "
+                f"ask for fewer (eval_negatives, negatives) or use a larger catalogue of items."
             )
 
         def uniform(size) -> np.ndarray:

@@ -10,12 +10,16 @@ names in `interactions` are categorical: sorting, filters and the split work on 
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError
+from .origin import Origin, shown
+from .times import whole_numbers
 
 USER, ITEM, TIME = "user_id", "item_id", "time"
 BEHAVIOR, QUERY, SESSION = "behavior", "query", "session_id"
@@ -31,6 +35,14 @@ TASK_LABELS = {REC: "recommendation", SRC: "search"}
 CATEGORY_SEPARATOR = " > "  # between the levels of one path
 PATH_SEPARATOR = " | "  # between several paths of one item
 
+MAX_NAME = 1_000  # characters of an id: more is no id, and every copy of it takes its memory
+# Characters of a text that are kept. Models read some ten to a hundred words of each, and a
+# tokenizer takes minutes for a single word of a megabyte.
+KEPT = {QUERY: 500, TITLE: 2_000, TEXT: 2_000, CATEGORIES: 10_000}
+LEAST_MATCH = 0.5  # of the items of the events: fewer with a row in `items` are worth a warning
+
+LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -45,6 +57,7 @@ class Tables:
             by `` | ``; every text column is a string, empty where nothing is known.
         counts: events, users and items after each step of loading, for the book's tables.
         truth: what only a simulation knows (`pocket.Truth`), else None.
+        notes: a sentence for each thing that was left out, cut, or made up on the way.
         valid: set by `validate`, which does not look at such tables again.
     """
 
@@ -52,6 +65,7 @@ class Tables:
     items: pd.DataFrame
     counts: list[dict] = field(default_factory=list)
     truth: object = None
+    notes: list[str] = field(default_factory=list)
     valid: bool = False
 
     def count(self, step: str) -> Tables:
@@ -73,40 +87,42 @@ def count_events(step: str, interactions: pd.DataFrame) -> dict:
     }
 
 
-def require_columns(table: pd.DataFrame, columns, source: str) -> None:
-    """Raise `DataError` naming the missing columns of ``table`` and what stands there instead."""
-    missing = [c for c in columns if c not in table.columns]
-    if missing:
-        raise DataError(
-            f"{source}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
-            f"{', '.join(map(str, table.columns))}. Rename the columns of the file to these names."
-        )
-
-
-def validate(tables: Tables, source: str) -> Tables:
+def validate(tables: Tables, source: str, origins: tuple[Origin, Origin] | None = None) -> Tables:
     """Check both tables, bring them to their types, sort the events and drop exact duplicates.
 
     Events come out ordered by (user, time, behavior), which is what the split relies on; the order
     of equal times is that of the input. Validating twice changes nothing. A duplicate is the
     same user, item, time, behavior and query. Items without a row in ``items`` get one with empty
-    texts. `NAME_COLUMNS` come out as `name_codes` makes them.
+    texts. Queries and the texts of items are cut after `KEPT` characters. `NAME_COLUMNS` come out
+    as `name_codes` makes them. What was dropped, cut or filled is added to the notes.
+
+    Args:
+        source: what messages call the tables.
+        origins: of the events and the items, where they come from files; their indexes then hold
+            the rows of these.
 
     Raises:
-        DataError: a missing column, an empty id, a time that is no finite integer, an unknown
-            behavior, a search without a query, an item listed twice, no event at all.
+        DataError: a missing column; an empty id, or one of more than `MAX_NAME` characters; a NUL
+            or a line break in an id or a query; a time that is no whole number within ±2**62; an
+            unknown behavior; a search without a query, or a query without a search; an item listed
+            twice; items of which none is in an event; no event at all.
     """
     if tables.valid:
         return tables
-    events = _checked_events(tables.interactions, source)
-    items = _checked_items(tables.items, source)
-    unlisted = events[ITEM].cat.categories.difference(items[ITEM])  # sorted
-    if len(unlisted):
-        blank = pd.DataFrame({ITEM: unlisted, TITLE: "", CATEGORIES: "", TEXT: ""})
-        items = pd.concat([items, blank.astype(object)], ignore_index=True)
+    named = Origin(f"{source}: interactions"), Origin(f"{source}: items")
+    log_origin, items_origin = origins or named
+    notes = list(tables.notes)
+    events = _checked_events(tables.interactions, log_origin, notes)
+    items = _checked_items(tables.items, items_origin, notes)
+    items = _with_unlisted(items, events[ITEM].cat.categories, (log_origin, items_origin), notes)
     repeated = events.duplicated([USER, ITEM, TIME, BEHAVIOR, QUERY])
-    unique = events[~repeated].reset_index(drop=True) if repeated.any() else events
+    unique = events
+    if repeated.any():
+        unique = events[~repeated].reset_index(drop=True)
+        same = "same user, item, time, behavior and query"
+        notes.append(f"{repeated.sum()} repeated events were dropped (the {same}).")
     read = [count_events("read", events), count_events("without duplicates", unique)]
-    return Tables(unique, items, list(tables.counts or read), tables.truth, valid=True)
+    return Tables(unique, items, list(tables.counts or read), tables.truth, notes, valid=True)
 
 
 def name_codes(column: pd.Series) -> pd.Series:
@@ -137,56 +153,127 @@ def in_order(events: pd.DataFrame) -> pd.DataFrame:
     return events.iloc[np.lexsort(keys)].reset_index(drop=True)
 
 
-def _checked_events(events: pd.DataFrame, source: str) -> pd.DataFrame:
-    require_columns(events, INTERACTION_COLUMNS, f"{source}: interactions")
+def cut(text: str, most: int) -> str:
+    """A text up to the last whole word within ``most`` characters; a longer word is cut itself.
+
+    >>> cut("blue ink pen", 9), cut("blue ink", 3), cut("blue", 4)
+    ('blue ink', 'blu', 'blue')
+    """
+    if len(text) <= most:
+        return text
+    return text[: most + 1].rpartition(" ")[0] or text[:most]
+
+
+def _checked_events(events: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
+    _require_columns(events, INTERACTION_COLUMNS, origin)
     if events.empty:
-        raise DataError(f"{source}: the table of interactions has no rows.")
+        raise DataError(f"{origin.name}: the table has no rows.")
     user, item, query = (name_codes(events[column]) for column in (USER, ITEM, QUERY))
     for names in (user, item):
-        _reject(names.eq(""), source, names.name, "is empty; give every event a user and an item")
+        origin.refuse(names.eq(""), names, "is empty; give every event a user and an item")
+        _refuse_names(names, origin, MAX_NAME)
+    _refuse_names(query, origin)
     behavior = events[BEHAVIOR]
-    session = pd.to_numeric(events[SESSION], errors="coerce")
-    _reject(~behavior.isin(BEHAVIORS), source, BEHAVIOR, "is neither 'rec' nor 'src'", behavior)
-    time = _as_time(events[TIME], source)
+    unknown = ~behavior.isin(BEHAVIORS)
+    origin.refuse(unknown, behavior, "is neither 'rec' (a click or purchase) nor 'src' (a search)")
     searches = behavior.eq(SRC)
-    said = "although the event is a search (src)"
-    _reject(searches & query.eq(""), source, QUERY, f"is empty {said}")
-    _reject(searches & session.isna(), source, SESSION, f"is not a number {said}")
-    if (~searches & query.ne("")).any():  # what a recommendation has typed counts for nothing
-        query = name_codes(query.astype(object).where(searches, ""))
-    behavior = behavior.astype(BEHAVIOR_CODES)
-    session = session.where(searches, -1).astype("int64")
-    columns = (user, item, time, behavior, query, session)
+    missed = "is empty although the event is a search (src); write what was typed"
+    origin.refuse(searches & query.eq(""), query, missed)
+    extra = "stands beside the behavior 'rec'; write 'src', or leave the query empty"
+    origin.refuse(~searches & query.ne(""), query, extra)
+    session = pd.Series(-1, index=events.index)
+    session[searches] = whole_numbers(events.loc[searches, SESSION], origin)
+    time = whole_numbers(events[TIME], origin)
+    query = _cut_queries(query, notes)
+    columns = (user, item, time, behavior.astype(BEHAVIOR_CODES), query, session)
     return in_order(pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True))))
 
 
-def _checked_items(items: pd.DataFrame, source: str) -> pd.DataFrame:
-    require_columns(items, ITEM_COLUMNS, f"{source}: items")
-    texts = {column: _as_text(items[column]) for column in ITEM_COLUMNS}
-    items = pd.DataFrame(texts).reset_index(drop=True)
-    _reject(items[ITEM].eq(""), f"{source}: items", ITEM, "is empty")
-    repeated = items[ITEM].duplicated()
-    reason = "is listed twice; keep one row per item"
-    _reject(repeated, f"{source}: items", ITEM, reason, items[ITEM])
-    return items
+def _refuse_names(names: pd.Series, origin: Origin, most: int | None = None) -> None:
+    """Raise for a name with a NUL or a line break, or longer than ``most``: each looked at once."""
+    distinct = names.cat.categories
+    if re.search("[\0\r\n]", "".join(distinct)):
+        bad = names.cat.codes.isin(np.flatnonzero(distinct.str.contains("[\0\r\n]")))
+        advice = "remove it, and look for a quotation mark that is not closed"
+        origin.refuse(bad, names, f"holds a line break or a NUL; {advice}")
+    if most and max(map(len, distinct)) > most:
+        bad = names.cat.codes.isin(np.flatnonzero(distinct.str.len() > most))
+        origin.refuse(bad, names, f"has more than {most} characters; shorten it")
 
 
-def _as_text(column: pd.Series) -> pd.Series:
+def _cut_queries(query: pd.Series, notes: list[str]) -> pd.Series:
+    most = KEPT[QUERY]
+    if max(map(len, query.cat.categories)) <= most:
+        return query
+    long = query.cat.categories.str.len() > most
+    notes.append(f"{long.sum()} queries were cut after {most} characters.")
+    return name_codes(query.astype(object).map(lambda text: cut(text, most)))
+
+
+def _checked_items(items: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
+    _require_columns(items, ITEM_COLUMNS, origin)
+    items = pd.DataFrame({column: as_text(items[column]) for column in ITEM_COLUMNS})
+    item = items[ITEM]
+    origin.refuse(item.eq(""), item, "is empty; give every item an id")
+    origin.refuse(item.str.len() > MAX_NAME, item, f"has more than {MAX_NAME} characters")
+    origin.refuse(item.duplicated(), item, "is listed twice; keep one row per item")
+    for column in (TITLE, CATEGORIES, TEXT):
+        most = KEPT[column]
+        long = items[column].str.len() > most
+        if long.any():
+            items.loc[long, column] = [cut(text, most) for text in items.loc[long, column]]
+            notes.append(f"{column} of {long.sum()} items was cut after {most} characters.")
+    return items.reset_index(drop=True)
+
+
+def _with_unlisted(items: pd.DataFrame, used: pd.Index, origins, notes: list[str]) -> pd.DataFrame:
+    """The items, and a row with empty texts for each id of the events that has none.
+
+    Args:
+        used: the ids of the events, sorted.
+    """
+    unlisted = used.difference(items[ITEM])  # sorted
+    if not len(unlisted):
+        return items
+    note = f"{len(unlisted)} of the {len(used)} items that occur in events have no row in items"
+    if len(unlisted) > (1 - LEAST_MATCH) * len(used):
+        unused = items[ITEM][~items[ITEM].isin(used)]
+        ours, theirs = (", ".join(map(shown, ids[:2])) for ids in (unlisted, unused))
+        note += f" ({ours} in events; {theirs} in items){_difference(unlisted, unused)}"
+        if len(unlisted) == len(used):
+            raise DataError(f"{origins[0].name} and {origins[1].name}, column {ITEM}: {note}.")
+        LOG.warning("%s: %s.", origins[1].name, note)
+    notes.append(f"{note}; their texts are empty.")
+    blank = pd.DataFrame({ITEM: unlisted, TITLE: "", CATEGORIES: "", TEXT: ""})
+    return pd.concat([items, blank.astype(object)], ignore_index=True)
+
+
+# What ids may differ by, and a form of them without it.
+DIFFERENCES = {
+    "capital letters": str.casefold,
+    "a trailing '.0'": lambda name: name.removesuffix(".0"),
+    "leading zeros": lambda name: name.lstrip("0"),
+}
+
+
+def _difference(ours, theirs) -> str:
+    """A hint if some ids of two tables would be the same but for a slip of spelling."""
+    for what, plain in DIFFERENCES.items():
+        if set(map(plain, ours)) & set(map(plain, theirs)):
+            return f"; some differ by {what} only: write them alike"
+    return "; do both files write ids alike?"
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """A column as stripped Python strings, empty where it is missing."""
     return column.astype("string").fillna("").str.strip().astype(object)
 
 
-def _as_time(column: pd.Series, source: str) -> pd.Series:
-    time = pd.to_numeric(column, errors="coerce")
-    _reject(~np.isfinite(time.astype("float64")), source, TIME, "is not a finite number", column)
-    return time.astype("int64")
-
-
-def _reject(bad, source: str, column: str, reason: str, values: pd.Series | None = None) -> None:
-    """Raise if any row is bad, naming the first one by its position and value."""
-    bad = np.asarray(bad, dtype=bool)
-    if bad.any():
-        row = int(bad.argmax())
-        count = int(bad.sum())
-        value = f" ('{values.iloc[row]}')" if values is not None else ""
-        where = f"{source}: row {row}, column {column}{value}"
-        raise DataError(f"{where} {reason} ({count} such rows).")
+def _require_columns(table: pd.DataFrame, columns: tuple, origin: Origin) -> None:
+    """Raise `DataError` naming the missing columns of ``table`` and what stands there instead."""
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise DataError(
+            f"{origin.name}: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; found "
+            f"{', '.join(map(str, table.columns))}. Rename the columns of the table to these names."
+        )

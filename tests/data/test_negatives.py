@@ -13,7 +13,7 @@ from tests.worlds import TINY, pocket, tables, twin_events
 
 @pytest.fixture
 def sampler() -> NegativeSampler:
-    return NegativeSampler(np.array([0, 0, 1]), np.array([1, 3, 2]), n_users=2, n_items=8)
+    return NegativeSampler(np.array([0, 0, 1]), np.array([1, 3, 2]), user_ids=np.array(["ann", "ben"]), n_items=8)
 
 
 def test_negatives_are_untouched_and_distinct(sampler):
@@ -32,7 +32,7 @@ def test_negatives_are_uniform(sampler):
 def test_a_user_who_touched_nearly_everything_gets_the_rest(sampler):
     drawn = sampler.draw(np.array([0]), 6, np.random.default_rng(0))
     assert sorted(drawn[0].tolist()) == [2, 4, 5, 6, 7, 8]
-    with pytest.raises(DataError, match=r"user 0 has only 6 items left.*7 negatives"):
+    with pytest.raises(DataError, match=r"user 'ann' has only 6 of the 8 items.*7 negatives"):
         sampler.draw(np.array([1, 0]), 7, np.random.default_rng(0))
 
 

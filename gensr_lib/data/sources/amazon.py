@@ -9,18 +9,21 @@ from __future__ import annotations
 import ast
 import gzip
 import json
+import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from ...errors import DataError
+from ..origin import Origin, shown
 from ..schema import (
     BEHAVIOR,
     CATEGORY_SEPARATOR,
@@ -33,10 +36,12 @@ from ..schema import (
     TIME,
     USER,
     Tables,
+    cut,
     name_codes,
     validate,
 )
-from .own_tables import DAMAGED, damaged
+from ..times import LIMIT
+from .content import check_growth, is_gzip, lines
 from .source import Kind
 
 HOME = "https://jmcauley.ucsd.edu/data/amazon/"
@@ -46,15 +51,15 @@ SCHEMA = pa.schema(
     [("reviewerID", pa.string()), ("asin", pa.string()), ("unixReviewTime", pa.int64())]
 )
 BLOCK = 1 << 24  # bytes that Arrow parses at once; a review is far shorter
-UNREADABLE = (
-    ValueError,
-    SyntaxError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-    MemoryError,
-)
+
+
+class Unreadable(ValueError):
+    """A line that can be parsed but does not hold what it should."""
+
+
+UNREADABLE = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+KINDS = {"reviewerID": str, "asin": str, "unixReviewTime": int}
+LOG = logging.getLogger(__name__)
 ASIN = re.compile(rb"""["']asin["']\s*:\s*["']([^"']+)["']""")
 # Lists of ids, most of a line and of no use here: without them a line is parsed twice as fast.
 RELATED = re.compile(rb"""["']related["']\s*:\s*\{[^{}]*\}\s*,?\s*""")
@@ -65,13 +70,15 @@ def read_amazon(reviews: Path, meta: Path, *, max_bad_share: float = 0.01) -> Ta
 
     - interactions: one ``rec`` event per review, at ``unixReviewTime`` (seconds since 1970, whole
       days).
-    - items: ``categories`` as paths; ``title``, or brand and leaf category where there is none
+    - items: ``categories`` as paths (lists of lists of levels; in the release of 2018 ``category``,
+      one list of levels); ``title``, or brand and leaf category where there is none
       (most of Kindle), or nothing; ``text``: title and description, cut after a word within
       `TEXT_CHARACTERS`, or, without both, what stands for the title. Character references such
       as ``&amp;`` are resolved.
 
-    Lines that cannot be parsed are left out with one warning per file. A metadata line is parsed
-    only if its ``asin`` is a reviewed one; an item that is listed twice keeps its first line.
+    Lines that cannot be read are left out, with a note and a logged warning per file. A metadata
+    line is parsed only if its ``asin`` is a reviewed one; an item that is listed twice keeps its
+    first line.
 
     Args:
         reviews: ``reviews_*.json`` or ``.json.gz``, JSON lines.
@@ -82,12 +89,16 @@ def read_amazon(reviews: Path, meta: Path, *, max_bad_share: float = 0.01) -> Ta
         Validated `Tables` without searches; `made_searches.synthesize_searches` makes them.
 
     Raises:
-        DataError: a file is missing, cut short, empty, or has more unreadable lines than allowed.
+        DataError: a file is missing, cut short, empty, grows without end when it is unpacked, or
+            has more unreadable lines than allowed, which names the first of them and what is wrong
+            with it; no reviewed item has metadata.
     """
-    events = _read_reviews(_existing(reviews), max_bad_share)
+    notes: list[str] = []
+    events = _read_reviews(_existing(reviews), max_bad_share, notes)
     wanted = frozenset(events[ITEM].cat.categories)
-    items = _read_meta(_existing(meta), wanted, max_bad_share)
-    return validate(Tables(events, items), str(reviews))
+    items = _read_meta(_existing(meta), wanted, max_bad_share, notes)
+    origins = (Origin(str(reviews)), Origin(str(meta)))
+    return validate(Tables(events, items, notes=notes), str(reviews), origins)
 
 
 def find_amazon_files(folder: Path) -> tuple[Path, Path]:
@@ -118,14 +129,15 @@ def _existing(path: Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file. Download it from {HOME} and put it there.")
+    check_growth(path)
     return path
 
 
-def _read_reviews(path: Path, max_bad_share: float) -> pd.DataFrame:
+def _read_reviews(path: Path, max_bad_share: float, notes: list[str]) -> pd.DataFrame:
     """The events of all reviews, by Arrow if every line is sound and line by line if not."""
     table = _arrow_table(path)
     if table is None:
-        rows = _parsed_lines(path, _review, max_bad_share)
+        rows = _parsed_lines(path, _review, max_bad_share, notes)
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
     events = table.select(list(FIELDS)).rename_columns(list(FIELDS.values())).to_pandas()
     # Codes at once: strings of every review would take several times the memory.
@@ -138,34 +150,58 @@ def _arrow_table(path: Path) -> pa.Table | None:
     """The three fields of all lines; None if any line is faulty, since Arrow cannot skip one."""
     parse = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
     read = pyarrow.json.ReadOptions(block_size=BLOCK)
-    packed = "gzip" if _is_gzip(path) else None
+    packed = "gzip" if is_gzip(path) else None
     try:
         with pa.input_stream(str(path), compression=packed) as stream:
             table = pyarrow.json.read_json(stream, read_options=read, parse_options=parse)
     except (pa.ArrowException, OSError):
         return None
-    complete = set(FIELDS) <= set(table.column_names) and not any(
-        c.null_count for c in table.columns
-    )
-    return table if complete and len(table) else None
+    complete = set(FIELDS) <= set(table.column_names) and len(table)
+    return table if complete and _all_sound(table) else None
+
+
+def _all_sound(table: pa.Table) -> bool:
+    """Whether every id has a character and every time is within the limit."""
+    user, item, time = (table[name] for name in FIELDS)
+    shortest = pc.min(pc.binary_length(pa.chunked_array([*user.chunks, *item.chunks])))
+    latest = pc.max(pc.abs(time))
+    is_known = not any(column.null_count for column in (user, item, time))
+    return is_known and shortest.as_py() > 0 and latest.as_py() <= LIMIT
 
 
 def _review(line: bytes) -> dict:
     record = json.loads(line)
-    found = {name: record[name] for name in FIELDS}
-    if tuple(map(type, found.values())) != (str, str, int):
-        raise ValueError("an id that is no string or a time that is no integer")
+    found = {name: _field(record, name, kind) for name, kind in KINDS.items()}
+    if abs(found["unixReviewTime"]) > LIMIT:
+        raise Unreadable(f"its field unixReviewTime, {found['unixReviewTime']}, is beyond ±2**62")
     return found
 
 
-def _read_meta(path: Path, wanted: frozenset[str], max_bad_share: float) -> pd.DataFrame:
+def _field(record: object, name: str, kind: type) -> Any:
+    """A field that must be there, of a type and, if it is an id, with a character."""
+    if not isinstance(record, dict):
+        raise Unreadable(f"it is of type {type(record).__name__}, not a dict")
+    if name not in record:
+        raise Unreadable(f"it has no field {name}, but {', '.join(map(str, list(record)[:9]))}")
+    value = record[name]
+    if type(value) is not kind:
+        found = f"its field {name}, {shown(str(value))}, is of type {type(value).__name__}"
+        raise Unreadable(f"{found}, not {kind.__name__}")
+    if value == "":
+        raise Unreadable(f"its field {name} is empty")
+    return value
+
+
+def _read_meta(
+    path: Path, wanted: frozenset[str], max_bad_share: float, notes: list[str]
+) -> pd.DataFrame:
     """The rows of `items` for the asins in ``wanted``."""
 
     def parse(line: bytes) -> tuple | None:
         asin = ASIN.search(line)
         return None if asin and asin[1].decode() not in wanted else _item(_literal(line))
 
-    rows = _parsed_lines(path, parse, max_bad_share)
+    rows = _parsed_lines(path, parse, max_bad_share, notes)
     items = pd.DataFrame(rows, columns=list(ITEM_COLUMNS), dtype=object)
     return items[items[ITEM].isin(wanted)].drop_duplicates(ITEM, ignore_index=True)
 
@@ -181,18 +217,30 @@ def _literal(line: bytes) -> dict:
 
 def _item(record: dict) -> tuple[str, str, str, str]:
     """One row of `items`: id, title, categories, text."""
-    paths = [[_level(level) for level in path] for path in record.get("categories") or []]
+    asin = _field(record, "asin", str)
+    paths = [[_level(level) for level in path] for path in _paths(record)]
     fields = ("title", "brand", "description")
     title, brand, description = (_clean(record.get(name)) for name in fields)
     leaf = paths[0][-1] if paths and paths[0] else ""
     title_or_kind = title or f"{brand} {leaf}".strip()
-    text = _shorten(f"{title} {description}".strip() or title_or_kind)
+    text = cut(f"{title} {description}".strip() or title_or_kind, TEXT_CHARACTERS)
     categories = PATH_SEPARATOR.join(map(CATEGORY_SEPARATOR.join, paths))
-    return record["asin"], title_or_kind, categories, text
+    return asin, title_or_kind, categories, text
+
+
+def _paths(record: dict) -> list[list]:
+    """The category paths of an item, each a list of levels."""
+    paths = record.get("categories") or []
+    if "categories" not in record and record.get("category"):  # as in the release of 2018
+        paths = [record["category"]]
+    if isinstance(paths, list) and all(isinstance(path, list) for path in paths):
+        return paths
+    raise Unreadable(f"its categories, {shown(str(paths))}, are no list of lists of levels")
 
 
 def _clean(value: object) -> str:
-    return " ".join(unescape(str(value)).split()) if value else ""
+    parts = value if isinstance(value, list) else [value]  # descriptions of 2018 are lists
+    return " ".join(unescape(" ".join(map(str, filter(None, parts)))).split())
 
 
 def _level(name: object) -> str:
@@ -200,14 +248,9 @@ def _level(name: object) -> str:
     return _clean(name).replace(CATEGORY_SEPARATOR, " ").replace(PATH_SEPARATOR, " ")
 
 
-def _shorten(text: str) -> str:
-    """Cut after the last whole word within the limit."""
-    if len(text) <= TEXT_CHARACTERS:
-        return text
-    return text[: TEXT_CHARACTERS + 1].rpartition(" ")[0]
-
-
-def _parsed_lines(path: Path, parse: Callable[[bytes], Any], max_bad_share: float) -> list:
+def _parsed_lines(
+    path: Path, parse: Callable[[bytes], Any], max_bad_share: float, notes: list[str]
+) -> list:
     """What ``parse`` makes of each line that is not blank, without its Nones.
 
     The lines it fails on are counted; a few are left out with a warning.
@@ -217,43 +260,33 @@ def _parsed_lines(path: Path, parse: Callable[[bytes], Any], max_bad_share: floa
     total = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a stray backslash in a description
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(lines(path), start=1):
             if not line.strip():
                 continue
             total += 1
             try:
                 rows.append(parse(line))
-            except UNREADABLE:
-                bad.append(number)
-    _report(path, bad, total, max_bad_share)
+            except UNREADABLE as error:
+                bad.append((number, error))
+    if not total:
+        raise DataError(f"{path}: the file is empty. Download it again from {HOME}.")
+    if bad:
+        _report(path, bad, total, max_bad_share, notes)
     return [row for row in rows if row is not None]
 
 
-def _report(path: Path, bad: list[int], total: int, max_bad_share: float) -> None:
-    """Raise on an empty file or too many bad lines, warn of a few."""
-    if not total:
-        raise DataError(f"{path}: the file is empty. Download it again from {HOME}.")
-    if not bad:
-        return
-    found = f"{path}: {len(bad)} of {total} lines cannot be read, the first is line {bad[0]}"
+def _report(path: Path, bad: list, total: int, max_bad_share: float, notes: list[str]) -> None:
+    """Raise on too many bad lines, note a few."""
+    line, error = bad[0]
+    why = "it is neither JSON nor a Python literal"
+    advice = f"is this a raw file of {HOME}, downloaded whole?"
+    if isinstance(error, Unreadable):
+        why = str(error)
+    found = f"{len(bad)} of {total} lines cannot be read, the first is line {line}: {why}"
     if len(bad) > max_bad_share * total:
-        limit = f"at most {max_bad_share:.1%} may be"
-        raise DataError(f"{found}; {limit}. Download the file again from {HOME}.")
-    warnings.warn(f"{found}; they are left out.", UserWarning, stacklevel=5)
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, compressed or not, whatever its name says."""
-    try:
-        with gzip.open(path, "rb") if _is_gzip(path) else path.open("rb") as file:
-            yield from file
-    except DAMAGED as error:
-        raise damaged(path, error) from error
+        raise DataError(f"{path}: {found}; at most {max_bad_share:.1%} may be; {advice}")
+    LOG.warning("%s: %s; they are left out.", path, found)
+    notes.append(f"{path.name}: {found}; they are left out.")
 
 
 def _example(folder: Path) -> str:

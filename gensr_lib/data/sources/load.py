@@ -16,7 +16,7 @@ from ...config import DataConfig, Profile, read_profile
 from ...errors import ConfigError, DataError, unknown
 from ...files import project_root
 from ..dataset import Dataset
-from ..schema import BEHAVIOR, CATEGORIES, SRC, Tables
+from ..schema import BEHAVIOR, SRC
 from .made_searches import synthesize_searches
 from .source import Kind, Source
 
@@ -44,7 +44,9 @@ def load_dataset(
         data_config: replaces the profile's ``data`` section.
 
     Returns:
-        The data set; its stored negatives lie in ``data/processed/``.
+        The data set; its stored negatives lie in ``data/processed/``. Data without a search get
+        searches from the categories of their items (`made_searches`). What was left out or made up
+        is in `Dataset.notes`; what may spoil a result is also logged as a warning, once.
 
     Raises:
         ConfigError: an unknown name.
@@ -55,7 +57,7 @@ def load_dataset(
     profile = read_profile(profile) if isinstance(profile, str) else profile
     tables = source.read(profile, seed)
     pa.default_memory_pool().release_unused()  # Arrow would keep the memory of the raw strings
-    if _wants_searches(tables):
+    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
         tables = synthesize_searches(tables, seed)
     cache = project_root() / "data" / "processed" / source.name
     return Dataset.from_tables(tables, data_config or profile.data, source.name, seed, cache)
@@ -128,10 +130,3 @@ def _module(name: str) -> Kind:
     except (ImportError, AttributeError) as error:
         found = f"the data source {__package__}.{name} that {__name__} lists cannot be used"
         raise ConfigError(f"{found}: {error}.") from error
-
-
-def _wants_searches(tables: Tables) -> bool:
-    """Whether the data are real, without any search, and with the categories to make some of."""
-    has_searches = tables.interactions[BEHAVIOR].eq(SRC).any()
-    has_categories = tables.items[CATEGORIES].ne("").any()
-    return tables.truth is None and not has_searches and bool(has_categories)

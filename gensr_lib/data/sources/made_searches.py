@@ -9,8 +9,8 @@ stands in for it: one plural rule and the exceptions listed in stems.txt.
 
 from __future__ import annotations
 
+import logging
 import re
-import warnings
 from dataclasses import replace
 from importlib import resources
 
@@ -48,6 +48,7 @@ def _entries(file: str) -> list[str]:
 STOP_WORDS = frozenset(ENGLISH_STOP_WORDS) - set(_entries("shop_words.txt"))
 # Each word of the list with the form it is brought to; "word" alone keeps its form.
 _STEMS = [entry.partition(">") for entry in _entries("stems.txt")]
+LOG = logging.getLogger(__name__)
 STEMS = {word: form or word for word, _, form in _STEMS}
 
 
@@ -122,21 +123,21 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
         seed: decides which of an item's queries each purchase gets.
 
     Returns:
-        New `Tables` ordered by (user, time, behavior), with one more line of counts.
-
-    Warns:
-        UserWarning: no purchase has an item with a category path of two levels: nothing is added.
+        New `Tables` ordered by (user, time, behavior), with one more line of counts, and a note.
+        Where no purchase has an item with a category path of two levels, the tables with a note
+        that says so, which is also logged as a warning.
     """
     tables = validate(tables, "made searches")
     events = tables.interactions
     purchases = events[events[BEHAVIOR].eq(REC)]
     rows, queries = _draw(purchases[ITEM].cat, tables.items, np.random.default_rng(seed))
     if not len(rows):
-        warnings.warn(
-            f"no search was made: none of the {len(purchases)} purchases has an item with a "
-            f"category path of two or more levels, such as 'Beauty > Makeup > Nails'.",
-            stacklevel=2,
+        note = (
+            f"No search was made: none of the {len(purchases)} purchases has an item with a "
+            f"category path of two or more levels, such as 'Beauty > Makeup > Nails'."
         )
+        LOG.warning(note)
+        return replace(tables, notes=[*tables.notes, note])
     searches = purchases.iloc[rows].assign(
         **{
             BEHAVIOR: pd.Categorical(np.full(len(rows), SRC), dtype=BEHAVIOR_CODES),
@@ -148,7 +149,14 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
     both[QUERY] = coded(joined.codes, joined.categories)
     # One that is made may equal one that was there: only then look for duplicates again.
     valid = len(purchases) == len(events)
-    made = replace(tables, interactions=in_order(both), counts=list(tables.counts), valid=valid)
+    note = f"{len(rows)} searches were made from the categories of the items that were clicked."
+    made = replace(
+        tables,
+        interactions=in_order(both),
+        counts=list(tables.counts),
+        notes=[*tables.notes, note],
+        valid=valid,
+    )
     return made.count("with made searches")
 
 

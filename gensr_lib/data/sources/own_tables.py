@@ -6,18 +6,16 @@ Read here, checked by `schema.validate`. Ids are strings from the first byte on 
 
 from __future__ import annotations
 
-import gzip
+import logging
 import re
-import warnings
-import zlib
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from ...errors import DataError
+from ..origin import Origin
 from ..schema import (
     BEHAVIOR,
     CATEGORIES,
@@ -33,13 +31,16 @@ from ..schema import (
     TITLE,
     USER,
     Tables,
+    as_text,
     name_codes,
     validate,
 )
+from ..times import EXACT, moments, positions
+from .csv_file import CsvFile
+from .parquet_file import ParquetFile
 from .source import Kind
 
 POSITION, BRAND = "position", "brand"
-CHUNK = 100_000  # rows of a CSV file that are parsed at once
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 INTERACTIONS = (USER, ITEM, TIME, POSITION, BEHAVIOR, QUERY, SESSION)
 ITEMS = (ITEM, TITLE, CATEGORIES, TEXT, BRAND)
@@ -52,41 +53,46 @@ ALIASES = {
     "session": SESSION,
     "description": TEXT,
 }
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # what a gz file cut short or overwritten raises
+
+LOG = logging.getLogger(__name__)
 
 
 def read_tables(folder: Path) -> Tables:
     """Read the user's own data from ``folder``.
 
-    Files: ``interactions`` and ``items``, ``.csv``, ``.csv.gz`` or ``.parquet`` (UTF-8, header).
+    Files: ``interactions`` and ``items``, ``.csv``, ``.csv.gz`` or ``.parquet``. CSV is UTF-8 with
+    a header, its columns separated by commas, semicolons, tabs or bars; every row has all columns.
 
-    - interactions: ``user_id``, ``item_id`` and ``time`` (numbers, or dates, which become seconds
-      since 1970, UTC) or ``position`` (any number that orders a user's events; taken as the time,
-      or, beside ``time``, to order equal times). Optional: ``behavior`` (``rec`` where the column
-      is missing), ``query``, ``session_id`` (of any type, counted per user; a search without one
-      is a session).
-    - items: ``item_id``. Optional: ``title``, ``categories`` (``A > B``, paths joined by `` | ``),
+    - interactions: ``user_id``, ``item_id`` and ``time`` (whole numbers, or dates of one format:
+      `times.moments`) or ``position`` (any number that orders a user's events; taken as the time,
+      or, beside ``time``, to order equal times: `times.positions`). Optional: ``behavior``
+      (``rec`` where the column is missing), ``query``, ``session_id`` (of any type, counted per
+      user; a search without one is a session).
+    - items: ``item_id``. Optional: ``title``, ``categories`` (``A > B``, paths joined by ``|``),
       ``text``, ``brand``. No text: title, brand and leaf category; no title: the text.
 
     Returns:
-        Validated `Tables`. Other columns are left out.
+        Validated `Tables`. Other columns are left out, and named in the notes.
 
     Raises:
-        DataError: see above; the message names the file and what to change.
+        DataError: a file that is missing, damaged, of another format or far too large
+            (`content`); columns that are missing, there twice or misspelt; a row with too few or
+            too many fields, or a quoted field that may have swallowed some (`csv_file`); a query
+            without the column ``behavior``; what `times` and `schema.validate` refuse. The message
+            names the file, the line as an editor shows it (1 is the header), the column, the value
+            and what to change.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder for the tables `interactions` and `items`.")
-    log, catalogue = (_find(folder, name) for name in ("interactions", "items"))
-    events = _interactions(_read(log, INTERACTIONS, (USER, ITEM)), log)
-    items = _items(_read(catalogue, ITEMS, (ITEM,)))
-    return validate(Tables(events, items), str(folder))
-
-
-def damaged(path: Path, error: Exception) -> DataError:
-    """The error for a compressed file that ends too early or is no gzip file."""
-    found = f"the file is damaged or cut short ({error})"
-    return DataError(f"{path}: {found}. Download or write it again.")
+    log_path, items_path = (_find(folder, name) for name in ("interactions", "items"))
+    notes: list[str] = []
+    log, log_origin = _read(log_path, INTERACTIONS, (USER, ITEM), notes)
+    events = _interactions(log, log_origin, notes)
+    catalogue, items_origin = _read(items_path, ITEMS, (ITEM,), notes)
+    items = _items(catalogue, items_origin)
+    origins = (log_origin, items_origin)
+    return validate(Tables(events, items, notes=notes), str(folder), origins)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -95,59 +101,47 @@ def _find(folder: Path, name: str) -> Path:
     found = [path for path in tried if path.is_file()]
     if not found:
         names = ", ".join(path.name for path in tried)
-        raise DataError(f"{folder}: no table `{name}`; looked for {names}.")
+        near = sorted(p.name for p in folder.iterdir() if p.name.lower().startswith(name))
+        hint = f" There is {', '.join(near)}: save it as one file of these names." if near else ""
+        raise DataError(f"{folder}: no table `{name}`; looked for {names}.{hint}")
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise DataError(f"{folder}: {names} are both there; keep one of them.")
     return found[0]
 
 
-def _read(path: Path, known: tuple, required: tuple) -> pd.DataFrame:
-    """A table of strings (CSV) or of the stored types (Parquet), with at least one row."""
-    reader = pd.read_parquet if path.suffix == ".parquet" else _read_csv
-    try:
-        table = reader(path)
-    except DAMAGED as error:
-        raise damaged(path, error) from error
-    except pd.errors.EmptyDataError as error:
-        advice = "its first line must hold the column names"
-        raise DataError(f"{path}: the file is empty; {advice}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error}). Save the table as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as a table: {str(error).strip()}") from error
+def _read(path: Path, known: tuple, required: tuple, notes: list) -> tuple[pd.DataFrame, Origin]:
+    """The known columns, as strings (CSV) or in the stored types, with at least one row."""
+    file = ParquetFile(path) if path.suffix == ".parquet" else CsvFile(path, known)
+    _check_names(file.names, known, required, path)
+    table = file.read([name for name in known if name in file.names])
     if table.empty:
         raise DataError(f"{path}: the table has no rows.")
-    table = table.rename(columns=lambda name: str(name).strip())
-    _check_names(table, known, required, path)
-    return table
+    if left_out := [name for name in file.names if name and name not in known]:
+        note = f"{path.name}: columns that were not used: {', '.join(left_out)}"
+        notes.append(f"{note}.")
+        if known == ITEMS and not {TITLE, TEXT} & set(file.names):
+            LOG.warning("%s: %s; rename those to read to %s.", path.parent, note, ", ".join(ITEMS))
+    return table, file.origin
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    options = {"dtype": str, "keep_default_na": False, "index_col": False, "encoding": "utf-8-sig"}
-    with warnings.catch_warnings():
-        # Rows longer than the header would else lose their last field with a mere warning.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # In parts: the parser's own strings take several times the memory of the finished table.
-        with pd.read_csv(path, chunksize=CHUNK, **options) as parts:
-            return pd.concat([part.fillna("") for part in parts])  # rows shorter than the header
-
-
-def _check_names(table: pd.DataFrame, known: tuple, required: tuple, path: Path) -> None:
+def _check_names(names: list[str], known: tuple, required: tuple, path: Path) -> None:
     """Raise if a required column is missing, or an unknown one looks like a known missing one."""
-    if table.columns.has_duplicates:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise DataError(f"{path}: column {twice} is there twice.")
-    missing = [name for name in known if name not in table.columns]
-    for column in table.columns.difference(known, sort=False):
-        meant = _meant(column, missing)
-        if meant and not (meant in (TIME, POSITION) and {TIME, POSITION} & set(table.columns)):
+    if twice := [name for name in known if names.count(name) > 1]:
+        raise DataError(f"{path}: the column {twice[0]} is there twice; keep one of them.")
+    missing = [name for name in known if name not in names]
+    for column in names:
+        meant = None if column in known else _meant(column, missing)
+        if meant and not (meant in (TIME, POSITION) and {TIME, POSITION} & set(names)):
             found = f"unknown column '{column}'; did you mean '{meant}'?"
             raise DataError(f"{path}: {found} Rename it.")
-    lacking = [name for name in required if name not in table.columns]
+    lacking = [name for name in required if name not in names]
+    if TIME in known and not {TIME, POSITION} & set(names):
+        lacking.append(f"{TIME} (or {POSITION})")
     if lacking:
-        found = ", ".join(table.columns)
-        raise DataError(f"{path}: missing column {', '.join(lacking)}; found {found}.")
+        found = ", ".join(names)
+        advice = "line 1 must hold the names of the columns"
+        raise DataError(f"{path}: missing column {', '.join(lacking)}; found {found}; {advice}.")
 
 
 def _meant(column: str, missing: list[str]) -> str | None:
@@ -160,58 +154,39 @@ def _meant(column: str, missing: list[str]) -> str | None:
     return plain[close[0]] if close else None
 
 
-def _interactions(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _interactions(table: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
     """The columns of `schema.INTERACTION_COLUMNS`, missing ones filled with their defaults.
 
     Takes its columns out of ``table``, so that the strings of each are gone once it has codes.
     """
-    given = [name for name in (TIME, POSITION) if name in table.columns]
-    if not given:
-        found = ", ".join(table.columns)
-        raise DataError(f"{path}: missing column `time` (or `position`); found {found}.")
-    order = [_time(table.pop(name), path) for name in given]
-    events = pd.DataFrame({name: name_codes(_ids(table.pop(name))) for name in (USER, ITEM)})
-    events[TIME] = order[0]
-    events[BEHAVIOR] = name_codes(table.pop(BEHAVIOR)) if BEHAVIOR in table.columns else REC
-    events[QUERY] = table.pop(QUERY) if QUERY in table.columns else ""
-    events[SESSION] = _sessions(events, table.pop(SESSION) if SESSION in table.columns else None)
-    return events.iloc[np.argsort(order[-1].to_numpy(), kind="stable")] if order[1:] else events
-
-
-def _ids(column: pd.Series) -> pd.Series:
-    """Whole numbers that Parquet stores as floats because some are missing lose their '.0'."""
-    is_whole = pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all()
-    return column.astype("Int64") if is_whole else column
-
-
-def _text(table: pd.DataFrame, name: str) -> pd.Series:
-    """A column of items as stripped strings, empty where it is missing."""
-    if name not in table.columns:
-        return pd.Series("", index=table.index, dtype=object)
-    return table[name].astype("string").fillna("").str.strip().astype(object)
-
-
-def _time(column: pd.Series, path: Path) -> pd.Series:
-    """Numbers as they are, dates as whole seconds since 1970 (UTC where no zone is given)."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column  # `validate` looks for what is not finite
-    values = column
-    numeric = False
-    if not pd.api.types.is_datetime64_any_dtype(column):
-        values = column.astype("string").str.strip()
-        # The first row decides which of the two the column holds.
-        numeric = pd.to_numeric(values.iloc[:1], errors="coerce").notna().all()
-    if numeric:
-        time = pd.to_numeric(values, errors="coerce")
+    place = positions(table[POSITION], origin) if POSITION in table.columns else None
+    if place is not None and not pd.to_numeric(table.pop(POSITION)).eq(place).all():
+        notes.append("position is numbered anew in its own order, as it has fractions.")
+    time = moments(table.pop(TIME), origin) if TIME in table.columns else place
+    events = pd.DataFrame(
+        {name: name_codes(_ids(table.pop(name), origin)) for name in (USER, ITEM)}
+    )
+    events[TIME] = time
+    events[QUERY] = name_codes(table.pop(QUERY)) if QUERY in table.columns else ""
+    if BEHAVIOR in table.columns:
+        events[BEHAVIOR] = name_codes(table.pop(BEHAVIOR))
     else:
-        time = pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
-    bad = time.isna().to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        kind = "number" if numeric else "date"
-        found = f"'{column.iloc[row]}' is not a {kind} ({int(bad.sum())} such rows)"
-        raise DataError(f"{path}: row {row}, column {column.name}: {found}.")
-    return time if numeric else time.dt.as_unit("s").astype("int64")
+        advice = "add the column with 'src' for a search and 'rec' for a click"
+        said = f"is a query, but there is no column {BEHAVIOR}; {advice}"
+        origin.refuse(events[QUERY].ne(""), events[QUERY], said)
+        events[BEHAVIOR] = REC
+    events[SESSION] = _sessions(events, table.pop(SESSION) if SESSION in table.columns else None)
+    return events if place is None else events.iloc[np.argsort(place.to_numpy(), kind="stable")]
+
+
+def _ids(column: pd.Series, origin: Origin) -> pd.Series:
+    """Whole numbers that Parquet stores as floats lose their '.0'."""
+    if not pd.api.types.is_float_dtype(column):
+        return column
+    said = "is a floating number that has lost digits; store ids as text or whole numbers"
+    origin.refuse(column.abs() >= EXACT, column, said)
+    is_whole = (column.dropna() % 1 == 0).all()
+    return column.astype("Int64") if is_whole else column
 
 
 def _sessions(events: pd.DataFrame, given: pd.Series | None) -> np.ndarray:
@@ -227,15 +202,29 @@ def _sessions(events: pd.DataFrame, given: pd.Series | None) -> np.ndarray:
     return np.where(events[BEHAVIOR].eq(SRC), number, -1)
 
 
-def _items(table: pd.DataFrame) -> pd.DataFrame:
+def _items(table: pd.DataFrame, origin: Origin) -> pd.DataFrame:
     """The columns of `schema.ITEM_COLUMNS`, titles and texts filled from what is known."""
     columns = (TITLE, TEXT, BRAND, CATEGORIES)
-    title, text, brand, categories = (_text(table, name) for name in columns)
+    blank = pd.Series("", index=table.index, dtype=object)
+    found = {
+        name: as_text(table[name]) if name in table else blank.rename(name) for name in columns
+    }
+    title, text, brand, categories = found.values()
+    categories = _spaced(categories)
     known = title + " " + brand + " " + leaf_category(categories)
     text = text.where(text.ne(""), known.str.split().str.join(" "))
     title = title.where(title.ne(""), text)
-    columns = {ITEM: _ids(table[ITEM]), TITLE: title, CATEGORIES: categories, TEXT: text}
-    return pd.DataFrame(columns)
+    item = as_text(_ids(table[ITEM], origin))
+    return pd.DataFrame({ITEM: item, TITLE: title, CATEGORIES: categories, TEXT: text})
+
+
+def _spaced(categories: pd.Series) -> pd.Series:
+    """Paths with a space around each separator, as `schema` has them.
+
+    >>> _spaced(pd.Series(["Beauty>Nails", "A > B|C"])).tolist()
+    ['Beauty > Nails', 'A > B | C']
+    """
+    return categories.str.replace(r"\s*([>|])\s*", r" \1 ", regex=True).str.strip()
 
 
 def leaf_category(categories: pd.Series) -> pd.Series:

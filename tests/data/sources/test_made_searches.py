@@ -97,7 +97,8 @@ def test_searches_are_twins_of_purchases():
     assert searches["session_id"].is_unique
     assert searches["session_id"].ge(0).all()
     assert list(made.counts[-1].values())[1:] == [12, 6, 3, 4, 2]  # rec, src, users, items, queries
-    assert len(tables.interactions) == 12  # the input is left as it was
+    assert made.notes == ["6 searches were made from the categories of the items that were clicked."]
+    assert len(tables.interactions) == 12 and not tables.notes  # the input is left as it was
     again = validate(Tables(made.interactions, made.items), "test").interactions
     pd.testing.assert_frame_equal(again, made.interactions)  # already in the order of the schema
 
@@ -127,7 +128,9 @@ def test_item_without_a_row_gets_no_search():
     assert synthesize_searches(tables, seed=0).counts[-1]["src events"] == 1
 
 
-def test_no_usable_category_warns():
-    with pytest.warns(UserWarning, match="no search was made: none of the 2 purchases"):
-        made = synthesize_searches(purchases(["", "Toys"]), seed=0)
-    assert made.counts[-1]["src events"] == 0
+def test_no_usable_category_is_noted_and_logged(caplog):
+    tables = purchases(["", "Toys"])
+    made = synthesize_searches(tables, seed=0)
+    assert made.notes[-1].startswith("No search was made: none of the 2 purchases")
+    assert made.notes[-1] in caplog.text
+    assert made.counts == tables.counts and made.interactions is tables.interactions
