@@ -169,11 +169,11 @@ def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, 
 def test_a_model_has_the_defaults_of_its_family_its_own_and_then_the_keywords():
     blocks = {
         "families": {"baseline": {"training": {"epochs": 3, "patience": 9}}, "generative": {}},
-        "models": {"lightgcn": {"model": {"width": 5}, "training": {"epochs": 4}}},
+        "models": {"lightgcn": {"model": {"width": 6}, "training": {"epochs": 4}}},
     }
     profile = checked(Profile.parse({"name": "mine", **blocks}))
     options, training = resolve(profile, "lightgcn", layers=1, negatives=2)
-    assert (options.width, options.layers) == (5, 1)
+    assert (options.width, options.layers) == (6, 1)
     assert (training.epochs, training.patience, training.negatives) == (4, 9, 2)
     assert resolve(profile, "unisar")[1].epochs == 3
     assert resolve(profile, "gensr")[1] == TrainingConfig()
