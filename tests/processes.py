@@ -54,7 +54,7 @@ def gensr() -> GenSR:
 
 
 SYSTEMS = {"lightgcn": lightgcn, "unisar": unisar, "gensr": gensr}
-ROWS = 8  # of each task in the step below; the users' first events are among them, which have no history
+ROWS = 8  # of each task in the step below; the first is a user's first event, which has no history
 
 
 def step_gradient(name: str, accelerator) -> dict[str, torch.Tensor]:
@@ -62,8 +62,9 @@ def step_gradient(name: str, accelerator) -> dict[str, torch.Tensor]:
     model = SYSTEMS[name]()
     loop = training.Loop(model, pocket(), SHORT, 0, None, accelerator)
     loop.sizes = dict.fromkeys(loop.tasks, ROWS)
-    plan = np.arange(ROWS), np.arange(1, 1 + 2 * ROWS).reshape(ROWS, 2)
-    total, _ = loop.objective([loop.batch(plan, task, 0) for task in loop.tasks])
+    plans = {task: loop._plan(task, 0) for task in loop.tasks}
+    plans = {task: (np.r_[0, order], negatives) for task, (order, negatives) in plans.items()}
+    total, _ = loop.objective([loop.batch(plan, task, 0) for task, plan in plans.items()])
     accelerator.backward(total)
     return {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
 
