@@ -36,8 +36,28 @@ RESULT, RANKS, HISTORY, GRADIENTS = (
 CONFIG = "config.json"  # written first: what the run is going to be
 CHECKPOINT = "checkpoint"  # a folder; gone when the run is finished
 CARD = "README.md"  # where the Hugging Face hub looks for a model's card
+LONGEST = 200  # bytes of a folder's name; most file systems hold 255
 LOADING = 20  # seconds that a process which only loads a run may hold it
 LOG = logging.getLogger(__name__)
+
+
+def checked_name(variant: str) -> str:
+    """A variant's name, which names a folder.
+
+    Raises:
+        ConfigError: no folder can be called so, or it would lie elsewhere.
+    """
+    if not variant.isprintable() or set(variant) & set("/\\") or variant.startswith("."):
+        raise ConfigError(
+            f"variant {variant[:40]!r} names a folder: it must not begin with a dot, nor hold "
+            f"slashes or what cannot be printed"
+        )
+    if len(variant.encode()) > LONGEST:
+        raise ConfigError(
+            f"variant '{variant[:20]}…' names a folder, and no folder's name has {len(variant)} "
+            f"letters; use fewer than {LONGEST // 4}"
+        )
+    return variant
 
 
 @dataclass

@@ -35,10 +35,20 @@ from ..training.evaluation import evaluate
 from ..training.loop import make_accelerator, train
 from .provenance import provenance
 from .spec import RunSpec, code_of, load_profile, resolve
-from .store import CHECKPOINT, CONFIG, RESULT, Run, held, is_of, load_run, save_run, set_aside
+from .store import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    Run,
+    checked_name,
+    held,
+    is_of,
+    load_run,
+    save_run,
+    set_aside,
+)
 
 LOG = logging.getLogger(__name__)
-LONGEST_NAME = 200  # bytes of a folder's name; most file systems hold 255
 DEFAULT = ("pocket", "pocket", 0)  # data set, profile and seed of the committed book
 
 
@@ -214,17 +224,7 @@ class Workspace:
         Raises:
             ConfigError: the variant is no name that a folder can have.
         """
-        name = variant or model_class(spec.model).name
-        if not name.isprintable() or "/" in name or "\\" in name or name.startswith("."):
-            raise ConfigError(
-                f"variant {name!r} names a folder: it must not begin with a dot, nor hold slashes "
-                f"or characters that cannot be printed"
-            )
-        if len(name.encode()) > LONGEST_NAME:
-            raise ConfigError(
-                f"variant '{name[:20]}…' names a folder, and is too long for one: it has "
-                f"{len(name)} letters; use some {LONGEST_NAME // 4}"
-            )
+        name = checked_name(variant or model_class(spec.model).name)
         return f"{name}/seed-{spec.seed}"
 
     def forget(self) -> None:
