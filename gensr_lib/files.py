@@ -71,8 +71,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _is_of_the_disk(error: Exception) -> bool:
-    """Python and Arrow raise OSError; Rust (safetensors, tokenizers) and torch errors of their own,
-    known by their text."""
+    """Python and Arrow raise OSError; Rust (safetensors, tokenizers) and torch have errors of their
+    own, known by their text.
+    """
     own = ("(os error ", "inline_container")
     return isinstance(error, OSError) or any(text in str(error) for text in own)
 

@@ -85,7 +85,8 @@ def info_nce(logits: Tensor) -> Tensor:
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Within, `of_all_processes` gathers: all processes must then compute the same losses in the
-    same order, as in a step of training."""
+    same order, as in a step of training.
+    """
     before = _TOGETHER.set(True)
     try:
         yield

@@ -228,7 +228,7 @@ def test_a_seed_is_a_whole_number(copied, seed):
 
 @pytest.mark.parametrize("variant", ["../x", "/tmp/x", "a/b", "a\\b", "..", ".x", "a\0b", "a\nb", "x" * 300, "é" * 150])
 def test_a_variant_is_the_name_of_a_folder_in_its_place(copied, variant):
-    with pytest.raises(ConfigError, match="variant .* names a folder"):
+    with pytest.raises(ConfigError, match=r"variant .* names a folder"):
         copied().fit("lightgcn", variant=variant)
 
 
