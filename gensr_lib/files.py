@@ -1,13 +1,15 @@
-"""Where the book keeps its files, and how files are written so that no kill leaves one half
-done.
+"""Where the book keeps its files, and how files are written so that neither a kill nor a power cut
+leaves one half done.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +32,77 @@ def project_root() -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], suffix: str = "") -> Path:
-    """Call ``write`` with a temporary name, then rename to ``path``: readers see all or nothing."""
+    """Call ``write`` with a temporary name, then rename to ``path``: readers see all or nothing.
+
+    Raises:
+        ConfigError: the disk is full or read-only; the message names the file.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(part)
+            sync(part)  # before the name: after a power cut a name without its content is worse
+            os.replace(part, path)
+            sync(path.parent)
+        finally:
+            with contextlib.suppress(OSError):  # not in place of the error that led here
+                part.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which file could not be written, in one line.
+
+    Raises:
+        ConfigError: in place of what each library raises on a full or read-only disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_of_the_disk(error):
+            raise
+        raise ConfigError(
+            f"{path}: cannot be written ({error}); is the disk full, or the folder read-only? "
+            f"Make room or allow writing there, and run again: what is finished is kept."
+        ) from error
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Python and Arrow raise OSError; Rust (safetensors, tokenizers) and torch have errors of their
+    own, known by their text.
+    """
+    own = ("(os error ", "inline_container")
+    return isinstance(error, OSError) or any(text in str(error) for text in own)
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file, or the names in a folder, through a power cut."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder that may be written and not listed
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # not every file system syncs folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_litter(folder: Path, age: float = 0) -> None:
+    """Remove what killed writers left below a folder, if nothing was written to it for ``age``
+    seconds.
+
+    Without an age only where nobody else can be writing: under a lock.
+    """
+    for part in folder.rglob(".*.part*"):
+        with contextlib.suppress(OSError):  # another process was quicker, or the disk is read-only
+            if time.time() - part.stat().st_mtime >= age:
+                part.unlink()
 
 
 def git_commit(folder: Path) -> str:

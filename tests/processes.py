@@ -2,24 +2,32 @@
 
 python tests/processes.py train FOLDER     a slow LightGCN run that somebody is going to kill
 python tests/processes.py parallel FOLDER  two steps of training and an evaluation, in one of several processes
+python tests/processes.py gradients FOLDER the gradient of one step of each system, likewise
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gensr_lib.config import TrainingConfig
+from gensr_lib.config import BackboneConfig, TrainingConfig
 from gensr_lib.models import Popularity
+from gensr_lib.models.gensr.model import GenSR, GenSRConfig
+from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
+from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
-from tests.worlds import pocket
+from tests.worlds import Vectors, pocket
 
 SHORT = TrainingConfig(epochs=3, batch_size=200, negatives=2, learning_rate=0.02, checkpoint_steps=2, warmup_steps=3)
 
@@ -28,6 +36,64 @@ def lightgcn() -> LightGCN:
     """A tiny LightGCN, always with the same initial weights."""
     torch.manual_seed(0)
     return LightGCN.from_dataset(pocket(), LightGCNConfig(width=8, layers=2))
+
+
+def unisar() -> UniSAR:
+    """A tiny UniSAR without the loss that draws random partners, which each process does for itself."""
+    torch.manual_seed(0)
+    options = {"width": 8, "id_width": 4, "align_negatives": 4, "dropout": 0, "lambda_qi": 0, "lambda_tr": 1}
+    return UniSAR.from_dataset(pocket(), UniSARConfig(**options))
+
+
+def gensr() -> GenSR:
+    """A tiny GenSR in which eq. 10 counts as much as eq. 9."""
+    backbone = load_backbone(BackboneConfig(d_model=16, d_ff=16, heads=2, vocabulary=100), pocket().item_text)
+    torch.manual_seed(0)
+    table = torch.randn(pocket().n_items + 1, 8)
+    return GenSR.from_dataset(pocket(), GenSRConfig(history=4, dropout=0, beta=1), backbone, Vectors(table))
+
+
+SYSTEMS = {"lightgcn": lightgcn, "unisar": unisar, "gensr": gensr}
+ROWS = 8  # of each task in the step below; the first is a user's first event, which has no history
+
+
+def step_gradient(name: str, accelerator) -> dict[str, torch.Tensor]:
+    """The gradient of a step of `ROWS` rows of each task, as the optimizer is given it."""
+    model = SYSTEMS[name]()
+    loop = training.Loop(model, pocket(), SHORT, 0, None, accelerator)
+    loop.sizes = dict.fromkeys(loop.tasks, ROWS)
+    plans = {task: loop._plan(task, 0) for task in loop.tasks}
+    plans = {task: (np.r_[0, order], negatives) for task, (order, negatives) in plans.items()}
+    total, _ = loop.objective([loop.batch(plan, task, 0) for task, plan in plans.items()])
+    accelerator.backward(total)
+    return {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
+
+
+def gradients(folder: Path) -> None:
+    """One process of several: the gradients that it would step by."""
+    accelerator = training.make_accelerator(cpu=True)
+    found = {name: step_gradient(name, accelerator) for name in SYSTEMS}
+    torch.save(found, folder / f"process-{accelerator.process_index}.pt")
+    accelerator.end_training()
+
+
+def start_two(what: str, folder: Path) -> list[dict]:
+    """What each of two processes saved that train together, on CPUs."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    shared = {
+        **os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    command = [sys.executable, __file__, what, str(folder)]
+    started = [subprocess.Popen(command, env={**shared, "RANK": str(k), "LOCAL_RANK": str(k)}) for k in range(2)]
+    try:
+        assert [p.wait(timeout=240) for p in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
+    return [torch.load(folder / f"process-{k}.pt", weights_only=True) for k in range(2)]
 
 
 def slow_run(folder: Path) -> None:
@@ -62,4 +128,4 @@ def parallel(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"train": slow_run, "parallel": parallel}[sys.argv[1]](Path(sys.argv[2]))
+    {"train": slow_run, "parallel": parallel, "gradients": gradients}[sys.argv[1]](Path(sys.argv[2]))

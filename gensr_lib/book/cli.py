@@ -113,11 +113,15 @@ def _fit(args: argparse.Namespace) -> None:
     from accelerate import PartialState
 
     from ..experiments.workspace import Workspace
+    from ..training.loop import make_accelerator
 
     options = parse_options(args.set)
     dataset = resolve_dataset(args.dataset)
-    run = Workspace(dataset, args.profile, args.seed).fit(args.model, **options)
+    make_accelerator()
     processes = PartialState()
+    if processes.is_main_process:
+        print(f"processes: {processes.num_processes}", flush=True)
+    run = Workspace(dataset, args.profile, args.seed).fit(args.model, **options)
     if processes.is_main_process:
         for task, metrics in run.record["metrics"].items():
             values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

@@ -1,8 +1,7 @@
 """Profiles: how large the data, the models and the training are, as typed and validated objects.
 
 Three profiles stand in YAML files beside this one: ``smoke`` (does everything run?), ``pocket``
-(the
-default: a meaningful run on a laptop) and ``paper`` (flan-t5-base and the paper's settings).
+(the default: a meaningful run on a laptop) and ``paper`` (flan-t5-base and the paper's settings).
 An unknown key or a value out of range is a `ConfigError` that names it.
 """
 
@@ -20,9 +19,11 @@ from ..errors import ConfigError, unknown
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, no unknown keys, errors as `ConfigError`."""
+    """Base of every configuration: frozen, no unknown keys, nothing infinite, errors as
+    `ConfigError`.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any] | None = None, where: str = "") -> Config:
@@ -178,6 +179,15 @@ class BackboneConfig(Config):
     encoder_layers: int = Field(2, ge=1)
     decoder_layers: int = Field(1, ge=1)
 
+    @model_validator(mode="after")
+    def _heads_divide(self):
+        if self.d_model % self.heads:
+            raise ValueError(
+                f"d_model {self.d_model} is not a multiple of heads {self.heads}; "
+                f"change one of them"
+            )
+        return self
+
 
 class SweepConfig(Config):
     """What ablations and sensitivity analyses change, so that many runs fit into the time."""
@@ -216,12 +226,23 @@ def read_profile(name: str) -> Profile:
     """Read a profile by name; the blocks of single models are left to `experiments.load_profile`.
 
     Raises:
-        ConfigError: no profile of that name, or a file with an unknown key or a value out of range.
+        ConfigError: no profile of that name, a file that is no YAML mapping, or one with an unknown
+            key or a value out of range.
     """
     if name not in available_profiles():
         raise unknown("profile", name, available_profiles())
-    text = (resources.files("gensr_lib.config") / f"{name}.yaml").read_text(encoding="utf-8")
-    return Profile.parse({"name": name, **yaml.safe_load(text)}, where=f"profile {name}")
+    path = resources.files("gensr_lib.config") / f"{name}.yaml"
+    where = f"profile {name} ({path})"
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: this is no YAML: {error}; mend that line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{where}: it must hold blocks such as 'data: {{min_interactions: 5}}', "
+            f"and holds {str(values)[:60]!r}"
+        )
+    return Profile.parse({"name": name} | values, where=where)
 
 
 def digest(*values: Any) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..files import write_atomically
+from ..files import remove_litter, write_atomically
 
+DAY = 24 * 3600  # seconds; what nobody wrote to for so long was left by a killed process
 MAX_ROUNDS = 64  # of rejection; the few rows still short are then filled exactly
 
 
@@ -98,9 +99,11 @@ def stored_negatives(path: Path | None, draw) -> dict[str, np.ndarray]:
 
     Raises:
         DataError: the stored file is damaged (its checksum does not fit).
+        ConfigError: it cannot be written.
     """
     if path is None:
         return draw()
+    remove_litter(path.parent, age=DAY)  # no lock here: another process may be writing
     if not path.exists():
         arrays = draw()
         stamped = {"checksum": np.array(checksum(arrays)), **arrays}

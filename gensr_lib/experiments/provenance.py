@@ -25,7 +25,7 @@ def code_hash(package: Path = PACKAGE) -> str:
     """SHA-256 (first 16 digits) of all source files of the library.
 
     It is recorded beside each result, never compared: `gensr_lib.NUMBERS` decides what is made
-        anew.
+    anew.
     """
     sha = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -33,8 +33,8 @@ def code_hash(package: Path = PACKAGE) -> str:
     return sha.hexdigest()[:16]
 
 
-def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
-    """Which data, code, versions and machine a result comes from."""
+def provenance(dataset: Dataset, seed: int, processes: int = 1) -> dict[str, Any]:
+    """Which data, code, versions and machine a result comes from; how many processes made it."""
     cuda = torch.cuda.is_available()
     kilobyte = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / kilobyte
@@ -52,6 +52,7 @@ def provenance(dataset: Dataset, seed: int) -> dict[str, Any]:
         if cuda
         else f"CPU, {torch.get_num_threads()} threads",
         "machine": platform.machine(),
+        "processes": processes,
         "peak_memory_mb": round(peak),
         "peak_gpu_mb": round(torch.cuda.max_memory_allocated() / 2**20) if cuda else 0,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

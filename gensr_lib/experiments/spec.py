@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import NUMBERS
@@ -27,6 +27,7 @@ class RunSpec:
         seed: of weights and training.
         built_on: by need of the model, the hash of that run or of the language model's options.
         code: for a model from outside of this library, the hash of its module without comments.
+        processes: how many train it together; each draws its own dropout, so numbers differ.
     """
 
     model: str
@@ -36,19 +37,28 @@ class RunSpec:
     seed: int
     built_on: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
+    processes: int = 1
 
     @property
     def hash(self) -> str:
         """What a run is known by. Of this library's source only `NUMBERS` is in it."""
         return digest(self.record(), NUMBERS)
 
+    @property
+    def alike(self) -> str:
+        """The hash of the same run by one process: who finds either need not train the other."""
+        return replace(self, processes=1).hash
+
     def record(self) -> dict[str, Any]:
-        """The specification as plain values."""
-        return {
+        """The specification as plain values; one process goes without saying."""
+        values = {
             **vars(self),
             "options": self.options.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
         }
+        if self.processes == 1:
+            del values["processes"]
+        return values
 
 
 def load_profile(name: str) -> Profile:
@@ -66,22 +76,25 @@ def checked(profile: Profile) -> Profile:
     for family in profile.families:
         if family not in families:
             raise ConfigError(f"profile {profile.name}: {unknown('family', family, families)}")
-    for model in profile.models:
-        try:
+    swept = profile.sweep.options
+    try:
+        for model in {**MODELS, **profile.models, **swept}:
             resolve(profile, model)
-        except ConfigError as error:
-            raise ConfigError(f"profile {profile.name}: {error}") from None
+            resolve(profile, model, **swept.get(model, {}))
+    except ConfigError as error:
+        raise ConfigError(f"profile {profile.name}: {error}") from None
     return profile
 
 
-def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, TrainingConfig]:
+def resolve(profile: Profile, model: str, /, **options: Any) -> tuple[Config, TrainingConfig]:
     """The options of a model and its training: its family's defaults, its own, ``options``.
 
     Args:
         options: of the model or of the training; the names tell which.
 
     Raises:
-        ConfigError: an option that neither of them has, or a value out of range.
+        ConfigError: an option that neither of them has, a value out of range, or a shape that does
+            not go with what the model is built on.
     """
     cls = model_class(model)
     known = [*cls.Config.model_fields, *TrainingConfig.model_fields]
@@ -89,15 +102,20 @@ def resolve(profile: Profile, model: str, **options: Any) -> tuple[Config, Train
         if name not in known:
             raise unknown(f"option of {cls.name}", name, known)
     # Later blocks win: the family's defaults, the model's own entry, the caller's options.
-    blocks = [profile.families.get(cls.family), profile.models.get(cls.name)]
-    blocks.append(_as_block(options))
+    own = profile.models.get(model, profile.models.get(cls.name))
+    blocks = [profile.families.get(cls.family), own, _as_block(options)]
     of_model: dict[str, Any] = {}
     of_training: dict[str, Any] = {}
     for block in filter(None, blocks):
         of_model |= block.model
         of_training |= block.training
     config = cls.Config.parse(of_model, where=f"model {cls.name}")
+    cls.check(config, {need: _options_of(profile, need) for need in cls.needs})
     return config, TrainingConfig.parse(of_training, where=f"training of {cls.name}")
+
+
+def _options_of(profile: Profile, need: str) -> Config:
+    return profile.backbone if need == "language_model" else resolve(profile, need)[0]
 
 
 def _as_block(options: Mapping[str, Any]) -> ModelBlock:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from ..data.dataset import Dataset
-from ..files import read_json, read_or_refuse, write_atomically, write_json
+from ..errors import ConfigError
+from ..files import read_json, read_or_refuse, write_atomically, write_json, writing
 from ..models.base import RankingModel
 from ..models.registry import model_class
 from ..training.evaluation import Evaluation
 from ..training.loop import TrainingRun
 from .model_card import model_card
+from .spec import RunSpec
 
 RESULT, RANKS, HISTORY, GRADIENTS = (
     "metrics.json",
@@ -32,9 +34,30 @@ RESULT, RANKS, HISTORY, GRADIENTS = (
     "gradients.parquet",
 )
 CONFIG = "config.json"  # written first: what the run is going to be
+CHECKPOINT = "checkpoint"  # a folder; gone when the run is finished
 CARD = "README.md"  # where the Hugging Face hub looks for a model's card
+LONGEST = 200  # bytes of a folder's name; most file systems hold 255
 LOADING = 20  # seconds that a process which only loads a run may hold it
 LOG = logging.getLogger(__name__)
+
+
+def checked_name(variant: str) -> str:
+    """A variant's name, which names a folder.
+
+    Raises:
+        ConfigError: no folder can be called so, or it would lie elsewhere.
+    """
+    if not variant.isprintable() or set(variant) & set("/\\") or variant.startswith("."):
+        raise ConfigError(
+            f"variant {variant[:40]!r} names a folder: it must not begin with a dot, nor hold "
+            f"slashes or what cannot be printed"
+        )
+    if len(variant.encode()) > LONGEST:
+        raise ConfigError(
+            f"variant '{variant[:20]}…' names a folder, and no folder's name has {len(variant)} "
+            f"letters; use fewer than {LONGEST // 4}"
+        )
+    return variant
 
 
 @dataclass
@@ -98,35 +121,55 @@ def load_run(folder: Path, dataset: Dataset) -> Run:
     return Run(folder, model.eval(), tested, history, gradients, record, loaded=True)
 
 
-def is_finished(folder: Path, key: str) -> bool:
-    """Whether a folder holds the finished run of that hash."""
-    return (folder / RESULT).exists() and read_json(folder / RESULT)["hash"] == key
+def is_of(record: Mapping[str, Any], spec: RunSpec) -> bool:
+    """Whether a run is that of a specification, by however many processes."""
+    return record.get("alike", record["hash"]) == spec.alike
+
+
+def is_finished(folder: Path, spec: RunSpec) -> bool:
+    """Whether a folder holds the finished run of a specification, by however many processes."""
+    return (folder / RESULT).exists() and is_of(read_json(folder / RESULT), spec)
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a run's folder against other processes; the lock of a process that died is free."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def held(folder: Path, spec: RunSpec) -> Iterator[None]:
+    """Hold a run's folder against other processes; the lock of a process that died is free.
+
+    A finished run is loaded without one where none can be made, as on a read-only disk.
+
+    Raises:
+        ConfigError: no lock can be made, and the run is still to be made.
+    """
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        lock.acquire(timeout=LOADING)
-    except Timeout:
-        LOG.warning("%s: another process is making this run; waiting for it", folder)
-        lock.acquire()
+        with writing(folder):
+            _acquire(lock, folder)
+    except ConfigError:
+        if not is_finished(folder, spec):
+            raise
     try:
         yield
     finally:
         lock.release()
 
 
-def set_aside(folder: Path, key: str) -> None:
-    """Make room for the run of a hash: another run there moves aside, under its own hash.
+def _acquire(lock: FileLock, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=LOADING)
+    except Timeout:
+        LOG.warning("%s: another process is making this run; waiting for it", folder)
+        lock.acquire()
 
-    An earlier run of this hash that was moved aside comes back. Nothing is ever deleted.
+
+def set_aside(folder: Path, spec: RunSpec) -> None:
+    """Make room for a specification's run: another run there moves aside, under its own hash.
+
+    An earlier run of it that was moved aside comes back. Nothing is ever deleted.
     """
     written = next((p for p in (folder / CONFIG, folder / RESULT) if p.exists()), None)
     other = read_json(written) if written else {}
-    if other and other["hash"] != key:
+    if other and not is_of(other, spec):
         aside = folder.with_name(f"{folder.name}.{other['hash']}")
         if aside.exists():  # the same older run was moved aside before
             aside = aside.with_name(f"{aside.name}.{time.time_ns()}")
@@ -138,6 +181,7 @@ def set_aside(folder: Path, key: str) -> None:
                 folder,
                 aside.name,
             )
-    earlier = folder.with_name(f"{folder.name}.{key}")
-    if earlier.exists() and not folder.exists():
-        os.replace(earlier, folder)
+    for key in (spec.hash, spec.alike):
+        earlier = folder.with_name(f"{folder.name}.{key}")
+        if earlier.exists() and not folder.exists():
+            os.replace(earlier, folder)

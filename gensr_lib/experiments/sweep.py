@@ -29,7 +29,7 @@ from ..errors import ConfigError
 from ..files import project_root, read_json, read_or_refuse
 from .significance import seed_means
 from .spec import RunSpec
-from .store import RANKS, RESULT, is_finished
+from .store import RANKS, RESULT, is_finished, is_of
 from .workspace import Workspace
 
 Variants = Mapping[str, Mapping[str, Any]]
@@ -155,7 +155,7 @@ def _folder(workspace: Workspace, task: _Task):
 
 
 def _is_done(workspace: Workspace, task: _Task) -> bool:
-    return is_finished(_folder(workspace, task), task.spec.hash)
+    return is_finished(_folder(workspace, task), task.spec)
 
 
 def _run_all(workspace: Workspace, tasks: list[_Task], jobs: int | None) -> None:
@@ -244,7 +244,7 @@ def _collect(workspace: Workspace, tasks: list[_Task], made: set[tuple[str, int]
         at = _folder(workspace, task)
         seed = task.spec.seed
         record = read_json(at / RESULT)
-        if record["hash"] != task.spec.hash:
+        if not is_of(record, task.spec):
             raise ConfigError(f"{at}: this run was replaced during the sweep; run it again")
         row = {"variant": task.variant, "seed": seed, "run": task.folder}
         row |= {"best_epoch": record["best_epoch"], "seconds": record["seconds"]["all"]}

@@ -8,6 +8,7 @@ specification is moved aside, never overwritten.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import time
@@ -21,21 +22,33 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from ..config import Profile, digest
+from ..config import Profile
 from ..data.dataset import Dataset
 from ..data.sources.load import find, load_dataset
 from ..data.split import TEST
 from ..errors import ConfigError, DataError
-from ..files import project_root, write_json
+from ..files import project_root, remove_litter, write_json
 from ..models.base import RankingModel
-from ..models.language_model import Backbone, load_backbone
+from ..models.language_model import Backbone, identity, load_backbone
 from ..models.registry import build_model, model_class
 from ..training.evaluation import evaluate
 from ..training.loop import make_accelerator, train
 from .provenance import provenance
 from .spec import RunSpec, code_of, load_profile, resolve
-from .store import CONFIG, RESULT, Run, held, load_run, save_run, set_aside
+from .store import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    Run,
+    checked_name,
+    held,
+    is_of,
+    load_run,
+    save_run,
+    set_aside,
+)
 
+LOG = logging.getLogger(__name__)
 DEFAULT = ("pocket", "pocket", 0)  # data set, profile and seed of the committed book
 
 
@@ -117,18 +130,29 @@ class Workspace:
             options: changes to the profile's settings, e.g. ``tau=0.1`` or ``epochs=2``.
 
         Raises:
-            ConfigError: an unknown model or option, or a value out of range.
+            ConfigError: an unknown model or option, a value out of range, or a language model that
+                cannot be found.
         """
         cls = model_class(model)
         config, training = resolve(self.profile, model, **options)
         built_on = {need: self._identity(need) for need in cls.needs}
         seed = self.seed if seed is None else _checked_seed(seed)
-        return RunSpec(model, config, training, self.dataset.hash, seed, built_on, code_of(cls))
+        is_trained = cls.loss is not RankingModel.loss
+        return RunSpec(
+            model=model,
+            options=config,
+            training=training,
+            data=self.dataset.hash,
+            seed=seed,
+            built_on=built_on,
+            code=code_of(cls),
+            processes=make_accelerator().num_processes if is_trained else 1,
+        )
 
     def _identity(self, need: str) -> str:
-        return (
-            digest(self.profile.backbone) if need == "language_model" else self.specify(need).hash
-        )
+        if need == "language_model":
+            return identity(self.profile.backbone)
+        return self.specify(need).alike
 
     def build(self, model: str | RunSpec, seed: int | None = None, **options: Any) -> RankingModel:
         """A fresh, untrained model: arguments as for `specify`, or a specification."""
@@ -167,32 +191,41 @@ class Workspace:
         Args:
             variant: name of the folder if it is not the model's plain run (an ablation, say).
             model, seed, options: as for `specify`.
+
+        Raises:
+            ConfigError: as `specify`; a name that no folder can have; a run that is damaged, or
+                cannot be written, or that another number of processes began.
         """
         return self.run(self.specify(model, seed=seed, **options), variant)
 
     def run(self, spec: RunSpec, variant: str | None = None) -> Run:
         """The run of a specification; one that another process is making is waited for."""
-        key = spec.hash
         place = self.place(spec, variant)
-        if place in self._runs and self._runs[place].record["hash"] == key:
+        if place in self._runs and is_of(self._runs[place].record, spec):
             return self._runs[place]
         folder = self.folder / place
         accelerator = make_accelerator()
         # Of several processes one holds the folder and prepares it; the others wait for that.
-        with held(folder) if accelerator.is_main_process else contextlib.nullcontext():
+        with held(folder, spec) if accelerator.is_main_process else contextlib.nullcontext():
             if accelerator.is_main_process:
-                set_aside(folder, key)
+                remove_litter(folder)
+                set_aside(folder, spec)
             accelerator.wait_for_everyone()
             if (folder / RESULT).exists():
-                run = load_run(folder, self.dataset)
+                run = self._load(folder, spec)
             else:
                 run = self._make(folder, spec, accelerator)
         self._runs[place] = run
         return run
 
     def place(self, spec: RunSpec, variant: str | None = None) -> str:
-        """Where in `folder` a run lives."""
-        return f"{variant or model_class(spec.model).name}/seed-{spec.seed}"
+        """Where in `folder` a run lives.
+
+        Raises:
+            ConfigError: the variant is no name that a folder can have.
+        """
+        name = checked_name(variant or model_class(spec.model).name)
+        return f"{name}/seed-{spec.seed}"
 
     def forget(self) -> None:
         """Drop the models held in memory; they stay on disk and are loaded when asked for."""
@@ -207,15 +240,23 @@ class Workspace:
         }
         return write_json(self.folder / "chapters" / f"{chapter}.json", content)
 
+    def _load(self, folder: Path, spec: RunSpec) -> Run:
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # left if killed when just finished
+        run = load_run(folder, self.dataset)
+        by = run.record.get("processes", 1)
+        if by != spec.processes:
+            LOG.warning("%s: loaded; %s processes trained it, not %s", folder, by, spec.processes)
+        return run
+
     def _make(self, folder: Path, spec: RunSpec, accelerator: Accelerator) -> Run:
         """Train, test and save; only the main of several processes writes."""
         started = time.perf_counter()
         is_main = accelerator.is_main_process
-        description = {"hash": spec.hash, **spec.record()}
+        description = {"hash": spec.hash, "alike": spec.alike, **spec.record()}
         if is_main:
             write_json(folder / CONFIG, description)
         model = self.build(spec).to(accelerator.device)
-        checkpoints = folder / "checkpoint"
+        checkpoints = folder / CHECKPOINT
         where = {"folder": checkpoints, "accelerator": accelerator}
         trained = train(model, self.dataset, spec.training, seed=spec.seed, **where)
         size = spec.training.eval_batch_size
@@ -234,7 +275,7 @@ class Workspace:
             "best_epoch": trained.best_epoch,
             "seconds": seconds,
             "resumed_at": trained.resumed_at,
-            "provenance": provenance(self.dataset, spec.seed),
+            "provenance": provenance(self.dataset, spec.seed, accelerator.num_processes),
         }
         model.cpu()  # as a run that is loaded
         if is_main:
@@ -245,8 +286,8 @@ class Workspace:
 
 
 def _checked_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0 on")
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1")
     return int(seed)
 
 

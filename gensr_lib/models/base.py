@@ -8,6 +8,7 @@ the positive standing in column 0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,6 +88,14 @@ class RankingModel(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.sizes = {name: _described(value) for name, value in sizes.items()}
+
+    @classmethod
+    def check(cls, config: Config, needs: Mapping[str, Config]) -> None:
+        """Raise ConfigError if options do not go with those of what the model is built on.
+
+        Args:
+            needs: the options behind each of the class's ``needs``; nothing is built yet.
+        """
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config, **needs: Any) -> RankingModel:

@@ -6,11 +6,15 @@ The pocket T5 is a real `T5ForConditionalGeneration` with random weights and a r
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -32,9 +36,15 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from ..config import BackboneConfig
+from ..config import BackboneConfig, digest
 from ..errors import ConfigError
+from ..files import sync, writing
 
+# What a folder's config.json names could be code of its own: it is never run, and never asked for.
+SAFE = {"trust_remote_code": False}
+KEPT = {".json", ".safetensors", ".bin", ".model", ".txt"}  # files that decide what a folder holds
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
+LONG_WORD = re.compile(r"(\S{200})\S+")  # merging pairs in a word costs more than its length
 YES, NO = "Yes", "No"
 N_SENTINELS = 4  # <extra_id_0> … <extra_id_3> mark the slots of a prompt, as in T5's vocabulary
 
@@ -53,14 +63,53 @@ class Backbone:
 
     def save(self, folder: Path) -> None:
         """Write configuration and tokenizer; the weights are saved by the model that owns them."""
-        self.model.config.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        with writing(folder):
+            self.model.config.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+            for path in folder.iterdir():
+                sync(path)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Backbone:
         """An untrained model of the saved shape, with the saved tokenizer."""
-        config = AutoConfig.from_pretrained(folder)
-        return cls(AutoModelForSeq2SeqLM.from_config(config), AutoTokenizer.from_pretrained(folder))
+        config = AutoConfig.from_pretrained(folder, **SAFE)
+        model = AutoModelForSeq2SeqLM.from_config(config, **SAFE)
+        return cls(model, AutoTokenizer.from_pretrained(folder, **SAFE))
+
+
+def identity(config: BackboneConfig) -> str:
+    """What decides the untrained language model: its options, its files or its commit on the hub.
+
+    Raises:
+        ConfigError: the hub cannot be reached and has not been asked before, or there is no such
+            folder.
+    """
+    if config.name == "pocket":
+        return digest(config)
+    folder = Path(config.name)
+    if not folder.is_dir():
+        return digest(config.name, _commit(config.name))
+    files = sorted(path for path in folder.iterdir() if path.suffix in KEPT)
+    found = {path.name: _sha(path, path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+    return digest("folder", found)
+
+
+@lru_cache(maxsize=64)
+def _sha(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file's content; size and time tell whether it must be read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _commit(name: str) -> str:
+    """The commit of a model on the hub, or without network that of the copy in the hub's cache."""
+    if _is_path(name):
+        raise _not_loaded(name, "there is no such folder")
+    try:
+        return Path(hf_hub_download(name, "config.json")).parent.name  # …/snapshots/<commit>/…
+    except (OSError, ValueError) as error:
+        raise _not_loaded(name, error) from None
 
 
 def load_backbone(config: BackboneConfig, texts: Iterable[str], seed: int = 0) -> Backbone:
@@ -72,21 +121,53 @@ def load_backbone(config: BackboneConfig, texts: Iterable[str], seed: int = 0) -
         seed: of the pocket model's weights.
 
     Raises:
-        ConfigError: the hub cannot be reached, or the folder holds no seq2seq model.
+        ConfigError: the hub cannot be reached, or the folder holds no whole seq2seq model with its
+            tokenizer.
     """
     if config.name == "pocket":
         tokenizer = pocket_tokenizer(texts, config.vocabulary)
         return Backbone(pocket_t5(config, tokenizer, seed), tokenizer)
+    folder = Path(config.name)
+    is_folder = folder.is_dir()
+    if is_folder and not any(path for name in TOKENIZERS for path in folder.glob(name)):
+        raise _not_loaded(config.name, f"no tokenizer ({', '.join(TOKENIZERS)})")
+    where = SAFE if is_folder else {**SAFE, "revision": _commit(config.name)}
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(config.name, dtype=torch.float32)
-        return Backbone(model, AutoTokenizer.from_pretrained(config.name))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot load the language model '{config.name}': {str(error).splitlines()[0]}\n"
+        model, found = AutoModelForSeq2SeqLM.from_pretrained(
+            config.name, dtype=torch.float32, output_loading_info=True, **where
+        )
+        tokenizer = AutoTokenizer.from_pretrained(config.name, **where)
+    except Exception as error:  # each format of weights has errors of its own
+        raise _not_loaded(config.name, error) from None
+    if missing := sorted(found["missing_keys"]):  # tied weights, stored once, are not among them
+        lacking = f"{len(missing)} weights are missing, such as {missing[0]}"
+        raise _not_loaded(config.name, lacking)
+    return Backbone(model, tokenizer)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name means a folder and none of the hub's, whose names are ``owner/model``."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or Path(name).exists()
+
+
+def _not_loaded(name: str, why: Exception | str) -> ConfigError:
+    """An error that names the model, what is wrong with it, and how to mend that."""
+    reason = (str(why).strip() or repr(why)).splitlines()[0]
+    if _is_path(name):
+        mend = (
+            "The folder must hold a whole seq2seq model, as its save_pretrained writes it: "
+            "config.json, model.safetensors and the tokenizer's files; copy it again"
+        )
+    else:
+        mend = (
             f"If this machine has no network, download the model elsewhere (for example with "
-            f"'hf download {config.name} --local-dir flan-t5-base'), copy the folder here, and set "
-            f"backbone.name to its path; or use the profile 'pocket', which needs no download."
-        ) from None
+            f"'hf download {name} --local-dir flan-t5-base'), copy the folder here, and set "
+            f"backbone.name to its path"
+        )
+    return ConfigError(
+        f"cannot load the language model '{name}' (backbone.name): {reason}\n"
+        f"{mend}; or use the profile 'pocket', which needs no download."
+    )
 
 
 def pocket_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -102,7 +183,7 @@ def pocket_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokeniz
         special_tokens=["<pad>", "</s>", "<unk>", *slots],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((LONG_WORD.sub(r"\1", text) for text in texts), trainer)
     whole = {"single_word": True, "lstrip": True, "rstrip": True, "normalized": False}
     tokenizer.add_tokens([AddedToken(word, **whole) for word in (YES, NO)])
     end = [("</s>", tokenizer.token_to_id("</s>"))]

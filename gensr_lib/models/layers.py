@@ -11,9 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import info_nce
+from ..errors import ConfigError
+from .losses import info_nce, of_all_processes
 
 COLDEST = 0.01  # a learned temperature is not used below this: at 0 the loss would be infinite
+
+
+def check_heads(width: int, heads: int, of_width: str = "width", of_heads: str = "heads") -> None:
+    """Each head works on its own part of the width.
+
+    Raises:
+        ConfigError: the heads do not divide it; the message has the names of both options.
+    """
+    if width % heads:
+        raise ConfigError(
+            f"{of_width} {width} is not a multiple of {of_heads} {heads}; change one of them"
+        )
 
 
 def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
@@ -44,6 +57,7 @@ class Encoder(nn.Module):
         position_std: float | None = 0.02,
     ):
         super().__init__()
+        check_heads(width, heads)
         self.heads = heads
         position = torch.empty(length, width)
         if position_std is not None:
@@ -106,6 +120,7 @@ class SoftFilter(nn.Module):
 
     def __init__(self, width: int, heads: int = 2):
         super().__init__()
+        check_heads(width, heads)
         self.heads = heads
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
@@ -184,6 +199,7 @@ class Alignment(nn.Module):
 
     def within(self, a: Tensor, b: Tensor) -> Tensor:
         """Each pair (a_i, b_i), both (B, d), against the 2B - 2 other vectors, both ways; or 0."""
+        a, b = map(of_all_processes, (a, b))
         if not len(a):
             return a.sum()
         # The partner of row i stands n rows further on, in a circle: hence the roll below.

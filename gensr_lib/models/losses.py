@@ -5,13 +5,23 @@
 - `bpr`: Bayesian personalised ranking (Rendle et al. 2009).
 - `click`: binary cross-entropy of each candidate's click.
 - `info_nce`: the positive among its negatives (van den Oord et al. 2018).
+
+Where rows are each other's negatives, several processes that train together show each other theirs:
+`of_all_processes`.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+
+_TOGETHER = ContextVar("together", default=False)
 
 
 def instruction_tuning(log_probs: Tensor) -> Tensor:
@@ -70,3 +80,37 @@ def info_nce(logits: Tensor) -> Tensor:
     """Cross-entropy of column 0 among all columns of logits (B, 1 + n)."""
     first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     return F.cross_entropy(logits, first)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Within, `of_all_processes` gathers: all processes must then compute the same losses in the
+    same order, as in a step of training.
+    """
+    before = _TOGETHER.set(True)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(before)
+
+
+def of_all_processes(x: Tensor) -> Tensor:
+    """The rows of all processes that train together, (B, …) each, process after process.
+
+    A mean over all rows, computed by each process, then has the gradient of one process once the
+    processes' gradients are averaged: rows of others are constants here, and own ones count as many
+    times as there are processes, since the others leave them out. Alone, ``x`` as it is.
+    """
+    if not (_TOGETHER.get() and dist.is_initialized() and dist.get_world_size() > 1):
+        return x
+    world = dist.get_world_size()
+    counts = [torch.zeros(1, dtype=torch.long, device=x.device) for _ in range(world)]
+    dist.all_gather(counts, torch.tensor([len(x)], device=x.device))
+    longest = int(max(counts))
+    padded = torch.cat([x.detach(), x.new_zeros(longest - len(x), *x.shape[1:])])
+    parts = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(parts, padded)
+    rows = [part[: int(n)] for part, n in zip(parts, counts, strict=True)]
+    if x.requires_grad:
+        rows[dist.get_rank()] = x.detach() + world * (x - x.detach())
+    return torch.cat(rows)

@@ -24,10 +24,12 @@ class Checkpoints:
     Attributes:
         folder: where they lie; None keeps nothing.
         hash: of everything that decides the run: a checkpoint of another one is refused.
+        processes: how many train it together; one of another number is refused by name.
     """
 
     folder: Path | None
     hash: str
+    processes: int = 1
 
     def save(
         self,
@@ -50,7 +52,8 @@ class Checkpoints:
         write_atomically(place["best"], lambda part: save_file(best, part))
         write_atomically(place["optimizer"], lambda part: torch.save(optimizer.state_dict(), part))
         # The pointer is last: until it is renamed into place, the older checkpoint is valid.
-        write_json(self.folder / POINTER, {"hash": self.hash, "files": files, "state": state})
+        pointer = {"hash": self.hash, "processes": self.processes, "files": files, "state": state}
+        write_json(self.folder / POINTER, pointer)
         for path in self.folder.iterdir():
             part = path.name.removeprefix(".").split("-")[0]  # a dot: half written when killed
             if part in files and path.name not in files.values():
@@ -62,11 +65,19 @@ class Checkpoints:
         """Give model and optimizer what the last checkpoint holds; best weights and state, if any.
 
         Raises:
-            ConfigError: it belongs to another configuration, or a file of it is damaged.
+            ConfigError: it belongs to another configuration or another number of processes, or a
+                file of it is damaged.
         """
         if self.folder is None or not (self.folder / POINTER).exists():
             return None
         pointer = read_json(self.folder / POINTER)
+        began = pointer.get("processes", self.processes)
+        if began != self.processes:
+            raise ConfigError(
+                f"{self.folder}: {began} processes began this training and {self.processes} cannot "
+                f"go on with it, as each draws numbers of its own; start {began} again, or delete "
+                f"the folder to train anew."
+            )
         if pointer["hash"] != self.hash:
             raise ConfigError(
                 f"{self.folder}: the checkpoint here was made with another configuration, data set "

@@ -26,6 +26,7 @@ from ..data.schema import BEHAVIORS, SRC
 from ..data.split import TRAIN, VALID
 from ..errors import ConfigError
 from ..models.base import RankingModel
+from ..models.losses import together
 from ..models.saving import weights_of
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
@@ -124,7 +125,9 @@ class Objective(nn.Module):
         log = {}
         for batch in batches:
             task_weight = self.search_weight if batch.task == SRC else 1.0
-            for name, term in self.model.loss(batch).items():
+            with together():
+                terms = self.model.loss(batch)
+            for name, term in terms.items():
                 total = total + task_weight * self.model.loss_weights.get(name, 1.0) * term
                 log[f"{batch.task} {name}"] = term.detach()
         return total, log
@@ -157,7 +160,7 @@ class Loop:
         self.sizes, self.steps = step_sizes(rows, training)
         processes = accelerator.num_processes
         key = digest(model.name, model.config, training, dataset.hash, seed, processes)
-        self.checkpoints = Checkpoints(folder, key)
+        self.checkpoints = Checkpoints(folder, key, processes)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
             lr=training.learning_rate,

@@ -13,6 +13,7 @@ import pytest
 from gensr_lib.book.cli import main, parse_options, resolve_dataset
 from gensr_lib.book.status import read_status
 from gensr_lib.errors import ConfigError, DataError
+from gensr_lib.experiments.workspace import Workspace
 
 
 @pytest.fixture
@@ -164,6 +165,11 @@ def test_two_processes_of_a_launcher_train_one_run(home, root):
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("N@10") == 1 and done.stdout.count("trained:") == 1
+    assert done.stdout.count("processes: 2") == 1
     folders = [path.parent for path in home.glob("runs/pocket/smoke/*/*/metrics.json")]
     assert folders == [home / "runs/pocket/smoke/lightgcn/seed-0"]
+    record = json.loads((folders[0] / "metrics.json").read_text())
+    assert record["processes"] == record["provenance"]["processes"] == 2
+    alone = Workspace("pocket", "smoke")
+    assert alone.fit("lightgcn").loaded and alone.specify("lightgcn").hash == record["alike"] != record["hash"]
     assert "[rank0]" in done.stderr and "[rank1]" in done.stderr  # torch warns in each of them

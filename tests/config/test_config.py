@@ -8,6 +8,7 @@ from importlib import resources
 import pytest
 import yaml
 
+from gensr_lib import config as configs
 from gensr_lib.config import (
     BackboneConfig,
     DataConfig,
@@ -62,6 +63,28 @@ def test_every_model_has_settings_in_every_profile(model):
         assert isinstance(options, available_models()[model].Config) and training.batch_size >= 1
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must hold blocks .* holds 'None'"),
+        ("# only a comment", "must hold blocks"),
+        ("- data", "must hold blocks"),
+        ("paper", "holds 'paper'"),
+        ("data: {min_interactions: 5", "no YAML: [\\s\\S]*line 1"),
+        ("data: {}\n\tpocket: {}", "no YAML: [\\s\\S]*line 2"),
+        ("data: 5", "option 'data'"),
+        ("5: {}", "option '5'"),
+        ("pocket: {half_life: .inf}", "'pocket.half_life'"),
+    ],
+)
+def test_a_profile_that_cannot_be_read_names_its_file(tmp_path, monkeypatch, text, says):
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.setattr(configs.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ConfigError, match=says) as error:
+        read_profile("mine")
+    assert str(tmp_path / "mine.yaml") in str(error.value)
+
+
 def test_the_paper_profile_is_the_paper():
     paper = load_profile("paper")
     assert paper.backbone.name == "google/flan-t5-base"
@@ -82,6 +105,9 @@ def test_unknown_profile():
         ({"pocket": {"n_users": 0}}, r"option 'pocket\.n_users': .*greater than or equal to 1, got 0"),
         ({"data": {"twins": "both"}}, r"option 'data\.twins': .*'hidden' or 'visible', got 'both'"),
         ({"backbone": {"heads": "four"}}, r"option 'backbone\.heads': .*got 'four'"),
+        ({"backbone": {"heads": 3}}, r"option 'backbone': .*d_model 64 is not a multiple of heads 3"),
+        ({"backbone": {"d_model": 8, "heads": 16}}, r"option 'backbone': .*d_model 8 .* heads 16"),
+        ({"pocket": {"half_life": float("inf")}}, r"option 'pocket\.half_life': .*finite"),
     ],
 )
 def test_errors_name_the_option_by_its_path(values, says):
@@ -159,6 +185,15 @@ def test_equal_configurations_have_equal_digests():
         ({"models": {"unisar": {"model": {"width": 7}}}}, "model unisar.*multiple of heads"),
         ({"models": {"gnsr": {}}}, "unknown model 'gnsr'; did you mean 'gensr'"),
         ({"families": {"baselin": {}}}, "unknown family 'baselin'; did you mean 'baseline'"),
+        ({"families": {"baseline": {"training": {"epochz": 1}}}}, "'epochz'; did you mean 'epochs'"),
+        ({"models": {"gensr": {"model": {"heads": 3}}}}, "width of lightgcn 64 .* heads of gensr 3"),
+        ({"models": {"lightgcn": {"model": {"width": 7}}}}, "width of lightgcn 7 .* heads of gensr 2"),
+        ({"models": {"gensr": {"model": {"tau": float("inf")}}}}, "model gensr.*'tau'.*finite"),
+        ({"models": {"gensr": {"training": {"learning_rate": float("inf")}}}}, "'learning_rate'.*finite"),
+        ({"sweep": {"options": {"gensrr": {}}}}, "unknown model 'gensrr'; did you mean 'gensr'"),
+        ({"sweep": {"options": {"gensr": {"tua": 1}}}}, "option of gensr 'tua'; did you mean 'tau'"),
+        ({"sweep": {"options": {"gensr": {"tau": -1}}}}, "'tau'.*greater than 0, got -1"),
+        ({"sweep": {"options": {"gensr": {"model": "x"}}}}, "unknown option of gensr 'model'"),
     ],
 )
 def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, says):
@@ -169,11 +204,11 @@ def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, 
 def test_a_model_has_the_defaults_of_its_family_its_own_and_then_the_keywords():
     blocks = {
         "families": {"baseline": {"training": {"epochs": 3, "patience": 9}}, "generative": {}},
-        "models": {"lightgcn": {"model": {"width": 5}, "training": {"epochs": 4}}},
+        "models": {"lightgcn": {"model": {"width": 6}, "training": {"epochs": 4}}},
     }
     profile = checked(Profile.parse({"name": "mine", **blocks}))
     options, training = resolve(profile, "lightgcn", layers=1, negatives=2)
-    assert (options.width, options.layers) == (5, 1)
+    assert (options.width, options.layers) == (6, 1)
     assert (training.epochs, training.patience, training.negatives) == (4, 9, 2)
     assert resolve(profile, "unisar")[1].epochs == 3
     assert resolve(profile, "gensr")[1] == TrainingConfig()

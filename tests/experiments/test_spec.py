@@ -80,11 +80,45 @@ def test_everything_that_decides_the_numbers_is_in_the_hash(home):
         replace(spec, data="other"),
         replace(spec, built_on={**spec.built_on, "lightgcn": "other"}),
         replace(spec, code="other"),
+        replace(spec, processes=2),
+        replace(spec, processes=3),
         book.specify("unisar"),
     ]
     found = [spec.hash, *(other.hash for other in others)]
     assert len(set(found)) == len(found)
     assert spec.record()["options"]["tau"] == 0.07, "the options are complete"
+
+
+def test_one_process_goes_without_saying_and_more_are_named(home):
+    spec = Workspace("pocket", "smoke").specify("lightgcn")
+    two = replace(spec, processes=2)
+    assert "processes" not in spec.record() and two.record()["processes"] == 2
+    assert spec.alike == two.alike == spec.hash != two.hash
+
+
+def test_the_hash_of_a_run_of_the_book_is_what_it_was(home):
+    """Trainings of days hang on it: a new key of a specification must be absent where it says nothing new."""
+    book = Workspace("pocket", "smoke")
+    found = {name: book.specify(name).hash for name in ("popularity", "lightgcn", "unisar", "gensr")}
+    assert book.dataset.hash != "1538de4abcac62dd" or found == {
+        "popularity": "93606e365aef5b8b",
+        "lightgcn": "22ce64d41950c89f",
+        "unisar": "e13e92a81ae8115e",
+        "gensr": "da552fc27e0dd567",
+    }
+
+
+def test_a_backbone_with_other_weights_is_another_run(home, tmp_path):
+    book = Workspace("pocket", "smoke")
+    folder = tmp_path / "t5"
+    folder.mkdir()
+    book.profile = book.profile.replace(backbone={"name": str(folder)})
+    hashes = []
+    for content in ("one", "other", "one"):
+        (folder / "model.safetensors").write_text(content)
+        os.utime(folder / "model.safetensors", (len(hashes),) * 2)
+        hashes.append(book.specify("gensr").hash)
+    assert hashes[0] == hashes[2] != hashes[1]
 
 
 def test_a_model_from_outside_is_trained_again_when_its_code_changes(home, monkeypatch):

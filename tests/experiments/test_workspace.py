@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -214,12 +218,105 @@ def test_a_run_without_its_configuration_is_known_by_its_result(copied):
     assert not changed.loaded and changed.model.config.width == 24
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "0", True])
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", True, 2**32, 2**64])
 def test_a_seed_is_a_whole_number(copied, seed):
     with pytest.raises(ConfigError, match="seed is"):
         Workspace("pocket", "smoke", seed)
     with pytest.raises(ConfigError, match="seed is"):
         copied().fit("lightgcn", seed=seed)
+
+
+@pytest.mark.parametrize("variant", ["../x", "/tmp/x", "a/b", "a\\b", "..", ".x", "a\0b", "a\nb", "x" * 300, "é" * 150])
+def test_a_variant_is_the_name_of_a_folder_in_its_place(copied, variant):
+    with pytest.raises(ConfigError, match=r"variant .* names a folder"):
+        copied().fit("lightgcn", variant=variant)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x/" * 5000, "amazon-" + "x" * 5000, "./" + "x" * 300])
+def test_a_data_set_has_no_endless_name(home, name):
+    with pytest.raises(ConfigError, match=r"no data set .* has a name as long as"):
+        Workspace(name, "smoke").fit("popularity")
+
+
+# --- disks ------------------------------------------------------------------------------------
+
+
+def read_only(monkeypatch, below) -> None:
+    """Every file below a folder is refused to who wants to write it, also to the administrator."""
+    real = os.open
+
+    def refuse(path, flags, *args, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(path).startswith(str(below)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+
+def test_a_finished_run_loads_from_a_read_only_folder_and_another_is_refused(copied, monkeypatch):
+    folder = folder_of(copied())
+    files = sorted(folder.rglob("*"))
+    read_only(monkeypatch, folder.parents[2])
+    assert copied().fit("lightgcn").loaded and sorted(folder.rglob("*")) == files
+    with pytest.raises(ConfigError) as error:
+        copied().fit("lightgcn", epochs=1)
+    assert str(folder) in str(error.value) and "Read-only" in str(error.value)
+    assert json.loads((folder / RESULT).read_text())["training"]["epochs"] == 2, "it is still there"
+
+
+def test_a_disk_that_fills_up_anywhere_is_said_so_and_the_run_goes_on_afterwards(copied, trained, monkeypatch):
+    """At each file of a run in turn."""
+    folder = folder_of(copied())
+    real = os.replace
+    refused = 0
+    while True:
+        shutil.rmtree(folder)
+        left = refused
+
+        def fail(source, target):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(source, target)
+
+        monkeypatch.setattr(os, "replace", fail)
+        try:
+            copied().fit("lightgcn")
+            break
+        except ConfigError as error:
+            assert f"{folder}" in str(error) and "disk full" in str(error)  # noqa: PT017
+        monkeypatch.setattr(os, "replace", real)
+        run = copied().fit("lightgcn")
+        pd.testing.assert_frame_equal(run.evaluation.table, trained.fit("lightgcn").evaluation.table)
+        refused += 1
+    assert refused >= 8
+
+
+def test_what_killed_processes_left_is_swept(copied):
+    folder = folder_of(copied())
+    litter = [folder / ".config.json.31447.part", folder / "model" / ".README.md.29117.part"]
+    for path in litter:
+        path.touch()
+    (folder / "checkpoint").mkdir()
+    assert copied().fit("lightgcn").loaded
+    assert not any(path.exists() for path in litter) and not (folder / "checkpoint").exists()
+
+
+def test_a_run_of_several_processes_is_known_by_its_own_hash_and_not_repeated(copied, caplog):
+    """What `fit` under a launcher made is found by the chapters, which are one process, and said so."""
+    folder = folder_of(copied())
+    spec = copied().specify("lightgcn")
+    four = replace(spec, processes=4)
+    record = json.loads((folder / RESULT).read_text())
+    record |= {"hash": four.hash, "alike": four.alike, "processes": 4}
+    for name in (RESULT, "config.json"):
+        (folder / name).write_text(json.dumps(record))
+    with caplog.at_level(logging.WARNING):
+        assert copied().fit("lightgcn").loaded
+    assert "4 processes trained it, not 1" in caplog.text and str(folder) in caplog.text
+    assert not copied().fit("lightgcn", epochs=1).loaded
+    assert copied().fit("lightgcn").record["training"]["epochs"] == 2
 
 
 def test_tables_that_leave_nobody_to_test_are_refused_at_once(home, tmp_path):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
 import pytest
 import torch
-from transformers import BartConfig, BartForConditionalGeneration
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, BartConfig, BartForConditionalGeneration, GPT2Config, GPT2LMHeadModel
 
+import gensr_lib.models.language_model as module
 from gensr_lib.config import BackboneConfig
 from gensr_lib.errors import ConfigError
 from gensr_lib.models.language_model import (
     Backbone,
     answer_ids,
     answer_states,
+    identity,
     load_backbone,
     log_probs_of,
     pocket_tokenizer,
@@ -85,6 +95,147 @@ def test_backbone_from_a_folder(tmp_path):
     assert (
         Backbone.from_folder(tmp_path / "shape").tokenizer("amber")["input_ids"] == made.tokenizer("amber")["input_ids"]
     )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A folder with a whole pocket T5 and its tokenizer; tests copy it."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = load_backbone(SMALL, TEXTS)
+    made.model.save_pretrained(folder)
+    made.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path) -> Path:
+    """A copy of its own."""
+    return shutil.copytree(whole, tmp_path / "t5")
+
+
+WEIGHTS = "model.safetensors"
+
+
+def without(folder: Path, begins: str) -> None:
+    kept = {k: v for k, v in load_file(folder / WEIGHTS).items() if not k.startswith(begins)}
+    save_file(kept, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def no_tokenizer(folder: Path) -> None:
+    for path in folder.glob("*token*"):
+        path.unlink()
+
+
+def bad_bin(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"no weights")
+
+
+def decoder_only(folder: Path) -> None:
+    GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=2)).save_pretrained(folder)
+
+
+def other_shape(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "d_model": 32}))
+
+
+@pytest.mark.filterwarnings("ignore")  # transformers' own reports
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda folder: without(folder, "decoder"), "weights are missing, such as decoder"),
+        (lambda folder: without(folder, "shared"), "weights are missing, such as"),
+        (lambda folder: cut(folder / WEIGHTS), "metadata"),
+        (lambda folder: cut(folder / "config.json"), "config.json"),
+        (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+        (lambda folder: cut(folder / "tokenizer.json"), ""),
+        (bad_bin, "Weights only load failed"),
+        (no_tokenizer, "no tokenizer"),
+        (decoder_only, ""),
+        (other_shape, ""),
+    ],
+)
+def test_a_folder_that_is_no_whole_model_is_refused_by_name(folder, damage, says):
+    damage(folder)
+    with pytest.raises(ConfigError, match=says) as error:
+        load_backbone(BackboneConfig(name=str(folder)), [])
+    said = str(error.value)
+    assert str(folder) in said and "config.json, model.safetensors" in said and "hf download" not in said
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/where", "a/b/c"])
+def test_a_folder_that_does_not_exist_is_said_so(name):
+    for use in (identity, lambda config: load_backbone(config, [])):
+        with pytest.raises(ConfigError, match="no such folder"):
+            use(BackboneConfig(name=name))
+
+
+@pytest.mark.parametrize("model_type", ["t5", "unheard_of"])
+def test_code_in_a_folder_is_never_run_nor_asked_for(folder, monkeypatch, model_type):
+    """A type that transformers knows is loaded without the folder's code, any other is refused."""
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "own.Own", "AutoModelForSeq2SeqLM": "own.Model", "AutoTokenizer": ["own.Tok", "own.Tok"]}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": model_type, "auto_map": own}))
+    (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
+    monkeypatch.setattr("builtins.input", lambda *text: pytest.fail("asked"))
+    is_known = model_type == "t5"
+    for use in (lambda: load_backbone(BackboneConfig(name=str(folder)), []), lambda: Backbone.from_folder(folder)):
+        with contextlib.nullcontext() if is_known else pytest.raises(ValueError, match="custom code"):
+            use()
+    assert not (folder / "ran").exists()
+
+
+# --- what a language model is known by --------------------------------------------------------
+
+
+def test_a_folder_is_known_by_what_it_holds(folder):
+    first = identity(BackboneConfig(name=str(folder)))
+    (folder / "README.md").write_text("nothing that is loaded")
+    assert identity(BackboneConfig(name=str(folder))) == first
+    folder = folder.rename(folder.with_name("elsewhere"))
+    assert identity(BackboneConfig(name=str(folder))) == first, "wherever it lies"
+    weights = load_file(folder / WEIGHTS)
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] + 1}, folder / WEIGHTS, metadata={"format": "pt"})
+    os.utime(folder / WEIGHTS, (time.time() + 5,) * 2)
+    assert identity(BackboneConfig(name=str(folder))) != first
+
+
+def test_the_pocket_model_is_known_by_its_options():
+    assert identity(SMALL) == identity(SMALL.replace()) != identity(SMALL.replace(d_ff=64))
+
+
+def test_a_model_of_the_hub_is_known_by_its_commit_and_loaded_at_it(whole, tmp_path, monkeypatch):
+    """Offline: from the hub's cache, whose folders are named after commits."""
+    found = []
+    asked = []
+    for commit in ("c0ffee", "decade"):
+        module._commit.cache_clear()
+        snapshot = shutil.copytree(whole, tmp_path / "snapshots" / commit)
+        monkeypatch.setattr(module, "hf_hub_download", lambda name, file, at=snapshot: str(at / file))
+        found.append(identity(BackboneConfig(name="somebody/t5")))
+    load = module.AutoModelForSeq2SeqLM.from_pretrained
+
+    def from_cache(name, **options):
+        asked.append(options.pop("revision"))
+        return load(snapshot, **options)
+
+    monkeypatch.setattr(module.AutoModelForSeq2SeqLM, "from_pretrained", from_cache)
+    monkeypatch.setattr(module.AutoTokenizer, "from_pretrained", lambda name, **o: AutoTokenizer)
+    load_backbone(BackboneConfig(name="somebody/t5"), [])
+    module._commit.cache_clear()
+    assert found[0] != found[1] and asked == ["decade"]
+
+
+def test_words_without_end_do_not_stop_the_tokenizer():
+    began = time.perf_counter()
+    pocket_tokenizer([*TEXTS, "ab" * 500_000, "x" * 1_000_000], 100)
+    assert time.perf_counter() - began < 10
 
 
 def test_a_hub_that_cannot_be_reached_says_what_to_do():

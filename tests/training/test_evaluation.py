@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +14,7 @@ from gensr_lib.models import Oracle, Popularity, RankingModel
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
 from gensr_lib.training.metrics import METRICS
-from tests.processes import SHORT, lightgcn
+from tests.processes import SHORT, lightgcn, start_two
 from tests.worlds import TINY, pocket, tables, twin_events
 
 
@@ -161,28 +156,10 @@ def test_mean_and_frame():
 # --- several processes ------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory) -> list[dict]:
-    """What each of two processes found, as `accelerate launch --cpu --num_processes 2` would start them."""
-    folder, port = tmp_path_factory.mktemp("parallel"), free_port()
-    command = [sys.executable, str(Path(__file__).parents[1] / "processes.py"), "parallel", str(folder)]
-    shared = {
-        **os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    started = [subprocess.Popen(command, env={**shared, "RANK": str(k), "LOCAL_RANK": str(k)}) for k in range(2)]
-    try:
-        assert [p.wait(timeout=120) for p in started] == [0, 0]
-    finally:
-        for process in started:
-            process.kill()
-    return [torch.load(folder / f"process-{k}.pt", weights_only=True) for k in range(2)]
+    """What each of two processes found that train and evaluate together."""
+    return start_two("parallel", tmp_path_factory.mktemp("parallel"))
 
 
 def test_two_processes_rank_each_row_once_and_as_one_process_does(two_processes):

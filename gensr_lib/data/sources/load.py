@@ -82,6 +82,8 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     """
     text = str(name_or_path)
     folder = Path(name_or_path).expanduser()
+    if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in folder.parts):
+        raise ConfigError(f"no data set and no folder has a name as long as '{text[:40]}…'")
     is_path = os.sep in text or text.startswith((".", "~"))
     if not is_path and (claims := [p for p in SOURCES if fnmatchcase(text, p)]):
         kind = _kind(_the_only(claims, f"the name '{text}'"))

@@ -9,13 +9,13 @@ Shapes: B rows, C candidates, N history items, d the CF width, d' the width of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...config import Config
@@ -25,42 +25,11 @@ from ...data.schema import SRC
 from ..base import RankingModel, Representation
 from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
 from ..layers import Encoder, SoftFilter, masked_mean
-from ..losses import contrastive, instruction_tuning
+from ..losses import contrastive, instruction_tuning, of_all_processes
 from ..recommendation.lightgcn import LightGCN
 from .one_way import one_way_states
-from .prompt import PROMPTS, SLOTS, Prompt, assemble
-
-
-class GenSRConfig(Config):
-    """Options of GenSR: the released values where known, and the switches of the ablations."""
-
-    history: int = Field(20, ge=1, description="N, the most recent items (released: 20)")
-    layers: int = Field(1, ge=1, description="layers of each history encoder (released: 1)")
-    heads: int = Field(2, ge=1, description="heads of encoders and soft filter (released: 2)")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    item_tokens: int = Field(10, ge=1, description="tokens used of an item's text (released: 10)")
-    beta: float = Field(0.01, ge=0, description="weight of eq. 10 in eq. 8 (released: 0.01)")
-    tau: float = Field(0.07, gt=0, description="temperature of eq. 10 (released: 0.07)")
-    semantic_level: Literal["item", "token"] = Field(
-        "item", description="the paper: one vector per item; the released code: one per token"
-    )
-    cf_view: bool = Field(True, description="False: the ablation without the CF view")
-    semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
-    contrastive: bool = Field(True, description="False: the ablation without eq. 10")
-    history_slot: Literal["filtered", "mean", "sequence"] = Field(
-        "filtered", description="what stands for the history: eq. 6, its average, C_u and S_u"
-    )
-    history_of: Literal["both", "rec", "src"] = Field("both", description="behaviors in it")
-    task_prompts: bool = Field(True, description="False: one prompt text for both tasks")
-    trained_on: Literal["both", "rec", "src"] = Field("both", description="tasks that it serves")
-    cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise")
-    one_way: bool = Field(False, description="text does not see the slots: faster; not the paper's")
-
-    @model_validator(mode="after")
-    def _some_view(self) -> GenSRConfig:
-        if not (self.cf_view or self.semantic_view):
-            raise ValueError("cf_view and semantic_view are both off; keep one")
-        return self
+from .options import GenSRConfig, check_widths
+from .prompt import PROMPTS, SLOTS, Prompt, assemble, query_tokens
 
 
 @dataclass
@@ -123,6 +92,11 @@ class GenSR(RankingModel):
             self.tasks = frozenset([config.trained_on])
         self.answers = answer_ids(self.tokenizer)
         self._tokenize_prompts()
+
+    @classmethod
+    def check(cls, config: GenSRConfig, needs: Mapping[str, Config]) -> None:
+        """Raises ConfigError if the heads do not divide the widths that they work on."""
+        check_widths(config, **needs)
 
     @classmethod
     def from_dataset(
@@ -221,10 +195,7 @@ class GenSR(RankingModel):
         embed = self.lm.get_input_embeddings()
         device = batch.cand.device
         ids = self.prompt_ids[batch.task]
-        queries = list(batch.query_text)
-        if len(set(queries)) == 1:
-            queries = queries[:1]  # one for all rows, as in a batch of recommendation
-        query = self.tokenizer(queries, padding=True, return_tensors="pt").to(device)
+        query = query_tokens(self.tokenizer, batch.query_text).to(device)
         text = embed(torch.tensor(ids, device=device))  # (L, d')
         behind = embed(query["input_ids"]), query["attention_mask"]
         return assemble(ids, self._slot_of, text, behind, slots, self._sequences(views))
@@ -270,8 +241,8 @@ class GenSR(RankingModel):
         terms = {"generation": instruction_tuning(self.answer(batch, views))}
         if len(views) == 2 and self.config.contrastive:
             cf, semantic, known = self.user_vectors(views)
-            user = batch.user[known]
-            terms["contrastive"] = contrastive(cf[known], semantic[known], user, self.config.tau)
+            rows = (x[known] for x in (cf, semantic, batch.user))
+            terms["contrastive"] = contrastive(*map(of_all_processes, rows), self.config.tau)
         return terms
 
     def user_vectors(self, views: dict[str, View]) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,11 +6,12 @@ shared part need not be repeated where nothing in it depends on the candidate (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from ...data.schema import REC, SRC
 
@@ -28,6 +29,10 @@ PROMPTS = {
     ),
 }
 SLOTS = ("user_cf", "user_semantic", "item_cf", "item_semantic")
+# What is read of a query, as all rows of a batch pay for its longest one. UniSAR reads 50 words
+# (`DataConfig.query_words`), which are some 70 tokens; the characters are cut so that the tokenizer
+# is spared what it would throw away.
+QUERY_TOKENS, QUERY_CHARACTERS = 100, 2000
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,17 @@ class Prompt:
         mask = torch.cat([self.mask.expand(rows, -1), filled], dim=1)
         whole = torch.cat([shared, self.own], dim=2)
         return whole.index_select(2, order), mask.index_select(1, order)
+
+
+def query_tokens(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> BatchEncoding:
+    """Token ids and mask of queries, (B, Q); (1, Q) if all rows have the same, as without one.
+
+    Each ends in </s>, and is cut to `QUERY_TOKENS` with it.
+    """
+    texts = [text[:QUERY_CHARACTERS] for text in texts]
+    texts = texts[:1] if len(set(texts)) == 1 else texts
+    cut = {"truncation": True, "max_length": QUERY_TOKENS}
+    return tokenizer(texts, padding=True, return_tensors="pt", **cut)
 
 
 def assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from gensr_lib.config import BackboneConfig
 from gensr_lib.data.batches import Batch, merged_history
 from gensr_lib.errors import ConfigError
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
-from gensr_lib.models.gensr.prompt import PROMPTS
+from gensr_lib.models.gensr.prompt import PROMPTS, QUERY_TOKENS, query_tokens
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.layers import Encoder, SoftFilter, masked_mean
 from tests.worlds import Vectors, pocket
@@ -287,3 +288,26 @@ def test_a_model_can_learn_these_rows_by_heart():
         model.loss(made)["generation"].backward()
         optimizer.step()
     assert (model.eval().score(made).argmax(1) == 0).float().mean() >= 7 / 8
+
+
+# --- long queries -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [3_000, 1_000_000])
+def test_a_query_is_cut_and_costs_no_more_than_the_cap(words):
+    model = gensr()
+    made = batch()
+    long = Batch(**{**vars(made), "query_text": ["teapot " * words, *list(made.query_text)[1:]]})
+    began = time.perf_counter()
+    views = model.encode(long)
+    prompt = model.prompt(long, views, model.soft_filter(views, long)[0])
+    assert prompt.query == QUERY_TOKENS and time.perf_counter() - began < 5
+
+
+def test_short_queries_are_read_whole():
+    tokenizer = gensr().tokenizer
+    texts = ["red shoe", "", " ".join(["teapot"] * 50)]
+    plain = tokenizer(texts, padding=True, return_tensors="pt")
+    read = query_tokens(tokenizer, texts)
+    assert torch.equal(read["input_ids"][:2, :5], plain["input_ids"][:2, :5])
+    assert (read["input_ids"] == tokenizer.eos_token_id).sum(dim=1).tolist() == [1, 1, 1], "each ends in </s>"
