@@ -23,8 +23,9 @@ from accelerate import Accelerator
 
 from ..config import Profile, digest
 from ..data.dataset import Dataset
+from ..data.schema import CATEGORIES, REC, SRC
 from ..data.sources.load import find, load_dataset
-from ..data.split import TEST
+from ..data.split import TEST, tasks_of
 from ..errors import ConfigError, DataError
 from ..files import project_root, write_json
 from ..models.base import RankingModel
@@ -37,6 +38,13 @@ from .spec import RunSpec, code_of, load_profile, resolve
 from .store import CONFIG, RESULT, Run, held, load_run, save_run, set_aside
 
 DEFAULT = ("pocket", "pocket", 0)  # data set, profile and seed of the committed book
+# What a part of a chapter may need of the data, as `Workspace.has` names it where it is missing.
+NEEDS = {
+    REC: "recommendations to test",
+    SRC: "searches to test",
+    "texts": "titles or texts",
+    "categories": "categories",
+}
 
 
 @dataclass
@@ -94,6 +102,31 @@ class Workspace:
                 f"profile."
             )
         return found
+
+    @property
+    def tasks(self) -> list[str]:
+        """``rec``, ``src`` or both: what the data can train and test."""
+        return tasks_of(self.dataset.rows)
+
+    def has(self, *needs: str, part: str) -> bool:
+        """Whether the data have what a part of a chapter needs; if not, one sentence says so.
+
+        Args:
+            needs: names of `NEEDS`.
+            part: what is left out without them: "the part on …".
+        """
+        data = self.dataset
+        there = {
+            REC: REC in self.tasks,
+            SRC: SRC in self.tasks,
+            "texts": any(data.item_text),
+            "categories": data.items[CATEGORIES].ne("").any(),
+        }
+        lacking = [NEEDS[need] for need in needs if not there[need]]
+        if lacking:
+            missing = " and no ".join(lacking)
+            print(f"This data set has no {missing}: the part on {part} is left out.")
+        return not lacking
 
     @cached_property
     def folder(self) -> Path:
