@@ -20,7 +20,7 @@ FOLDERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "random": (["rec", "src"], ["title", "categories"]),
     "made-searches": (["rec"], ["title", "paths"]),
 }
-USERS, ITEMS, CLICKS = 30, 130, 24  # every user has 99 items left, every item five clicks or more
+USERS, ITEMS, CLICKS = 45, 130, 20  # every user has 99 items left, every item five clicks or more
 THINGS = ["shoe", "lamp", "mug", "tent", "drum"]
 COLOURS = ["red", "blue", "green", "white"]
 
