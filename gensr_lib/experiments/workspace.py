@@ -250,6 +250,7 @@ class Workspace:
         content = {
             "chapter": chapter,
             "results": results,
+            "notes": self.dataset.notes,
             "provenance": provenance(self.dataset, self.seed),
         }
         return write_json(self.folder / "chapters" / f"{chapter}.json", content)

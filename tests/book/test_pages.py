@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from gensr_lib.book.cli import main
+
 
 def blocks(page: Path, language: str = "python") -> list[str]:
     """The code blocks of a page in one language."""
@@ -20,9 +22,12 @@ def blocks(page: Path, language: str = "python") -> list[str]:
     return re.findall(code, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_your_data_says_what_happens(root, tmp_path, monkeypatch):
+@pytest.fixture
+def shop(root, tmp_path, monkeypatch) -> Path:
+    """A project of its own, with the chapters of this one and the shop that *Your data* makes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    (tmp_path / "notebooks").symlink_to(root / "notebooks")
     text = "\n".join(blocks(root / "book/your_data.md"))
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
@@ -30,6 +35,25 @@ def test_your_data_says_what_happens(root, tmp_path, monkeypatch):
     printed: list[str] = []
     result = runner.run(example, out=printed.append)
     assert result.failed == 0 and result.attempted > 10, "".join(printed)
+    return tmp_path
+
+
+def test_your_data_says_what_happens(shop):
+    """The fixture has compared what the page prints; its shop is left whole."""
+    assert (shop / "my-shop/items.csv").read_text().startswith("item_id,title")
+
+
+@pytest.mark.slow
+def test_your_data_runs_as_its_commands_say(root, shop, capsys):
+    """The first chapter in both profiles; `make` itself says what its targets run."""
+    for line in blocks(root / "book/your_data.md", "bash")[0].splitlines():
+        make = [*shlex.split(line, comments=True), "-n", "-o", ".venv/.installed"]
+        done = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True)
+        _, *module, command = shlex.split(done.stdout)[:4]
+        assert (module, command) == (["-m", "gensr_lib"], "book")
+        arguments = shlex.split(done.stdout)[3:]
+        assert main([*arguments, "--only", "01_data"]) == 0, capsys.readouterr().err
+    assert len(list(shop.glob("runs/book/my-shop/*/01_data.ipynb"))) == 2
 
 
 @pytest.fixture(scope="module")
