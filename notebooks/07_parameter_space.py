@@ -25,6 +25,7 @@
 
 # %%
 import re
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,8 @@ SEED = 0  # of the data, the trainings and the shuffles
 # %%
 book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
-systems, tasks = ("unisar", "gensr"), ("rec", "src")
+systems, tasks = ("unisar", "gensr"), book.tasks
+both = book.has("rec", "src", part="how far the two tasks are apart and whether they conflict")
 n_rows, permutations = (50, 20) if book.is_smoke else (500, 200)
 
 # %% [markdown]
@@ -103,7 +105,7 @@ asked = {
 # same users and items, without the words.
 
 # %%
-width = asked["trained", "gensr", "rec"].input.shape[1] // 5
+width = asked["trained", "gensr", tasks[0]].input.shape[1] // 5
 joint = {
     task: np.c_[asked["trained", "gensr", task].input, asked["trained", "gensr", task].label]
     for task in tasks
@@ -115,8 +117,10 @@ wordless = {
 # %%
 coordinates = {}
 for title, by_task in {"X and Y": joint, "X and Y without the query": wordless}.items():
-    plane = tsne(np.concatenate([by_task[task] for task in tasks]), seed=SEED)
-    coordinates[title] = dict(zip(tasks, np.split(plane, [len(by_task["rec"])]), strict=True))
+    points = np.concatenate(list(by_task.values()))
+    plane = tsne(points, perplexity=min(30, len(points) // 3), seed=SEED)
+    ends = np.cumsum([len(part) for part in by_task.values()])[:-1]
+    coordinates[title] = dict(zip(tasks, np.split(plane, ends), strict=True))
 
 # %%
 #| label: fig:07-tsne
@@ -137,15 +141,13 @@ figure
 #| label: tbl:07-data
 #| caption: How far the data of the two tasks lie apart in the full space, beside shuffled tasks.
 users = tuple(asked["trained", "gensr", task].user for task in tasks)
-data = {
-    "X and Y": separation(
-        joint["rec"], joint["src"], permutations=permutations, groups=users, seed=SEED
-    ),
-    "without the query": separation(
-        wordless["rec"], wordless["src"], permutations=permutations, groups=users
-    ),
-}
-tables.show(pd.concat(data, names=["data", "statistic"]), "07_data", book.figures)
+shuffles = {"permutations": permutations, "groups": users}
+data = {}
+if both:
+    data["X and Y"] = separation(joint["rec"], joint["src"], seed=SEED, **shuffles)
+    data["without the query"] = separation(wordless["rec"], wordless["src"], **shuffles)
+apart = pd.concat(data, names=["data", "statistic"]) if both else None
+tables.show(apart, "07_data", book.figures)
 
 # %% [markdown]
 # In the default run the query separates the tasks all but completely: a recommendation has none. Without it, what is
@@ -155,17 +157,17 @@ tables.show(pd.concat(data, names=["data", "statistic"]), "07_data", book.figure
 # two densities in its plane:
 
 # %% tags=["nbval-ignore-output"]
-overlap = {
-    title: kde_overlap(points["rec"], points["src"]) for title, points in coordinates.items()
-}
-pd.Series(overlap, name="overlap in the t-SNE plane").round(3).to_frame()
+overlap = pd.DataFrame(columns=["overlap in the t-SNE plane"], dtype=float)
+for title, points in coordinates.items() if both else ():
+    overlap.loc[title] = kde_overlap(points["rec"], points["src"])
+overlap.round(3)
 
 # %% [markdown]
 # ## Figures 3b and 3c: hidden states
 #
 # `encoder` is what the shared layers give: UniSAR's pooled histories, or the mean of GenSR's encoder states. `head` is
 # the state that the answer is read from: UniSAR's mixture of experts, with a gate per task, or GenSR's decoder state.
-# One PCA over both tasks gives the axes of a panel.
+# One PCA over both tasks gives the axes of a panel (with one task: over that one).
 
 
 # %%
@@ -173,12 +175,14 @@ def hidden_states(name: str) -> plots.Figure:
     """Both tasks' states of a trained model on common principal axes, a panel per state."""
     figure, axes = plots.panels(2, height=3.4)
     for ax, state in zip(axes, ("encoder", "head"), strict=True):
-        both = pca(*(asked["trained", name, task].hidden[state] for task in tasks))
-        xlabel, ylabel = (
-            f"PC {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(both.explained)
-        )
-        points, look = ({"rec": both.rec, "src": both.src}, {"xlabel": xlabel, "ylabel": ylabel})
-        plots.clouds(points, ax=ax, title=f"{name}, {state}", legend=ax is axes[1], **look)
+        states = [asked["trained", name, task].hidden[state] for task in tasks]
+        found = pca(states[0], states[-1])
+        points = dict(zip(tasks, (found.rec, found.src), strict=False))
+        shares = [
+            f"PC {i} ({share:.0%} of the variance)" for i, share in enumerate(found.explained, 1)
+        ]
+        look = {"xlabel": shares[0], "ylabel": shares[1], "title": f"{name}, {state}"}
+        plots.clouds(points, ax=ax, legend=ax is axes[1], **look)
     return figure
 
 
@@ -211,14 +215,11 @@ figure
 
 # %%
 rows = {}
-for (stage, name, _), sample in asked.items():
-    for state in sample.hidden:
-        if (stage, name, state) not in rows:
-            clouds = [asked[stage, name, task].hidden[state] for task in tasks]
-            rows[stage, name, state] = separation(
-                *clouds, permutations=permutations, groups=users, seed=SEED
-            )
-separations = pd.concat(rows, names=["stage", "system", "state", "statistic"])
+for stage, name, state in product(stages, systems, ("encoder", "head")) if both else ():
+    clouds = [asked[stage, name, task].hidden[state] for task in tasks]
+    rows[stage, name, state] = separation(*clouds, seed=SEED, **shuffles)
+levels = ["stage", "system", "state", "statistic"]
+separations = pd.concat(rows, names=levels) if both else pd.DataFrame()
 
 # %% [markdown]
 # First the value, then in brackets what shuffled tasks give. An overlap is low where clouds are apart; all other
@@ -227,12 +228,15 @@ separations = pd.concat(rows, names=["stage", "system", "state", "statistic"])
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-separation
 #| caption: Separation of the two tasks' hidden states; in brackets the mean of the shuffled tasks.
-shown = [
-    f"{v:.3f} ({c:.3f})"
-    for v, c in zip(separations["value"], separations["permuted mean"], strict=True)
-]
-shown = pd.Series(shown, separations.index).unstack("statistic")
-shown = shown[separations.index.unique("statistic")].sort_index(level=["system", "state", "stage"])
+shown = None
+if both:
+    value, chance = (
+        separations[column].map("{:.3f}".format) for column in ("value", "permuted mean")
+    )
+    shown = (value + " (" + chance + ")").unstack("statistic")[
+        separations.index.unique("statistic")
+    ]
+    shown = shown.sort_index(level=["system", "state", "stage"])
 tables.show(shown, "07_separation", book.figures)
 
 # %% [markdown]
@@ -247,8 +251,8 @@ tables.show(shown, "07_separation", book.figures)
 # name, and on looking at more than two axes.
 
 # %%
-probe = separations["value"].xs("probe accuracy", level="statistic").unstack("stage")
 if book.is_default:
+    probe = separations["value"].xs("probe accuracy", level="statistic").unstack("stage")
     assert (probe.drop(("unisar", "encoder")) > 0.9).all(axis=None), (
         "apart, before training and after"
     )
@@ -258,17 +262,27 @@ if book.is_default:
 # ## The prompt alone
 #
 # A cleaner question: the *same* users and items, once under the recommendation prompt and once under the search prompt
-# with an empty query. Whatever differs now is the prompt's work (in UniSAR: the head's and the missing query's).
+# with an empty query. Whatever differs now is the prompt's work (in UniSAR: the head's and the missing query's). Data
+# without recommendations give their searches, asked as recommendations; a prompt whose task the data lack was never
+# trained.
 
 # %%
+own_task = tasks[0]
+other_task = "src" if own_task == "rec" else "rec"
+told = {"negatives": 1, "max_rows": n_rows, "as_task": other_task}
 swapped = {
-    (stage, name): collect(model, dataset, "rec", negatives=1, max_rows=n_rows, as_task="src")
+    (stage, name): collect(model, dataset, own_task, **told)
     for stage, models in stages.items()
     for name, model in models.items()
 }
+
+# %% [markdown]
+# Each state is compared with that of the same question asked as its own task.
+
+# %%
 alone = {}
 for (stage, name), sample in swapped.items():
-    own = asked[stage, name, "rec"]
+    own = asked[stage, name, own_task]
     for state in ("encoder", "head"):
         step = (sample.hidden[state] - own.hidden[state]).astype(float)
         spread = own.hidden[state].std(axis=0)
@@ -308,14 +322,11 @@ tables.show(prompt_alone, "07_prompt", book.figures)
 #| caption: Area under the ROC curve on the same recommendation questions (one click, nine negatives).
 auc = {}
 for name, model in trained.items():
-    for told in tasks:
-        sample = collect(model, dataset, "rec", negatives=9, max_rows=n_rows, as_task=told)
+    for told in ("rec", "src"):
+        sample = collect(model, dataset, own_task, negatives=9, max_rows=n_rows, as_task=told)
         auc[name, told] = roc_auc_score(sample.label, sample.score)
-wrong = (
-    pd.Series(auc)
-    .unstack()
-    .rename(columns={"rec": "asked as recommendation", "src": "asked as search"})
-)
+labels = {"rec": "asked as recommendation", "src": "asked as search"}
+wrong = pd.Series(auc).unstack().rename(columns=labels)
 tables.show(wrong.rename_axis("system"), "07_wrong_task", book.figures)
 
 # %% [markdown]
@@ -333,28 +344,37 @@ tables.show(wrong.rename_axis("system"), "07_wrong_task", book.figures)
 
 # %%
 gradients = {name: book.fit(name).gradients for name in systems}
-shared_steps = set.intersection(*(set(table["step"]) for table in gradients.values()))
-assert len(shared_steps) > 1
-if book.profile_name != "paper":  # there each model has its published batch size
-    assert len({book.specify(name).training.batch_size for name in systems}) == 1, (
-        "not the same batches"
+steps = [set(table.get("step", [])) for table in gradients.values()]
+shared_steps = set.intersection(*steps)
+measured = both and len(shared_steps) > 1
+if both and not measured:
+    print(
+        "The training was too short to measure gradients: the part on their conflict is left out."
     )
-gradients = {name: table[table["step"].isin(shared_steps)] for name, table in gradients.items()}
-layers = {name: table[table["layer"] != gradient_conflict.ALL] for name, table in gradients.items()}
-whole = {
-    name: table[table["layer"] == gradient_conflict.ALL].set_index("step")
-    for name, table in gradients.items()
-}
+if measured and book.profile_name != "paper":  # there each model has its published batch size
+    sizes = {book.specify(name).training.batch_size for name in systems}
+    assert len(sizes) == 1, "not the same batches"
+
+# %% [markdown]
+# The table of a model has a row for each layer, and one for all shared parameters as a single vector.
+
+# %%
+layers, whole = {}, {}
+for name, table in gradients.items() if measured else ():
+    table = table[table["step"].isin(shared_steps)]
+    is_whole = table["layer"] == gradient_conflict.ALL
+    layers[name] = table[~is_whole]
+    whole[name] = table[is_whole].set_index("step")
 
 # %%
 #| label: fig:07-conflict
 #| caption: Cosine between the gradients of search and recommendation over all shared parameters, during training.
-smooth = 1 if book.is_smoke else 5
-curve = pd.DataFrame(
-    {name: table["cosine"].rolling(smooth, min_periods=1).mean() for name, table in whole.items()}
-)
-figure = plots.lines(curve, "training step", "cosine between the tasks")
-plots.save_figure(figure, "07_conflict", book.figures)
+figure = None
+if measured:
+    window = {"window": 1 if book.is_smoke else 5, "min_periods": 1}
+    smooth = {name: table["cosine"].rolling(**window).mean() for name, table in whole.items()}
+    figure = plots.lines(pd.DataFrame(smooth), "training step", "cosine between the tasks")
+    plots.save_figure(figure, "07_conflict", book.figures)
 figure
 
 # %% [markdown]
@@ -368,10 +388,12 @@ figure
 # %%
 #| label: fig:07-layers
 #| caption: Distribution of the cosine over all shared layers and measured steps.
-cosines = {name: table["cosine"] for name, table in layers.items()}
-figure = plots.distributions(cosines, "cosine between the tasks' gradients of a layer")
-figure.axes[0].axvline(0, color="#777777", linewidth=1)
-plots.save_figure(figure, "07_layers", book.figures)
+figure = None
+if measured:
+    cosines = {name: table["cosine"] for name, table in layers.items()}
+    figure = plots.distributions(cosines, "cosine between the tasks' gradients of a layer")
+    figure.axes[0].axvline(0, color="#777777", linewidth=1)
+    plots.save_figure(figure, "07_layers", book.figures)
 figure
 
 # %% [markdown]
@@ -380,30 +402,19 @@ figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-conflict
 #| caption: "Cosines of gradients, means over the measurements, and the share below zero; the last three: half batches."
-late = max(shared_steps) / 3
-
-
-def kinds(name: str) -> dict[str, pd.DataFrame]:
-    """Measurements of a system: as one vector in all steps and in the later ones, and layer by layer."""
-    table = whole[name].reset_index()
-    return {
-        "all shared": table,
-        "last two thirds": table[table["step"] > late],
-        "layer by layer": layers[name],
-    }
-
-
-conflict = pd.concat({
-    (name, kind): gradient_conflict.summary(part.assign(system=name), by="system").loc[name]
-    for name in systems
-    for kind, part in kinds(name).items()
-}).unstack()  # fmt: skip
-shown = (
-    conflict[["cosine", "below zero", "between", "rec", "src"]]
-    .astype(float)
-    .rename_axis(["system", "over"])
-)
-tables.show(shown, "07_conflict", book.figures)
+rows = {}
+for name, table in whole.items():
+    table = table.reset_index()
+    late = table[table["step"] > max(shared_steps) / 3]
+    parts = {"all shared": table, "last two thirds": late, "layer by layer": layers[name]}
+    for over, part in parts.items():
+        summed = gradient_conflict.summary(part.assign(system=name), by="system")
+        rows[name, over] = summed.loc[name]
+columns = ["cosine", "below zero", "between", "rec", "src"]
+conflict = pd.DataFrame(rows, index=columns).T.astype(float)
+if measured:
+    conflict.index.names = ["system", "over"]
+tables.show(conflict, "07_conflict", book.figures)
 
 # %% [markdown]
 # The agreement at the start flatters the mean over all steps; the rows `last two thirds` leave it out. The last three
@@ -419,18 +430,14 @@ tables.show(shown, "07_conflict", book.figures)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
 #| caption: Layers with the lowest and the highest mean cosine; columns as before, and the number of parameters.
-by_layer = pd.concat(
-    {
-        name: gradient_conflict.summary(table).sort_values("cosine")
-        for name, table in layers.items()
-    },
-    names=["system"],
-)
-ends = by_layer.groupby("system", group_keys=False).apply(
-    lambda t: pd.concat([t.head(5), t.tail(5)])
-)
-ends = ends.rename(lambda layer: re.sub(r"^lm\.|layers?\.|block\.", "", layer), level="layer")
-tables.show(ends[["cosine", "below zero", "rec", "src", "size"]], "07_by_layer", book.figures)
+columns = ["cosine", "below zero", "rec", "src", "size"]
+ends = {}
+for name, table in layers.items():
+    by_layer = gradient_conflict.summary(table).sort_values("cosine")[columns]
+    ends[name] = pd.concat([by_layer.head(5), by_layer.tail(5)])
+ends = pd.concat(ends, names=["system"]) if measured else pd.DataFrame()
+ends = ends.rename(lambda name: re.sub(r"^lm\.|layers?\.|block\.", "", str(name)))
+tables.show(ends, "07_by_layer", book.figures)
 
 # %% [markdown]
 # The authors' published figure has one layer of each model: GenSR's always positive, UniSAR's often negative. With all
@@ -442,7 +449,7 @@ tables.show(ends[["cosine", "below zero", "rec", "src", "size"]], "07_by_layer",
 # %% tags=["nbval-ignore-output"]
 results = {
     "separation": {" / ".join(key): row["value"] for key, row in separations.iterrows()},
-    "data": {" / ".join(key): row["value"] for key, row in pd.concat(data).iterrows()},
+    "data": {" / ".join(key): row["value"] for key, row in apart.iterrows()} if both else {},
     "prompt alone": {" / ".join(key): row.to_dict() for key, row in prompt_alone.iterrows()},
     "auc": {" / ".join(key): value for key, value in auc.items()},
     "gradients": {" / ".join(key): row.to_dict() for key, row in conflict.iterrows()},

@@ -223,12 +223,16 @@ significant.rename("significant in").to_frame()
 # the joint history, which the paper's introduction argues for. And some choices could have been made otherwise.
 
 # %%
-beyond = {
-    "one prompt for both": {"task_prompts": False},
-    "trained on rec alone": {"trained_on": "rec"},
-    "trained on src alone": {"trained_on": "src"},
-    "history of rec alone": {"history_of": "rec"},
-    "history of src alone": {"history_of": "src"},
+beyond = {}
+if book.has("rec", "src", part="one prompt, one task and histories of one behavior"):
+    beyond = {
+        "one prompt for both": {"task_prompts": False},
+        "trained on rec alone": {"trained_on": "rec"},
+        "trained on src alone": {"trained_on": "src"},
+        "history of rec alone": {"history_of": "rec"},
+        "history of src alone": {"history_of": "src"},
+    }
+beyond |= {
     "one vector per token": {"semantic_level": "token"},
     "whole history in the slot": {"history_slot": "sequence"},
     "random CF vectors": {"cf_vectors": "random"},

@@ -95,6 +95,8 @@ tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09
 # A grid per knob, the other one at its default. Values out of range are refused before anything is trained.
 
 # %%
+if book.is_smoke:  # the default and the ends will do
+    taus, betas = [0.01, 0.07, 0.09], [0.001, 0.01, 0.3]
 by_tau, by_beta = grid(tau=taus), grid(beta=betas)
 names = {
     "tau": dict(zip(by_tau, taus, strict=True)),

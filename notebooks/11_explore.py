@@ -59,6 +59,8 @@ n_users = 5 if book.is_smoke else 40
 systems = ["gensr", "unisar", "lightgcn", "popularity"]
 rankers = {name: Ranker.from_run(book.fit(name), dataset) for name in systems}
 gensr = rankers["gensr"]
+recommends = book.has("rec", part="lists without a query")
+searches = book.has("src", part="lists for a query")
 
 # %% [markdown]
 # ## One user
@@ -68,15 +70,22 @@ gensr = rankers["gensr"]
 # history that the test protocol shows.
 
 # %%
-tests = {task: dataset.rows["test"][task].event for task in ("rec", "src")}
-event = {"src": next(e for e in tests["src"] if dataset.user[e] in set(dataset.user[tests["rec"]]))}
-event["rec"] = tests["rec"][dataset.user[tests["rec"]] == dataset.user[event["src"]]][0]
-user = dataset.user_ids[dataset.user[event["src"]]]
-query = dataset.query_texts[dataset.query[event["src"]]]
+tests = {task: dataset.rows["test"][task].event for task in book.tasks}
+tested = [set(dataset.user[rows]) for rows in tests.values()]
+person = min(set.intersection(*tested) or tested[-1])
+own = {task: rows[dataset.user[rows] == person] for task, rows in tests.items()}
+event = {task: rows[0] for task, rows in own.items() if len(rows)}
+user = dataset.user_ids[person]
+
+# %% [markdown]
+# `plain` is how we ask where nothing is typed: without a query, unless the data have nothing but searches.
+
+# %%
+query = dataset.query_texts[dataset.query[event["src"]]] if searches else ""
+plain = "" if recommends else query
 history = gensr.history(user)
-assert history["time"].max() < min(dataset.time[event["rec"]], dataset.time[event["src"]]), (
-    "nothing held out is seen"
-)
+held_out = dataset.time[list(event.values())]
+assert history["time"].max() < held_out.min(), "nothing held out is seen"
 
 # %% [markdown]
 # This is $H_u$ of the paper's §3, oldest first: recommendation clicks (`rec`) and search clicks (`src`) in one
@@ -98,8 +107,9 @@ tables.show(history.drop(columns=["time", "item_id"]), "11_history", book.figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-recommended
 #| caption: The ten items of the whole catalogue that GenSR recommends.
-recommended = gensr.recommend(user, 10)
-assert not set(recommended["item_id"]) & set(history["item_id"])
+best = explore.ask(gensr, user, plain, 10)
+assert not set(best["item_id"]) & set(history["item_id"])
+recommended = best if recommends else best[:0]
 tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 
 # %% [markdown]
@@ -116,7 +126,7 @@ tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-found
 #| caption: The ten items that GenSR finds for the query of the user's held-out search.
-found = gensr.search(user, query, 10)
+found = explore.ask(gensr, user, query, 10) if searches else best[:0]
 print(f"query: {query}")
 tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 
@@ -126,9 +136,10 @@ tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 # Here is the same query from nobody, an empty history.
 
 # %% tags=["nbval-ignore-output"]
-anybody = gensr.search(None, query, 10)
-shared = len(set(found["item_id"]) & set(anybody["item_id"]))
-print(f"{shared} of the 10 items are found without a history too")
+if searches:
+    anybody = gensr.search(None, query, 10)
+    shared = len(set(found["item_id"]) & set(anybody["item_id"]))
+    print(f"{shared} of the 10 items are found without a history too")
 
 # %% [markdown]
 # In the default run the user adds nothing to *which* items are found.
@@ -137,13 +148,12 @@ print(f"{shared} of the 10 items are found without a history too")
 # first item, not at the fact that there is a list.
 
 # %% tags=["nbval-ignore-output"]
-nonsense = gensr.search(user, "xyzzy plugh", 10)
-print(
-    f"P(Yes) of the first item: {found['P(Yes)'][0]:.3f} for her query, {nonsense['P(Yes)'][0]:.3f} for nonsense"
-)
-print(
-    f"of the ten items for nonsense, {nonsense['item_id'].isin(recommended['item_id']).sum()} are recommended ones"
-)
+if searches:
+    nonsense = gensr.search(user, "xyzzy plugh", 10)
+    yes, no = found["P(Yes)"][0], nonsense["P(Yes)"][0]
+    print(f"P(Yes) of the first item: {yes:.3f} for her query, {no:.3f} for nonsense")
+    same = nonsense["item_id"].isin(recommended["item_id"]).sum()
+    print(f"of the ten items for nonsense, {same} are recommended ones")
 
 # %% [markdown]
 # ## Where did the clicked item land?
@@ -155,12 +165,12 @@ print(
 #| label: tbl:11-clicked
 #| caption: "Rank of the held-out item in the whole catalogue, for one user. A dash: the task is not served."
 places = {}
-for task, asked in (("rec", ""), ("src", query)):
+for task, row in event.items():
     for name, ranker in rankers.items():
         if task in ranker.model.tasks:
-            scores, clicked = ranker.scores(user, asked), dataset.item[event[task]] - 1
-            places[task, name] = 1 + int((scores > scores[clicked]).sum())
-by_task = pd.Series(places, name="rank").unstack()[systems].rename_axis("task")
+            scores = ranker.scores(user, query if task == "src" else "")
+            places[task, name] = 1 + int((scores > scores[dataset.item[row] - 1]).sum())
+by_task = pd.Series(places, name="rank").unstack().reindex(columns=systems).rename_axis("task")
 tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 
 # %% [markdown]
@@ -176,7 +186,8 @@ tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 # clicks.
 
 # %%
-explanation = gensr.explain(user, query, found["item_id"][:5])
+shown = found if searches else recommended
+explanation = gensr.explain(user, query, shown["item_id"][:5])
 recent = explanation.history.tail(12)
 labels = {
     "candidates": explanation.contributions["title"],
@@ -189,10 +200,11 @@ assert all(np.allclose(alpha.sum(axis=1), 1, atol=1e-4) for alpha in explanation
 # %%
 #| label: fig:11-weights-semantic
 #| caption: Importance scores of the soft filter in the semantic view (eq. 5), for the five items found first.
-semantic_map = plots.weights_heatmap(
-    explanation.weights["semantic"][:, -12:], **labels, title="semantic view"
-)
-plots.save_figure(semantic_map, "11_weights_semantic", book.figures)
+semantic_map = None
+if book.has("texts", part="the weights of the semantic view"):
+    weights = explanation.weights["semantic"][:, -12:]
+    semantic_map = plots.weights_heatmap(weights, **labels, title="semantic view")
+    plots.save_figure(semantic_map, "11_weights_semantic", book.figures)
 semantic_map
 
 # %% [markdown]
@@ -237,7 +249,7 @@ bars
 #| label: tbl:11-without
 #| caption: Share of the ten highest-scored items that stay among the ten when slots are zeroed, one user.
 stays = {}
-for asked in ("", query):
+for asked in dict.fromkeys([plain, query]):
     best = set(np.argsort(-gensr.scores(user, asked))[:10])
     for part in ("cf", "semantic", "history"):
         left = np.argsort(-gensr.scores(user, asked, zeroed=[part]))[:10]
@@ -259,7 +271,8 @@ tables.show(staying, "11_without", book.figures, digits=1)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-rec
 #| caption: The five items that each system recommends to the user.
-tables.show(explore.side_by_side(rankers, user, k=5), "11_side_rec", book.figures)
+side = explore.side_by_side(rankers, user, k=5) if recommends else None
+tables.show(side, "11_side_rec", book.figures)
 
 # %% [markdown]
 # In the default run UniSAR's list shares an item with GenSR's, and LightGCN prefers another of the user's favourite
@@ -268,7 +281,8 @@ tables.show(explore.side_by_side(rankers, user, k=5), "11_side_rec", book.figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-src
 #| caption: "The five items that each system finds for the query. A dash: the system does not serve search."
-tables.show(explore.side_by_side(rankers, user, query, k=5), "11_side_src", book.figures)
+side = explore.side_by_side(rankers, user, query, k=5) if searches else None
+tables.show(side, "11_side_src", book.figures)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query.
@@ -279,8 +293,10 @@ tables.show(explore.side_by_side(rankers, user, query, k=5), "11_side_src", book
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-overlap
 #| caption: Share of ten recommended items that two systems have in common, mean over test users.
-users = dataset.user_ids[dataset.user[tests["rec"][:n_users]]].tolist()
-shares = explore.overlap(rankers, users)
+some = tests[book.tasks[0]][:n_users]
+users = dataset.user_ids[dataset.user[some]].tolist()
+typed = dataset.query_texts[dataset.query[some]].tolist()  # empty for recommendations
+shares = explore.overlap(rankers, users, typed)
 assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
 tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 
@@ -333,10 +349,10 @@ tables.show(mean_worth, "11_worth", book.figures)
 # %% tags=["nbval-ignore-output"]
 category = dataset.items["categories"].value_counts().index[0]
 three = dataset.items.query("categories == @category")["item_id"].tolist()[:3]
-for_her = gensr.recommend(three, 10)
-print(
-    f"category of the three items: {category}; in the list: {(for_her['categories'] == category).sum()} of 10"
-)
+for_her = explore.ask(gensr, three, plain, 10)
+if book.has("categories", part="the category of a list for somebody new"):
+    same = (for_her["categories"] == category).sum()
+    print(f"category of the three items: {category}; in the list: {same} of 10")
 
 # %% [markdown]
 # The fewer the events, the less there is to filter. With an empty history the list rests on the items alone, so one
@@ -344,7 +360,7 @@ print(
 
 # %% tags=["nbval-ignore-output"]
 nobody = {
-    name: set(rankers[name].recommend(None, 10)["item_id"])
+    name: set(explore.ask(rankers[name], None, plain, 10)["item_id"])
     for name in ("gensr", "unisar", "popularity")
 }
 for name in ("gensr", "unisar"):
@@ -360,7 +376,7 @@ for name in ("gensr", "unisar"):
 
 # %% tags=["nbval-check-output"]
 try:
-    rankers["lightgcn"].recommend(three, 10)
+    explore.ask(rankers["lightgcn"], three, plain, 10)
 except ConfigError as error:
     print(error)
 

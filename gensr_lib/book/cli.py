@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
-from ..files import project_root
+from ..files import project_root, read_json
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
 # meet the limit.
@@ -116,18 +116,25 @@ def _fit(args: argparse.Namespace) -> None:
     from ..training.loop import make_accelerator
 
     options = parse_options(args.set)
-    dataset = resolve_dataset(args.dataset)
+    workspace = Workspace(resolve_dataset(args.dataset), args.profile, args.seed)
     make_accelerator()
     processes = PartialState()
     if processes.is_main_process:
         print(f"processes: {processes.num_processes}", flush=True)
-    run = Workspace(dataset, args.profile, args.seed).fit(args.model, **options)
+    run = workspace.fit(args.model, **options)
     if processes.is_main_process:
+        _say_notes(workspace.dataset.notes)
         for task, metrics in run.record["metrics"].items():
             values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             print(f"{args.model}  {task}  {values}")
         print(f"{'loaded' if run.loaded else 'trained'}: {run.folder}", flush=True)
     processes.destroy_process_group()
+
+
+def _say_notes(notes: list[str]) -> None:
+    """In one line, what was dropped or made up when the data were read."""
+    if notes:
+        print(f"about the data: {'; '.join(notes)}", flush=True)
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:
@@ -203,7 +210,7 @@ def _run_book(args: argparse.Namespace) -> int:
     dataset = resolve_dataset(args.dataset)
     out = output_folder(dataset, profile)
     try:
-        run_book(
+        records = run_book(
             project_root() / "notebooks",
             {"DATASET": dataset, "PROFILE": profile, "SEED": args.seed},
             out,
@@ -215,8 +222,17 @@ def _run_book(args: argparse.Namespace) -> int:
     except BookError as error:
         print(error, file=sys.stderr)
         return 1
+    _say_notes(_recorded_notes(dataset, profile, [record.chapter for record in records]))
     print(f"executed chapters and status.md: {out}")
     return 0
+
+
+def _recorded_notes(dataset: str, profile: str, chapters: list[str]) -> list[str]:
+    """What the chapters have recorded of their data; the runner itself reads none."""
+    folder = project_root() / "runs" / Path(dataset).name / profile / "chapters"
+    paths = [folder / f"{chapter}.json" for chapter in chapters]
+    found = [read_json(path) for path in paths if path.exists()]
+    return found[-1].get("notes", []) if found else []
 
 
 def _book_status(args: argparse.Namespace) -> None:
@@ -263,10 +279,12 @@ def _pages(args: argparse.Namespace) -> None:
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     doctor = commands.add_parser("doctor", help="can the book run here? If not, what to do")
+    about = "also read this data set: a name, or a folder with your tables"
+    doctor.add_argument("--dataset", help=about)
     doctor.set_defaults(run=_doctor)
 
 
 def _doctor(args: argparse.Namespace) -> int:
     from .doctor import doctor
 
-    return doctor()
+    return doctor(args.dataset)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -41,10 +42,10 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def doctor() -> int:
-    """Print the report; 0 if the pocket book can run here, else 1."""
+def doctor(dataset: str | None = None) -> int:
+    """Print the report; 0 if the pocket book can run here (with these data), else 1."""
     home = str(Path.home()) + os.sep
-    checks = examine()
+    checks = examine(dataset)
     for status, text, advice in checks:
         print(f"{status:<8} {text}".replace(home, "~/"))
         if advice:
@@ -55,14 +56,15 @@ def doctor() -> int:
     return int(problems > 0)
 
 
-def examine() -> list[Check]:
+def examine(dataset: str | None = None) -> list[Check]:
     """All findings, in the order of the report. A check that fails is a problem, not a crash."""
     found: list[Check] = []
-    for check in CHECKS:
+    for check in [*CHECKS, *([partial(check_data, dataset)] if dataset else [])]:
         try:
             found += check()
         except Exception as error:  # what a broken installation raises is what one must see
-            what = f"{check.__doc__} The check failed: {type(error).__name__}: {error}"
+            about = getattr(check, "func", check).__doc__
+            what = f"{about} The check failed: {type(error).__name__}: {error}"
             found.append(Check(PROBLEM, what, "reinstall: make venv"))
     return found
 
@@ -174,6 +176,22 @@ def check_project() -> Iterator[Check]:
         pass  # what is missing is named among the packages
     runs = len(finished_runs(root / "runs"))
     yield Check(OK, f"finished runs: {runs} (gensr runs lists them)")
+
+
+def check_data(dataset: str) -> Iterator[Check]:
+    """A data set, as the pocket book reads it."""
+    from ..data.sources.load import load_dataset
+    from ..errors import ConfigError, DataError
+
+    try:
+        found = load_dataset(dataset)
+    except (ConfigError, DataError) as error:
+        yield Check(PROBLEM, str(error))
+        return
+    sizes = f"{found.n_users} users, {found.n_items} items, {len(found.user)} events"
+    yield Check(OK, f"data set {found.name}: {sizes} are left after the filters")
+    if found.notes:
+        yield Check(NOTE, f"about the data: {'; '.join(found.notes)}")
 
 
 def check_programs() -> Iterator[Check]:

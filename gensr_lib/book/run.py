@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
+
+import psutil
 
 from .. import NUMBERS
 from ..errors import ConfigError, unknown
@@ -30,6 +33,7 @@ from .status import DEFAULT_RUN, ChapterRecord, machine, read_status, write_stat
 
 LOCK = "constraints.txt"
 QUIET = ["--IPKernelApp.log_level=CRITICAL"]  # else kernels remark on their own shutdown
+SOCKETS = "gensr-kernel-"  # how the folders of the kernels' sockets begin; then the process
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -80,6 +84,7 @@ def run_book(
         raise ConfigError("--in-place: the committed notebooks show the default run only")
     prints = fingerprints(everything, parameters)
     with _locked(out):
+        _sweep(out)
         records = read_status(out)
         for path in selected:
             record = records.get(path.stem)
@@ -213,6 +218,16 @@ def _locked(out: Path) -> Iterator[None]:
         raise ConfigError(message) from None
 
 
+def _sweep(out: Path) -> None:
+    """Remove what runs left behind that were killed; ``out`` is locked, so nobody writes to it."""
+    for part in out.glob("*.partial.ipynb"):
+        part.unlink()
+    for folder in Path(gettempdir()).glob(f"{SOCKETS}*-*"):
+        process = folder.name.removeprefix(SOCKETS).partition("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _kernel_environment() -> Iterator[dict[str, Any]]:
     """Hide what would let a chapter do other than its parameters say; yield kernel settings.
@@ -226,7 +241,8 @@ def _kernel_environment() -> Iterator[dict[str, Any]]:
     hidden = ("GENSR_PROFILE", "GENSR_DATASET", "MPLBACKEND")
     before = {name: os.environ.pop(name) for name in hidden if name in os.environ}
     try:
-        with TemporaryDirectory(prefix="gensr-", ignore_cleanup_errors=True) as sockets:
+        folder = {"prefix": f"{SOCKETS}{os.getpid()}-", "ignore_cleanup_errors": True}
+        with TemporaryDirectory(**folder) as sockets:
             own = {"transport": "ipc", "ip": os.path.join(sockets, "kernel")}
             # A socket's whole path may have about 100 characters.
             fits = os.name != "nt" and len(own["ip"]) < 90

@@ -163,18 +163,18 @@ class Dataset:
 
     @cached_property
     def item_title(self) -> list[str]:
-        """A short name of each item by index, for people: title, else description."""
-        title = self.items[TITLE]
-        return ["", *title.where(title.ne(""), self.item_text[1:])]
+        """A short name of each item by index, for people: title, else text, else id."""
+        name = self.items[TITLE].where(lambda title: title.ne(""), self.item_text[1:])
+        return ["", *name.where(name.ne(""), self.items[ITEM])]
 
     @property
     def ses_clicks(self) -> Ragged:
         """Items of each search session, (S, K) by user."""
         return self.histories.ses_clicks
 
-    def training_edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """(user, item) of every recommendation click of the training part: LightGCN's graph."""
-        rows = self.rows[TRAIN][REC].event
+    def training_edges(self, task: str = REC) -> tuple[np.ndarray, np.ndarray]:
+        """(user, item) of every click of a task in the training part: LightGCN's graph."""
+        rows = self.rows[TRAIN][task].event
         return self.user[rows], self.item[rows]
 
     def rows_before_cut(self) -> np.ndarray:

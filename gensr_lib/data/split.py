@@ -13,6 +13,7 @@ purchase itself) is held out with it, and the three parts are disjoint in time f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,6 +72,11 @@ class Split:
     cut_test: np.ndarray
     rows: dict[str, dict[str, np.ndarray]]
     too_short: np.ndarray
+
+
+def tasks_of(rows: Mapping[str, Mapping[str, Rows]]) -> list[str]:
+    """The behaviors of a data set (`Dataset.rows`) that can be trained and tested."""
+    return [task for task in BEHAVIORS if len(rows[TRAIN][task]) and len(rows[TEST][task])]
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from accelerate import Accelerator
 
 from ..config import Profile
 from ..data.dataset import Dataset
+from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
 from ..data.sources.load import find, load_dataset
-from ..data.split import TEST
+from ..data.split import TEST, tasks_of
 from ..errors import ConfigError, DataError
 from ..files import project_root, remove_litter, write_json
 from ..models.base import RankingModel
@@ -50,6 +51,14 @@ from .store import (
 
 LOG = logging.getLogger(__name__)
 DEFAULT = ("pocket", "pocket", 0)  # data set, profile and seed of the committed book
+LEAST = 20  # test rows of a task, below which no mean or test over them says anything
+# What a part of a chapter may need of the data, as `Workspace.has` names it where it is missing.
+NEEDS = {
+    REC: "recommendations",
+    SRC: "searches",
+    "texts": "titles or texts",
+    "categories": "categories",
+}
 
 
 @dataclass
@@ -107,6 +116,44 @@ class Workspace:
                 f"profile."
             )
         return found
+
+    @property
+    def tasks(self) -> list[str]:
+        """``rec``, ``src`` or both: what the chapters train and test on these data.
+
+        Raises:
+            DataError: too few test rows of each.
+        """
+        test = self.dataset.rows[TEST]
+        found = [task for task in tasks_of(self.dataset.rows) if len(test[task]) >= LEAST]
+        if not found:
+            counts = " and ".join(f"{len(test[task])} of {NEEDS[task]}" for task in BEHAVIORS)
+            raise DataError(
+                f"{self.dataset.name}: {counts} are left to test, and the chapters need {LEAST} of "
+                f"one of them; give more users, or lower data.min_interactions of the profile."
+            )
+        return found
+
+    def has(self, *needs: str, part: str) -> bool:
+        """Whether the data have what a part of a chapter needs; if not, one sentence says so.
+
+        Args:
+            needs: names of `NEEDS`.
+            part: what is left out without them: "the part on …".
+        """
+        lacking = [lack for need in needs if (lack := self._lack(need))]
+        if lacking:
+            print(f"This data set has {' and '.join(lacking)}: the part on {part} is left out.")
+        return not lacking
+
+    def _lack(self, need: str) -> str:
+        """In words, what the data lack of a need; empty if they have it."""
+        if need in BEHAVIORS:
+            rows = len(self.dataset.rows[TEST][need])
+            number = f"only {rows}" if rows else "no"
+            return "" if need in self.tasks else f"{number} {NEEDS[need]} to test"
+        values = {"texts": self.dataset.item_text, "categories": self.dataset.items[CATEGORIES]}
+        return "" if any(values[need]) else f"no {NEEDS[need]}"
 
     @cached_property
     def folder(self) -> Path:
@@ -236,6 +283,7 @@ class Workspace:
         content = {
             "chapter": chapter,
             "results": results,
+            "notes": self.dataset.notes,
             "provenance": provenance(self.dataset, self.seed),
         }
         return write_json(self.folder / "chapters" / f"{chapter}.json", content)

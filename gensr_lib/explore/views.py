@@ -24,6 +24,11 @@ EXPLAINED = 3  # items of a list that the form looks into
 SHOWN = 10  # items of a history that the form shows
 
 
+def ask(ranker: Ranker, user, query: str = "", k: int | None = 10) -> pd.DataFrame:
+    """`Ranker.search` if there is a query, else `Ranker.recommend`."""
+    return ranker.search(user, query, k) if query.strip() else ranker.recommend(user, k)
+
+
 def side_by_side(
     rankers: Mapping[str, Ranker], user, query: str = "", k: int | None = 10
 ) -> pd.DataFrame:
@@ -35,7 +40,7 @@ def side_by_side(
     lists = {}
     for name, ranker in rankers.items():
         try:
-            lists[name] = _ask(ranker, user, query, k)[TITLE].tolist()
+            lists[name] = ask(ranker, user, query, k)[TITLE].tolist()
         except ConfigError:
             if not lists:
                 raise
@@ -57,7 +62,7 @@ def overlap(
     """
     queries = [""] * len(users) if queries is None else queries
     asked = list(zip(users, queries, strict=True))
-    lists = {name: [set(_ask(r, *who, k)[ITEM]) for who in asked] for name, r in rankers.items()}
+    lists = {name: [set(ask(r, *who, k)[ITEM]) for who in asked] for name, r in rankers.items()}
 
     def share(one: str, other: str) -> float:
         both = zip(lists[one], lists[other], strict=True)
@@ -120,7 +125,7 @@ def answer(rankers: Mapping[str, Ranker], user, query: str = "", k: int | None =
         if name is None:
             raise ConfigError("no system here has a prompt with slots to look into, as GenSR's.")
         lists = side_by_side({name: rankers[name], **rankers}, user, query, k)
-        best = _ask(rankers[name], user, query, k)[ITEM][:EXPLAINED]
+        best = ask(rankers[name], user, query, k)[ITEM][:EXPLAINED]
         found = rankers[name].explain(user, query, best)
     except ConfigError as error:
         return f"<p><b>{escape(str(error))}</b></p>"
@@ -133,10 +138,6 @@ def answer(rankers: Mapping[str, Ranker], user, query: str = "", k: int | None =
         "The most recent history, with the soft filter's weights for the best item": history,
     }
     return "".join(f"<h4>{title}</h4>{_html(table)}" for title, table in tables.items())
-
-
-def _ask(ranker: Ranker, user, query: str, k: int | None) -> pd.DataFrame:
-    return ranker.search(user, query, k) if query.strip() else ranker.recommend(user, k)
 
 
 def _html(table: pd.DataFrame) -> str:

@@ -78,12 +78,12 @@ class RankingModel(nn.Module, ABC):
     tiny: ClassVar[dict[str, Any]] = {}
     unreached: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: Config, **sizes: int | Tensor):
+    def __init__(self, config: Config, **sizes: int | str | Tensor):
         """Keep the options, and what else the constructor was given.
 
         Args:
             sizes: the subclass's own arguments by name, so that `from_pretrained` can call it
-                again: numbers as they are, of a tensor its shape and type (its values are weights).
+                again: plain values as they are, of a tensor its shape and type (it holds weights).
         """
         super().__init__()
         self.config = config
@@ -162,7 +162,7 @@ class RankingModel(nn.Module, ABC):
         return cls(config, **{name: _empty(size) for name, size in sizes.items()})
 
 
-def _described(value: int | Tensor) -> Any:
+def _described(value: int | str | Tensor) -> Any:
     if isinstance(value, Tensor):
         return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
     return value

@@ -18,17 +18,22 @@ class Shown(Styler):
         return repr(self.data)
 
 
-def show(table: pd.DataFrame | pd.Series, name: str, folder: str | Path, digits: int = 3) -> Shown:
+def show(
+    table: pd.DataFrame | pd.Series | None, name: str, folder: str | Path, digits: int = 3
+) -> Shown | None:
     """Write ``<folder>/<name>.csv`` and return the table as a notebook shows it.
 
     The file holds the numbers unrounded, names of several levels joined by a space, and the index
-    unless it only counts the rows.
+    unless it only counts the rows. None, or a table without rows, is what the data do not have:
+    nothing is written or shown.
 
     Args:
         name: of the file, and of the table in the page: equal tables give equal outputs.
         digits: decimal places of floats, in mixed columns too. A number that would round to zero is
             shown by its order of magnitude, what is missing as a dash.
     """
+    if table is None or not len(table):
+        return None
     table = table.to_frame() if isinstance(table, pd.Series) else table
     counted = isinstance(table.index, pd.RangeIndex) and table.index.name is None
     flat = table.set_axis([_flat(column) for column in table.columns], axis=1)

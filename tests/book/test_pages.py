@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import os
 import re
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gensr_lib.book.cli import main
+
+GAP = "…"
+
 
 def blocks(page: Path, language: str = "python") -> list[str]:
     """The code blocks of a page in one language."""
@@ -20,9 +25,12 @@ def blocks(page: Path, language: str = "python") -> list[str]:
     return re.findall(code, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_your_data_says_what_happens(root, tmp_path, monkeypatch):
+@pytest.fixture
+def shop(root, tmp_path, monkeypatch) -> Path:
+    """A project of its own, with the chapters of this one and the shop that *Your data* makes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    (tmp_path / "notebooks").symlink_to(root / "notebooks")
     text = "\n".join(blocks(root / "book/your_data.md"))
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
@@ -30,6 +38,51 @@ def test_your_data_says_what_happens(root, tmp_path, monkeypatch):
     printed: list[str] = []
     result = runner.run(example, out=printed.append)
     assert result.failed == 0 and result.attempted > 10, "".join(printed)
+    return tmp_path
+
+
+def test_your_data_says_what_happens(shop):
+    """The fixture has compared what the page prints; its shop is left whole."""
+    assert (shop / "my-shop/items.csv").read_text().startswith("item_id,title")
+
+
+@pytest.mark.slow
+def test_your_data_runs_as_its_commands_say(root, shop, capsys):
+    """The first chapter in both profiles; `make` itself says what its targets run."""
+    for line in blocks(root / "book/your_data.md", "bash")[0].splitlines():
+        make = [*shlex.split(line, comments=True), "-n", "-o", ".venv/.installed"]
+        done = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True)
+        _, *module, command = shlex.split(done.stdout)[:4]
+        assert (module, command) == (["-m", "gensr_lib"], "book")
+        arguments = shlex.split(done.stdout)[3:]
+        assert main([*arguments, "--only", "01_data"]) == 0, capsys.readouterr().err
+    assert len(list(shop.glob("runs/book/my-shop/*/01_data.ipynb"))) == 2
+
+
+# ---- What can go wrong -------------------------------------------------------------------------
+
+
+def texts_of(folder: Path) -> set[str]:
+    """Every text in the source of a folder; what an f-string fills in is a gap."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    plain = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    filled = [node.values for node in nodes if isinstance(node, ast.JoinedStr)]
+
+    def words(part: ast.expr) -> str:
+        return part.value if isinstance(part, ast.Constant) else GAP
+
+    return plain | {"".join(map(words, parts)) for parts in filled}
+
+
+def test_each_message_of_the_page_is_one_of_the_library(root):
+    """Its words stand in one text of the source, in order; a gap of the page may be anything."""
+    page = (root / "book/what_can_go_wrong.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(quoted) > 35 and len(set(quoted)) == len(quoted)
+    source = "\n".join(texts_of(root / "gensr_lib"))
+    patterns = {text: ".*".join(map(re.escape, text.split(GAP))) for text in quoted}
+    assert [text for text, pattern in patterns.items() if not re.search(pattern, source)] == []
 
 
 @pytest.fixture(scope="module")

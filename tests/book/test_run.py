@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import gettempdir
 
 import nbformat
 import pytest
 
-from gensr_lib.book.run import BookError, chapters, copy_outputs, fingerprints, run_book
+from gensr_lib.book.run import SOCKETS, BookError, chapters, copy_outputs, fingerprints, run_book
 from gensr_lib.book.status import DEFAULT_RUN, read_status
 from gensr_lib.errors import ConfigError
 
@@ -228,7 +229,8 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(folder, tmp_path, writ
     process = subprocess.Popen(command, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while "01_first" not in read_status(out):
+        kernels = f"{SOCKETS}{process.pid}-*"
+        while "01_first" not in read_status(out) or not list(Path(gettempdir()).glob(kernels)):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
         with pytest.raises(ConfigError, match="another run"):
@@ -237,7 +239,11 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(folder, tmp_path, writ
         process.send_signal(signal.SIGKILL)
         process.wait()
     (folder / "go").touch()  # also ends the orphaned kernel, if it was started
+    (out / "09_gone.partial.ipynb").touch()  # as of a chapter that was renamed since
+    sockets = list(Path(gettempdir()).glob(kernels))
     assert [r.outcome for r in run_book(folder, {"SEED": 0}, out)] == ["skipped", "ran"]
+    assert list(out.glob("*.partial.ipynb")) == []
+    assert sockets and not any(path.exists() for path in sockets), "swept, as its process is dead"
 
 
 # ---- executed notebooks --------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Embeddings are averaged over L rounds of propagation on the bipartite graph of *training
 recommendation clicks*: ``E^(l+1) = D^-1/2 A D^-1/2 E^(l)``, ``E = mean_l E^(l)`` (their eq. 7-8).
-GenSR uses the item vectors, frozen, as its CF view (paper §4.1.1, footnote 1).
+GenSR uses the item vectors, frozen, as its CF view (paper §4.1.1, footnote 1). Data without any
+recommendations have the clicks of their searches for a graph: these too say who wants what.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ...config import Config
 from ...data.batches import Batch
 from ...data.dataset import Dataset
 from ...data.schema import REC
+from ...data.split import tasks_of
 from ..base import RankingModel
 from ..losses import bpr
 
@@ -34,12 +36,13 @@ class LightGCNConfig(Config):
 
 
 class LightGCN(RankingModel):
-    """Graph collaborative filtering, trained by BPR on recommendation clicks only.
+    """Graph collaborative filtering, trained by BPR on the clicks of one task.
 
     Args:
         config: options.
         n_users, n_items: users are 0-based, items 1-based (0 is padding and stays a zero vector).
         edges: (2, E) int64 distinct training pairs (user, item).
+        task: whose clicks these are; ``src`` only where nothing was recommended.
     """
 
     name = "lightgcn"
@@ -48,8 +51,11 @@ class LightGCN(RankingModel):
     serves_new_users = False  # it has a vector for each user of its training, and for nobody else
     tiny: ClassVar = {"width": 8}
 
-    def __init__(self, config: LightGCNConfig, n_users: int, n_items: int, edges: Tensor):
-        super().__init__(config, n_users=n_users, n_items=n_items, edges=edges)
+    def __init__(
+        self, config: LightGCNConfig, n_users: int, n_items: int, edges: Tensor, task: str = REC
+    ):
+        super().__init__(config, n_users=n_users, n_items=n_items, edges=edges, task=task)
+        self.tasks = frozenset({task})
         self.n_users = n_users
         self.n_items = n_items
         vectors = torch.randn(n_users + n_items + 1, config.width)
@@ -61,8 +67,10 @@ class LightGCN(RankingModel):
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
         """The graph of `Dataset.training_edges`, each pair once."""
-        edges = np.unique(np.stack(dataset.training_edges()), axis=1)
-        return cls(config, dataset.n_users, dataset.n_items, torch.from_numpy(edges).long())
+        task = next(iter(tasks_of(dataset.rows)), REC)
+        pairs = np.unique(np.stack(dataset.training_edges(task)), axis=1)
+        edges = torch.from_numpy(pairs).long()
+        return cls(config, dataset.n_users, dataset.n_items, edges, task)
 
     def graph(self) -> Tensor:
         """D^-1/2 A D^-1/2 as a sparse CSR matrix over users, padding and items: (U+I+1, U+I+1)."""

@@ -1,0 +1,76 @@
+"""Any data runs the book: every chapter in profile smoke, on six small folders of own tables.
+
+The cells run in this process, one chapter after the other: a kernel for each would take minutes.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from .folders import FOLDERS, write_folder
+
+CHAPTERS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
+# Chapter 10 simulates its own data: the smoke book runs it, and no folder could change it.
+TAKING_DATA = [path for path in CHAPTERS if path.stem != "10_theory"]
+
+NO_SEARCHES = "no searches to test"
+NO_RECOMMENDATIONS = "no recommendations to test"
+NO_CATEGORIES = "no categories"
+NO_TEXTS = "no titles or texts"
+# What is said to be missing, and in how many chapters at least; nothing else may be.
+LEFT_OUT = {
+    "recommendations": {NO_SEARCHES: 6, NO_CATEGORIES: 4},
+    "searches": {NO_RECOMMENDATIONS: 6},
+    "no-categories": {NO_CATEGORIES: 4},
+    "no-titles": {NO_CATEGORIES: 4, NO_TEXTS: 3},
+    "random": {},
+    "made-searches": {},
+}
+
+
+@pytest.fixture(scope="module", params=FOLDERS)
+def folder(request, tmp_path_factory):
+    """One of the folders, as the data of all chapters that are run; what they train stays."""
+    home = tmp_path_factory.mktemp("home")
+    data = write_folder(home / request.param, *FOLDERS[request.param])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENSR_HOME", str(home))
+        patch.setenv("GENSR_DATASET", str(data))
+        patch.setenv("GENSR_PROFILE", "smoke")
+        yield data
+
+
+def run_chapter(path: Path) -> None:
+    """Execute the cells; what a cell shows is made as a notebook would make it."""
+    names = {"__name__": "__main__"}
+    for number, cell in enumerate(jupytext.read(path).cells, start=1):
+        if cell.cell_type == "code":
+            where = f"{path.stem}, cell {number}"
+            body = ast.parse(cell.source).body
+            shown = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+            exec(compile(ast.Module(body, []), where, "exec"), names)
+            if shown:
+                value = eval(compile(ast.Expression(shown.value), where, "eval"), names)
+                getattr(value, "_repr_html_", value.__repr__)()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_chapter_runs_and_says_what_is_left_out(folder, capsys):
+    said = {}
+    for path in TAKING_DATA:
+        run_chapter(path)
+        lines = capsys.readouterr().out.splitlines()
+        said[path.stem] = [line for line in lines if line.endswith("is left out.")]
+    expected = LEFT_OUT[folder.name]
+    for missing, chapters in expected.items():
+        naming = [name for name, lines in said.items() if any(missing in line for line in lines)]
+        assert len(naming) >= chapters, said
+    for line in [line for lines in said.values() for line in lines]:
+        assert any(missing in line for missing in expected), line
+    recorded = {path.stem for path in folder.parent.glob("runs/*/smoke/chapters/*.json")}
+    assert recorded == {path.stem for path in TAKING_DATA}
