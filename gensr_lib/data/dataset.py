@@ -22,7 +22,6 @@ from .schema import (
     BEHAVIORS,
     CATEGORIES,
     ITEM,
-    KEPT,
     NAME_COLUMNS,
     QUERY,
     REC,
@@ -34,7 +33,7 @@ from .schema import (
     USER,
     Tables,
     coded,
-    cut,
+    cut_query,
     validate,
 )
 from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out
@@ -61,9 +60,8 @@ class Dataset:
         split: the `Split`.
         rows: ``rows[split][task]``, the `Rows` to train or test on.
         truth: what only a simulation knows, else None.
-        notes: a sentence for each thing that was left out, cut or made up when the data were read:
-            repeated events, columns and files' lines that were not used, items without a row,
-            long texts, searches from categories, or why there are none.
+        notes: a sentence for each thing that was left out, cut or made up in reading: repeated
+            events, unused columns, items without a row, long texts, searches from categories.
     """
 
     def __init__(
@@ -109,10 +107,8 @@ class Dataset:
         config = config or DataConfig()
         tables = k_core(validate(tables, name), config.min_interactions)
         if tables.interactions.empty:
-            raise DataError(
-                f"{name}: no event is left after the {config.min_interactions}-core filter; "
-                f"use more data or lower min_interactions."
-            )
+            said = f"no event is left after the {config.min_interactions}-core filter"
+            raise DataError(f"{name}: {said}; use more data or lower min_interactions.")
         return cls(tables, config, name, seed, cache)
 
     # --- size and identity -------------------------------------------------------------------
@@ -205,9 +201,8 @@ class Dataset:
                 raise DataError("training rows have no stored negatives; pass the candidates.")
             candidates = np.concatenate([self.item[event][:, None], rows.negatives[index]], axis=1)
         query = self.query[event]
-        words = self.query_word_ids[query]
-        texts = tuple(self.query_texts[query])
-        made = self.make_batch(task, self.user[event], rows.limit[index], candidates, words, texts)
+        asked = (self.query_word_ids[query], tuple(self.query_texts[query]))
+        made = self.make_batch(task, self.user[event], rows.limit[index], candidates, *asked)
         return replace(made, event=torch.from_numpy(event)) if with_event else made
 
     def make_batch(self, task, user, limit, candidates, query_words, query_text) -> Batch:
@@ -223,8 +218,8 @@ class Dataset:
         arrays = {"user": user, "query": query_words, "cand": candidates, **history}
         arrays["ses_words"] = self.query_word_ids[arrays.pop("ses_query")]  # query 0 has no words
         tensors = {k: torch.from_numpy(np.ascontiguousarray(a)).long() for k, a in arrays.items()}
-        texts = tuple(cut(text, KEPT[QUERY]) for text in query_text)
-        return Batch(task=task, query_text=texts, **tensors)
+        query_text = tuple(map(cut_query, query_text))
+        return Batch(task=task, query_text=query_text, **tensors)
 
     def batches(
         self, split: str, task: str, size: int, share=(0, 1), with_event: bool = False
@@ -259,10 +254,9 @@ class Dataset:
         # Queries in order of appearance behind the empty one, whose code is -1 if nothing has it:
         # as a position, that is the one appended.
         empty = query.categories.get_indexer([""])
-        self.query, found = pd.factorize(np.r_[empty, query.codes])
-        self.query = self.query[1:]
-        texts = np.append(query.categories.astype(object), "")
-        self.query_texts = texts[found]
+        numbers, found = pd.factorize(np.r_[empty, query.codes])
+        self.query = numbers[1:]
+        self.query_texts = np.append(query.categories.astype(object), "")[found]
 
     def _coded_events(self) -> pd.DataFrame:
         """The events with categorical names, without their sessions."""

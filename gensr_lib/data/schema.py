@@ -164,6 +164,11 @@ def cut(text: str, most: int) -> str:
     return text[: most + 1].rpartition(" ")[0] or text[:most]
 
 
+def cut_query(text: str) -> str:
+    """A query as the tables keep it: what is typed later is cut as what was logged."""
+    return cut(text, KEPT[QUERY])
+
+
 def _checked_events(events: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
     _require_columns(events, INTERACTION_COLUMNS, origin)
     if events.empty:
@@ -207,7 +212,7 @@ def _cut_queries(query: pd.Series, notes: list[str]) -> pd.Series:
         return query
     long = query.cat.categories.str.len() > most
     notes.append(f"{long.sum()} queries were cut after {most} characters.")
-    return name_codes(query.astype(object).map(lambda text: cut(text, most)))
+    return name_codes(query.astype(object).map(cut_query))
 
 
 def _checked_items(items: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from . import inputs
+from . import inputs, kills
 
 # Name on the command line: what it runs; each prints its own table.
 PARTS = {
     "inputs": inputs.report,
+    "kills": kills.report,
 }
 
 
