@@ -111,9 +111,8 @@ class Workspace:
         found = load_dataset(self.dataset_name, self.profile, self.seed)
         if not any(len(rows) for rows in found.rows[TEST].values()):
             raise DataError(
-                f"{found.name}: no user has enough events of one behavior to hold two of them out "
-                f"for validation and test; give more data, or lower data.min_interactions of the "
-                f"profile."
+                f"{found.name}: no user has enough events of one behavior to hold two of them out; "
+                f"give more data, or lower data.min_interactions of the profile."
             )
         return found
 
@@ -304,13 +303,12 @@ class Workspace:
         if is_main:
             write_json(folder / CONFIG, description)
         model = self.build(spec).to(accelerator.device)
-        checkpoints = folder / CHECKPOINT
-        where = {"folder": checkpoints, "accelerator": accelerator}
+        where = {"folder": folder / CHECKPOINT, "accelerator": accelerator}
         trained = train(model, self.dataset, spec.training, seed=spec.seed, **where)
         size = spec.training.eval_batch_size
         tested = evaluate(model, self.dataset, batch_size=size, accelerator=accelerator)
-        seconds = {"train": trained.seconds, "test": tested.seconds}
-        seconds["all"] = time.perf_counter() - started
+        spent = time.perf_counter() - started
+        seconds = {"train": trained.seconds, "test": tested.seconds, "all": spent}
         record = {
             **description,
             "name": model.name,
@@ -328,7 +326,7 @@ class Workspace:
         model.cpu()  # as a run that is loaded
         if is_main:
             save_run(folder, model, tested, trained, record)
-            shutil.rmtree(checkpoints, ignore_errors=True)  # of no use to a finished run
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # of no use to a finished run
         accelerator.wait_for_everyone()
         return Run(folder, model, tested, trained.history, trained.gradients, record, loaded=False)
 
