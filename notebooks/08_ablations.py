@@ -193,10 +193,14 @@ figure
 # %% [markdown]
 # In the default run each view carries one task. Without the CF view recommendation falls to the level of popularity,
 # and without the semantic view search loses a third. The other task hardly notices. Without the soft filter
-# recommendation is *better*, by 0.04 and in all three trainings; our reading is that a plain average is learned sooner.
-# The contrastive loss makes no difference that three trainings can tell from luck: without it recommendation is a
-# little lower in all three, and one of the three ranks searches far worse than the others. The paper reports a loss for
-# each of the four in both tasks.
+# recommendation is *better*, by 0.03 and in all three trainings; our reading is that a plain average is learned sooner.
+# Without the contrastive loss recommendation is lower by 0.03, in all three trainings; in search one of the three ranks
+# far worse than the others, and nothing can be said. The paper reports a loss for each of the four in both tasks.
+#
+# How much of this is the machine's? The same code and the same seeds on another processor, whose sums differ in the last
+# digit, gave 0.017 in place of 0.031 for the contrastive loss, which could then not be told from luck, and 0.038 in
+# place of 0.028 for the soft filter. A seed fixes a training on one machine only: it is one draw of many, like the seeds
+# themselves. So the cell below asserts what is far from chance, and nothing else.
 #
 # Two columns keep us honest. `detectable` says how far our silence goes: in search an effect of 0.1 could have been
 # missed, and far more where one training went badly. And `p_users` would have told another story: over users alone
@@ -206,8 +210,7 @@ figure
 n10 = tested[tested["metric"] == "N@10"].set_index(["task", "variant"])
 if book.is_default:
     lost = [("rec", "w/o CF view"), ("src", "w/o semantic view")]
-    assert (n10.loc[lost, "high"] < -0.05).all() and n10.loc[("rec", "w/o soft filter"), "low"] > 0
-    assert (n10.drop(index=[*lost, ("rec", "w/o soft filter")])["p_holm"] > 0.05).all()
+    assert (n10.loc[lost, "high"] < -0.05).all()
 
 # %% [markdown]
 # In which metrics is a difference significant, after Holm's correction?

@@ -144,8 +144,8 @@ figure
 # The paper reads its figure as a trade-off: a small $\tau$ overfits, a large one discriminates less; a large $\beta$
 # pushes the tasks aside, a small one leaves the views unaligned. In the default run recommendation is flat within its
 # bands, over a factor of nine in $\tau$ and of three hundred in $\beta$. Search is best at the default of both knobs
-# and falls with larger $\beta$, from 0.78 to 0.68, as the paper's reading has it. But look at the dots: at the lowest
-# means ($\tau$ = 0.09, $\beta$ = 0.25 and 0.3) single trainings lie far apart, and the best of them is as good as the
+# and falls with larger $\beta$, from 0.78 to 0.67, as the paper's reading has it. But look at the dots: at the lowest
+# means ($\tau$ = 0.09, $\beta$ = 0.001 and 0.3) single trainings lie far apart, and the best of them is as good as the
 # default.
 
 # %% [markdown]
@@ -169,16 +169,14 @@ tables.show(
 )
 
 # %% [markdown]
-# In the default run no value differs significantly from the default, in any metric of either task. The nearest to it
-# is search at $\beta$ = 0.15 and 0.2, with p below .03 each, and .14 after the correction for six values: a hint that a
-# large $\beta$ costs search something, and no more. Over users alone (`p_users`) all six would have been beyond doubt.
-# `detectable` says what could have been found: differences of 0.03 to 0.09 in recommendation, and hardly any in search
-# where the trainings disagree.
-
-# %%
-if book.is_default:
-    assert (both["p_holm"] > 0.05).all()
-    assert (both.query("metric == 'N@10' and task == 'rec'")["difference"].abs() < 0.015).all()
+# In the default run no temperature differs significantly from the default, in any metric of either task. A larger
+# $\beta$ does: at 0.1 and 0.15 search loses 0.03 in all three trainings, far beyond luck, and at 0.2 recommendation
+# loses 0.015. At still larger values, where more would be expected, the trainings disagree and nothing is significant:
+# `detectable` is then 0.1 to 0.5 in search. Over users alone (`p_users`) all six values would have been beyond doubt.
+#
+# The same code and seeds on another processor, whose sums differ in the last digit, gave losses of 0.04 and 0.05 at
+# 0.1 and 0.15, and none was significant after the correction: there three trainings happened to agree less. The direction
+# is the same, the stars are not. So no star is asserted here.
 
 # %% [markdown]
 # ## How much a knob matters
@@ -207,8 +205,8 @@ tables.show(ranges.rename_axis(["knob", "task", "metric"]), "09_range", book.fig
 
 # %% [markdown]
 # Read the last column against 1.3 and 1.6. In the default run most ranges are what luck gives or less; only that of
-# $\beta$ in recommendation is larger, about two standard deviations, with a best value (0.25) that is not the
-# default. Somebody with one training per value would have drawn a curve with a best value in it in every case.
+# $\beta$ in recommendation is larger, two to three standard deviations. Somebody with one training per value would have
+# drawn a curve with a best value in it in every case.
 #
 # What this chapter found goes on record, with its provenance:
 
@@ -228,8 +226,8 @@ book.record("09_sensitivity", results).name
 # ## What this chapter found
 #
 # - In eq. 10 the temperature decides which other users count, and how much the loss weighs; the knobs overlap.
-# - In the default run no value is significantly better or worse than the default. There is a hint that a large $\beta$
-#   costs search something. Of $\tau$ nothing shows.
+# - In the default run a $\beta$ of 0.1 or more costs search some 0.03, as the paper's reading has it; on another machine
+#   the same direction could not be told from luck. Of $\tau$ nothing shows.
 # - The paper's curves are for another data set and a far larger model, with one training per value as far as one can
 #   see. In search our default values come out best, too, by a distance that luck alone often makes.
 #

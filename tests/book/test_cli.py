@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from gensr_lib.book.cli import main, parse_options, resolve_dataset
+from gensr_lib.book.doctor import NOTE, check_data
 from gensr_lib.book.status import read_status
 from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments.workspace import Workspace
+from tests.notebooks.folders import FOLDERS, write_folder
 
 
 @pytest.fixture
@@ -143,6 +145,14 @@ def test_fit_trains_a_system_and_runs_lists_it(home, capsys):
     assert "N@10 rec" in head and "seed-3" in captured.err and "seed-2" not in captured.err
     assert main(["runs", "--profile", "paper"]) == 0
     assert "lightgcn" not in capsys.readouterr().out
+
+
+def test_what_was_made_up_is_one_line(home, capsys):
+    shop = str(write_folder(home / "shop", *FOLDERS["made-searches"]))
+    assert main(["fit", "popularity", "--profile", "smoke", "--dataset", shop]) == 0
+    about = [line for line in capsys.readouterr().out.splitlines() if "about the data" in line]
+    assert len(about) == 1 and "searches were made" in about[0]
+    assert [check.text for check in check_data(shop) if check.status == NOTE] == about
 
 
 def test_fit_names_an_option_that_does_not_exist(home, capsys):
