@@ -273,9 +273,10 @@ print(
 print(f"p = {test.pvalue:.2g} over {len(gain)} users")
 
 # %% [markdown]
-# In the default run the interval contains zero: the lead over LightGCN in recommendation is not certain. And the
-# interval is over users, for one seed: it says nothing about how much another training would differ.
-# [Chapter 8](08_ablations.ipynb) has several trainings of a variant, and a test that counts them.
+# In the default run the interval lies above zero, but it is over users, for one training: it says nothing about how much
+# another one would differ. The same seed on another processor gave a lead of 0.012, whose interval contained zero. So the
+# lead over LightGCN in recommendation is not certain. [Chapter 8](08_ablations.ipynb) has several trainings of a variant,
+# and a test that counts them.
 
 # %% [markdown]
 # ## Where the model looks
@@ -366,8 +367,8 @@ if not book.has("categories", part="weights within the candidate's own category"
 tables.show(filter_table, "03_filter", book.figures)
 
 # %% [markdown]
-# In the default run the filter is soft indeed: 0.94 of the entropy of equal weights and more. It leans towards the
-# candidate's own category, which in recommendation is 0.30 of the items and gets 0.38 to 0.39 of the weight.
+# In the default run the filter is soft indeed: 0.93 of the entropy of equal weights and more. It leans towards the
+# candidate's own category, which in recommendation is 0.30 of the items and gets 0.38 to 0.41 of the weight.
 
 # %% [markdown]
 # ## Two ranked lists
@@ -428,9 +429,9 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - A candidate sees its own summary of the user's history, made by attention over both behaviors (eq. 5 and 6).
 # - The language model reads four soft tokens and a few words; the words name the task (eq. 7).
 # - One decoder step and two logits give P(Yes), which ranks the candidates. The history is encoded once per user.
-# - In the default run one model reaches 0.73 of the oracle's NDCG@10 in recommendation and 0.91 in search. It is far
+# - In the default run one model reaches 0.74 of the oracle's NDCG@10 in recommendation and 0.92 in search. It is far
 #   ahead of popularity; that it is ahead of LightGCN in recommendation is not certain.
-# - These numbers cannot be compared with the paper's tables, which are for other data and a language model a thousand
+# - These numbers cannot be compared with the paper's tables, which are for other data and a language model some 570
 #   times larger.
 #
 # **Next:** [chapter 6](06_mutual_information.ipynb) trains UniSAR, the discriminative counterpart, and asks what the

@@ -484,8 +484,8 @@ tables.show(gap, "06_order", book.figures)
 # %% [markdown]
 # In the default run it does not survive as a whole. The models change places between readings, and within one reading
 # between the tasks: whenever X is the input, GenSR is above in recommendation and below in search. GenSR is above in
-# both tasks when X is the hidden state. About the *label*, which is what ranking needs, this lead is small: 0.06 bit in
-# recommendation, 2.6 standard deviations of a repeat, and 0.03 bit in search, 1.1 of them and so within the noise.
+# both tasks when X is the hidden state. About the *label*, which is what ranking needs, this lead is small: 0.13 bit in
+# recommendation, 3.1 standard deviations of a repeat, and 0.03 bit in search, 0.7 of them and so within the noise.
 #
 # So Table 1 can be neither confirmed nor refuted: its order holds under some readings of its own words and is reversed
 # under others, and its values cannot be placed without a unit, a network and a number of rows.

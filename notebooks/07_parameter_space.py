@@ -421,7 +421,7 @@ tables.show(conflict, "07_conflict", book.figures)
 # columns are the scale to read the others by. A gradient of a few dozen rows is mostly noise, and even two halves
 # of *one* task's batch are far from parallel (`rec`, `src`). `between` is the same for halves of different tasks. In
 # the default run it is near zero for both models: after the start, search and recommendation hardly help and hardly
-# hurt each other. In the last two thirds 0.48 of GenSR's cosines and 0.31 of UniSAR's are below zero. We do not find
+# hurt each other. In the last two thirds 0.42 of GenSR's cosines and 0.33 of UniSAR's are below zero. We do not find
 # the paper's contrast.
 
 # %% [markdown]

@@ -169,7 +169,7 @@ class Ranker:
         item, behavior, query = Event(*parts) if 1 <= len(parts) <= 3 else (None, "", "")
         query = _typed(query)
         if behavior not in BEHAVIORS or (behavior == SRC) != bool(query):
-            raise ConfigError(f"{given}: write item, (item, 'rec') or (item, 'src', query).")
+            raise ConfigError(f"no event {given}: give item, (item, 'rec') or (item, 'src', query)")
         return Event(_place("item", item, self._items, first=1), behavior, query)
 
     def _limit(self, user: int, task: str) -> int:

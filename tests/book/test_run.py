@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -74,7 +75,7 @@ def test_runs_in_order_then_skips_then_runs_what_changed(folder, tmp_path, monke
     assert os.environ["GENSR_PROFILE"] == "paper"  # hidden from the chapters only
     seconds = read_status(out)["01_first"].seconds
     page = (out / "status.md").read_text()
-    assert "| 02_second | ran | 0.0 | pocket | smoke | 3 |" in page
+    assert re.search(r"\| 02_second \| ran \| \d\.\d \| pocket \| smoke \| 3 \|", page)
 
     assert outcomes() == ["skipped", "skipped"]
     assert read_status(out)["01_first"].seconds == seconds  # of the run that made the notebook
@@ -228,7 +229,7 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(folder, tmp_path, writ
     command = [sys.executable, "-c", code, str(folder), str(out)]
     process = subprocess.Popen(command, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         kernels = f"{SOCKETS}{process.pid}-*"
         while "01_first" not in read_status(out) or not list(Path(gettempdir()).glob(kernels)):
             assert process.poll() is None and time.monotonic() < deadline

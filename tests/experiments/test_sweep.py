@@ -96,7 +96,9 @@ def test_seeds_change_the_training_and_not_the_data(done):
 
 def test_options_of_the_profile_hold_for_every_run(done, home):
     config = json.loads((home / "runs/pocket/smoke" / done.runs["run"][0] / "seed-0" / "config.json").read_text())
-    assert config["options"]["one_way"] is True and config["training"]["max_steps_per_epoch"] == 3
+    swept = Workspace("pocket", "smoke").profile.sweep.options["gensr"]
+    assert config["options"]["one_way"] is swept["one_way"] is True
+    assert config["training"]["max_steps_per_epoch"] == swept["max_steps_per_epoch"]
 
 
 def test_two_processes_give_the_numbers_of_one(done, fresh):
@@ -288,7 +290,7 @@ def test_a_run_that_is_replaced_meanwhile_is_not_taken_for_the_one_asked_for(don
     path = workspace.folder / done.runs["run"][0] / "seed-0" / RESULT
 
     def replace(*args):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "hash": "another"}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "hash": "another", "alike": "another"}))
 
     monkeypatch.setattr(module, "_run_all", replace)
     with pytest.raises(ConfigError, match="was replaced during the sweep"):
@@ -321,12 +323,12 @@ def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkey
     monkeypatch.setattr(Workspace, "_make", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
     torch.set_num_threads(2)
     try:
-        swept = sweep(workspace, {"short": {"max_steps_per_epoch": 1}}, jobs=1, seeds=[0])
+        swept = sweep(workspace, {"short": {"max_steps_per_epoch": 2}}, jobs=1, seeds=[0])
         assert (seen, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
     run = swept.runs["run"][0]
     config = json.loads((workspace.folder / run / "seed-0" / "config.json").read_text())
-    assert config["training"]["max_steps_per_epoch"] == 1 and config["options"]["one_way"], "on top of the profile's"
+    assert config["training"]["max_steps_per_epoch"] == 2 and config["options"]["one_way"], "on top of the profile's"
     again = workspace.fit("gensr", variant=run, seed=0, **config["options"], **config["training"])
     assert again.loaded and len(seen) == 1, "from disk: a sweep keeps no model in memory"

@@ -262,6 +262,7 @@ def test_recommendation_clicks_alone_are_enough():
 
 
 def test_a_data_set_without_rows_for_the_model_is_refused():
+    """LightGCN, made for the recommendations of one data set, given another that has searches only."""
     events = [(u, i, t, "src") for u, i, t, _ in one_task_events()]
     interactions = tables(*events)
     interactions.interactions.loc[interactions.interactions["user_id"] == "~", "behavior"] = "src"
@@ -269,8 +270,10 @@ def test_a_data_set_without_rows_for_the_model_is_refused():
     interactions.interactions.loc[interactions.interactions["user_id"] == "~", "session_id"] = 10**6
     dataset = Dataset.from_tables(interactions, TINY)
     assert not len(dataset.rows["train"]["rec"])
+    model = LightGCN.from_dataset(dataset, LightGCNConfig(width=4))
+    model.tasks = frozenset({"rec"})
     with pytest.raises(ConfigError, match="no training row for lightgcn"):
-        train(LightGCN.from_dataset(dataset, LightGCNConfig(width=4)), dataset, SHORT)
+        train(model, dataset, SHORT)
 
 
 def test_without_validation_rows_the_last_epoch_is_kept():
