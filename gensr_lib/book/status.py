@@ -23,7 +23,8 @@ HEAD = """\
 # Status
 
 When each chapter was last run, with what, and how long it took. `make book` notes this in
-`runs/`; the page of the site is made from it by `python -m gensr_lib site pages`.
+`runs/`; the page of the site is made from it by `python -m gensr_lib site pages`. A chapter that
+finds its trained models in `runs/` loads them: its minutes are then without their training.
 """
 
 
