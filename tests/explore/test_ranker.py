@@ -339,3 +339,10 @@ def test_damaged_weights_are_noticed():
     model.lm.get_input_embeddings().weight.data.fill_(float("nan"))
     with pytest.raises(ValueError, match="not finite"):
         Ranker(model, pocket()).recommend(0)
+
+
+def test_a_query_of_twenty_thousand_words_costs_no_more_than_its_first_ones():
+    """Its answer is that of the part that is kept; without the cut it would ask for gigabytes."""
+    asked = ranker()
+    long = asked.search(0, "w " * 20_000, k=5)
+    assert long.equals(asked.search(0, "w " * 300, k=5))
