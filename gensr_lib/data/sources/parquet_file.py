@@ -13,6 +13,8 @@ from ...errors import DataError
 from ..origin import Origin
 from . import content
 
+ROWS = 1 << 19  # that are taken at once: many small parts are slow to join
+
 
 class ParquetFile:
     """A Parquet file.
@@ -51,7 +53,7 @@ class ParquetFile:
         parts = []
         size = 0
         try:
-            for part in self._file.iter_batches(columns=stored):
+            for part in self._file.iter_batches(ROWS, columns=stored):
                 parts.append(part)
                 size += part.nbytes
                 if size > content.MAX_BYTES:
