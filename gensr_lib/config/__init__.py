@@ -81,6 +81,25 @@ class PocketConfig(Config):
     visit_length: float = Field(
         8.0, ge=1, description="mean events of a visit; drift between visits"
     )
+    # The dials: each makes one mechanism of the paper worth something, and is off at 0.
+    topic_taste: float = Field(
+        0.0, ge=0, le=1, description="T: share of the latent taste that is a topic's own"
+    )
+    second_person: float = Field(
+        0.0, ge=0, le=0.5, description="share of visits by a second person of the account"
+    )
+    own_search_taste: float = Field(
+        0.0, ge=0, le=1, description="O: share of the latent taste that is search's own"
+    )
+    task_angle: float = Field(
+        0.0, ge=0, le=180, description="theta: degrees between the laws of the two tasks"
+    )
+    rec_hidden: float = Field(
+        0.0, ge=0, le=0.9, description="share of items that recommendation hardly shows"
+    )
+    no_text: float = Field(
+        0.0, ge=0, le=0.9, description="share of items without title, category and text"
+    )
 
     @model_validator(mode="after")
     def _fits(self):
@@ -99,6 +118,11 @@ class PocketConfig(Config):
                 "one of them must be positive"
             )
         return self
+
+    def plain(self) -> PocketConfig:
+        """The world of these sizes in which every dial is off and every strength the default."""
+        sizes = {"n_users", "n_items", "n_events", "n_topics"}
+        return PocketConfig(**self.model_dump(include=sizes))
 
     @property
     def topics(self) -> int:

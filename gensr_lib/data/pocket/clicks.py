@@ -33,18 +33,19 @@ def draw_each(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 
 def draw_clicks(
-    world, z_user, user, topic, is_search, rng
+    world, tastes, person, topic, is_search, rng
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Items (E,), query words (E, 4) and accidents (E,) of a block's events, topic by topic."""
-    accident = is_search & (rng.random(len(user)) < world.config.search_accident)
-    item = rng.integers(world.config.n_items, size=len(user))  # kept for accidents only
-    words = np.full((len(user), 4), vocabulary.NO_WORD, dtype=np.uint8)
+    accident = is_search & (rng.random(len(person)) < world.config.search_accident)
+    item = rng.integers(world.config.n_items, size=len(person))  # kept for accidents only
+    words = np.full((len(person), 4), vocabulary.NO_WORD, dtype=np.uint8)
     order = np.argsort(topic, kind="stable")
     for events in np.split(order, np.flatnonzero(np.diff(topic[order])) + 1):
         k = topic[events[0]]
         meant = ~accident[events]
-        present, row = np.unique(user[events], return_inverse=True)
-        clicks = _TopicClicks(world, k, z_user[present], row, is_search[events], meant, rng)
+        present, row = np.unique(person[events], return_inverse=True)
+        logits = world.logits(k, tastes, present)
+        clicks = _TopicClicks(world, k, logits, row, is_search[events], meant, rng)
         clicks.draw()
         item[events[meant]] = world.members(k)[clicks.click[meant]]
         words[events] = clicks.words
@@ -53,6 +54,8 @@ def draw_clicks(
 
 class _TopicClicks:
     """The wishes, queries and clicks of E events of one topic, sorted by user and time.
+
+    A user here is a person: of an account that two people share, each repeats what is their own.
 
     Rejection sampling, exact. At first every wish and click is drawn from the full weights, as if
     nobody had clicked anything yet. Then pass after pass: a draw that hits an item which the same
@@ -66,7 +69,7 @@ class _TopicClicks:
     neither repeats nor counts as a click of the user.
     """
 
-    def __init__(self, world, k, z_user, row, is_search, meant, rng):
+    def __init__(self, world, k, logits, row, is_search, meant, rng):
         self.config = world.config
         self.rng = rng
         self.row = row  # (E,) the user of each event, as the two below
@@ -74,8 +77,8 @@ class _TopicClicks:
         self.meant = meant
         self.item_words = world.words[world.members(k)]  # (n_k, 6)
         self.item_sets = vocabulary.word_sets(self.item_words)
-        for_rec, self.for_src = world.logits(k, z_user)  # (U_k, n_k)
-        users = np.arange(len(z_user))
+        for_rec, self.for_src = logits  # (U_k, n_k) each
+        users = np.arange(len(for_rec))
         self.searches = np.flatnonzero(is_search)
         # A recommendation draws from its user's row of click shares, a search from its own.
         self.source = row.copy()

@@ -11,6 +11,7 @@ import pandas as pd
 from ...errors import DataError
 from ..schema import REC, SRC
 from . import words as vocabulary
+from .tastes import Tastes
 
 
 class Truth:
@@ -18,9 +19,11 @@ class Truth:
 
     Attributes:
         config: the `PocketConfig`.
-        taste: pi_u, long-term shares of topics (U, K).
-        user_latent, item_latent: z_u (U, d) and z_i (I, d).
+        taste: long-term shares of topics of people (P, K).
+        tastes: the latent vectors of people, `Tastes`.
+        item_latent, popularity, words, shown: z_i (I, d), a_i (I,), word numbers (I, 6), g_i (I,).
         topic: topic of each item (I,).
+        silent: (I,) items without any text.
     """
 
     def __init__(self, world, blocks):
@@ -31,29 +34,35 @@ class Truth:
         self._world = world
         self.topic = world.topic
         self.item_latent = world.latent
+        self.popularity = world.popularity
+        self.words = world.words
+        self.shown = world.shown
+        self.silent = world.silent
         self.taste = join("taste")
-        self.user_latent = join("z_user")
+        self.tastes = Tastes.joined([block.tastes for block in blocks])
         self._user = join("user")
+        self._person = join("person")
         self._time = join("time")
         self._is_search = join("is_search")
         self._topic = join("topic").astype(np.int32)
         self._words = join("words")
         self._rec_row = np.cumsum(~self._is_search) - 1  # (E,) row in _log_topic
         self._log_topic = join("log_topic")  # (R, K)
-        self._marked, self._marked_at = self._first_clicks(join("item"), join("accident"))
+        self._accidents = join("accident")
+        self._marked, self._marked_at = self._first_clicks(join("item"))
         self._log_sum_rec, self._log_sum_src = self._log_sums()
         self._item_names = pd.Index(vocabulary.names("i", world.config.n_items))
 
-    def _first_clicks(self, item, accident) -> tuple[np.ndarray, np.ndarray]:
-        """The clicked (user, item) pairs as ascending keys, and the first event of each: (M,)."""
-        meant = np.flatnonzero(~accident)
-        keys = self._user[meant] * self.config.n_items + item[meant]
+    def _first_clicks(self, item) -> tuple[np.ndarray, np.ndarray]:
+        """The clicked (person, item) pairs as ascending keys, the first event of each: (M,)."""
+        meant = np.flatnonzero(~self._accidents)
+        keys = self._person[meant] * self.config.n_items + item[meant]
         keys, first = np.unique(keys, return_index=True)
         return keys, meant[first]
 
     def _clicked_before(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Whether the user of events (B,) had clicked the items (B, C) before: bool (B, C)."""
-        keys = self._user[rows, None] * self.config.n_items + items
+        """Whether the person of events (B,) had clicked the items (B, C) before: bool (B, C)."""
+        keys = self._person[rows, None] * self.config.n_items + items
         place = np.minimum(np.searchsorted(self._marked, keys), len(self._marked) - 1)
         return (self._marked[place] == keys) & (self._marked_at[place] < rows[:, None])
 
@@ -64,29 +73,30 @@ class Truth:
         recs = np.flatnonzero(~self._is_search)
         rec = np.zeros_like(self._log_topic)
         src = np.zeros(len(self._user))
+        everyone = np.arange(len(self.taste))
         for k in range(c.topics):
             members = world.members(k)
             first = self._first_in_topic(k)
-            for_rec, for_src = world.logits(k, self.user_latent)  # (U, n_k)
-            rec[:, k] = self._log_sum(for_rec[self._user[recs]], recs, first)
+            for_rec, for_src = world.logits(k, self.tastes, everyone)  # (P, n_k)
+            rec[:, k] = self._log_sum(for_rec[self._person[recs]], recs, first)
             asked = np.flatnonzero(self._is_search & (self._topic == k))
             overlap = world.overlap(self._words[asked], members)
-            score = for_src[self._user[asked]] + c.query_match * overlap
+            score = for_src[self._person[asked]] + c.query_match * overlap
             src[asked] = self._log_sum(score, asked, first)
         return rec, src
 
     def _first_in_topic(self, k: int) -> np.ndarray:
-        """The event at which each user first clicked each item of topic k, E if never: (U, n_k)."""
-        user, item = np.divmod(self._marked, self.config.n_items)
+        """Event at which each person first clicked each item of topic k, E if never: (P, n_k)."""
+        person, item = np.divmod(self._marked, self.config.n_items)
         members = self._world.members(k)
         inside = self.topic[item] == k
-        first = np.full((self.config.n_users, len(members)), len(self._user))
-        first[user[inside], np.searchsorted(members, item[inside])] = self._marked_at[inside]
+        first = np.full((len(self.taste), len(members)), len(self._user))
+        first[person[inside], np.searchsorted(members, item[inside])] = self._marked_at[inside]
         return first
 
     def _log_sum(self, score: np.ndarray, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Log sum of exp(score) (B, n_k) where items clicked before count `repeat`: (B,)."""
-        before = first[self._user[rows]] < rows[:, None]  # (B, n_k)
+        before = first[self._person[rows]] < rows[:, None]  # (B, n_k)
         return np.log((np.exp(score) * np.where(before, self.config.repeat, 1.0)).sum(axis=1))
 
     def rows(self, user_id, time, behavior) -> np.ndarray:
@@ -144,30 +154,32 @@ class Truth:
         before = self._clicked_before(rows, items)  # (B, C)
         return np.where(before, np.log(self.config.repeat), 0.0)
 
-    def _affinity(self, user: np.ndarray, items: np.ndarray) -> np.ndarray:
-        inner = np.einsum("bcd,bd->bc", self.item_latent[items], self.user_latent[user])
-        return inner / self.config.latent_dim**0.5  # (B, C)
+    def _affinity(self, taste: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """<u, i> of latent vectors (B, C, d) and items (B, C): (B, C)."""
+        inner = np.einsum("bcd,bcd->bc", self.item_latent[items], taste)
+        return inner / self.config.latent_dim**0.5
 
     def _log_recommendation(self, rows, items, static: bool) -> np.ndarray:
         c = self.config
-        user = self._user[rows]
+        person = self._person[rows]
         topic = self.topic[items]  # (B, C)
         recs = self._rec_row[rows]
-        log_topic = np.log(self.taste[user]) if static else self._log_topic[recs]  # (B, K)
-        pop = self._world.popularity[items]
-        score = c.popularity * pop + c.affinity * self._affinity(user, items)
-        score += self._log_repeat(rows, items)
+        log_topic = np.log(self.taste[person]) if static else self._log_topic[recs]  # (B, K)
+        affinity = self._affinity(self.tastes.rec(person[:, None], topic), items)
+        score = c.popularity * self.popularity[items] + c.affinity * affinity
+        score += self.shown[items] + self._log_repeat(rows, items)
         topic_share = np.take_along_axis(log_topic - self._log_sum_rec[recs], topic, axis=1)
         return topic_share + score  # (B, C)
 
     def _log_search(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         c = self.config
-        user = self._user[rows]
+        person = self._person[rows]
         asked = self._words[rows][:, None, :, None]  # (B, 1, 4, 1)
-        known = self._world.words[items][:, :, None, :]  # (B, C, 1, 6)
+        known = self.words[items][:, :, None, :]  # (B, C, 1, 6)
         overlap = (asked == known).any(axis=3).sum(axis=2)  # (B, C)
-        score = c.query_match * overlap + c.search_popularity * self._world.popularity[items]
-        score += c.search_affinity * self._affinity(user, items) + self._log_repeat(rows, items)
+        affinity = self._affinity(self.tastes.src(person[:, None], self.topic[items]), items)
+        score = c.query_match * overlap + c.search_popularity * self.popularity[items]
+        score += c.search_affinity * affinity + self._log_repeat(rows, items)
         score -= self._log_sum_src[rows, None]
         own_topic = self.topic[items] == self._topic[rows, None]  # all others by accident only
         meant = np.where(own_topic, score + np.log1p(-c.search_accident), -np.inf)

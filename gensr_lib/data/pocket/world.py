@@ -1,19 +1,23 @@
 """The pocket world: a simulated platform with search and recommendation whose click law is known.
 
 With topic k(i), log-popularity a_i and latent vector z_i of an item, long-term taste pi_u and
-latent vector z_u of a user, <u, i> = z_u . z_i / sqrt(d), own topic k and words q of a query:
+latent vectors of a user, <u, i> their product with z_i over sqrt(d) (`tastes`), own topic k and
+words q of a query:
 
-    rec:  p(i | u, t)    = softmax_k(l_ut)[k(i)] * softmax_{j in k(i)}(A a_j + B <u, j>)[i]
+    rec:  p(i | u, t)    = softmax_k(l_ut)[k(i)] * softmax_{j in k(i)}(A a_j + B <u, j> + g_j)[i]
           l_ut[k]        = log pi_u[k] + D x_us . e_k + S h_ut[k] / (1 + h_ut[k])
     src:  p(i | u, q, k) = (1 - eps) [k(i) = k] softmax_{j in k}(s_uqj)[i] + eps / I
           s_uqj          = C |q & words_j| + A' a_j + B' <u, j>
 
 where both item softmaxes add log R for each j that this user clicked before, under either behavior
-(an accident, the eps part, leaves no such mark): repeats are rare, but never impossible. x_us is
-a slow drift, one step of an AR(1) process per visit s; h_ut[k] counts the earlier searches of
-topic k with exponential decay. The topic of a search is drawn from a mixture of taste, all topics
-alike, and the recent recommendation clicks, so that each behavior tells about the other. Which
-behavior comes next depends on neither topic nor item. `truth.Truth` is this law as code.
+(an accident, the eps part, leaves no such mark): repeats are rare, but never impossible. g_j is
+log `HIDDEN_WEIGHT` for the items that recommendation hardly shows, else 0. x_us is a slow drift,
+one step of an AR(1) process per visit s; h_ut[k] counts the earlier searches of topic k with
+exponential decay. The topic of a search is drawn from a mixture of taste, all topics alike, and
+the recent recommendation clicks, so that each behavior tells about the other. Which behavior comes
+next depends on neither topic nor item. Where two people share an account, u is whoever is there:
+each has a taste, latent vectors, recent searches and clicks of their own; the drift is the
+account's. `truth.Truth` is this law as code.
 """
 
 from __future__ import annotations
@@ -38,11 +42,16 @@ from ..schema import (
 )
 from . import words as vocabulary
 from .clicks import draw_clicks, draw_each
+from .tastes import Tastes, people_per_account
 from .truth import Truth
 
 # Users that share one random generator: part of what a seed means, whatever the chunk size.
 _BLOCK = 512
 _EPOCH = 1_700_000_000  # seconds since 1970 at which the first users appear
+HIDDEN_WEIGHT = 0.05  # of an item that recommendation hardly shows, beside 1 of all others
+# Streams of random numbers beside the seed: what the dials add is drawn from streams of its own,
+# so that a world with a dial at 0 is the same world without that dial.
+_ITEMS, _USERS, _DIALS_OF_ITEMS, _DIALS_OF_USERS = range(4)
 
 
 def simulate(config: PocketConfig | None = None, seed: int = 0) -> Tables:
@@ -78,6 +87,8 @@ class _World:
     topic_weight: np.ndarray  # (K,) sums to 1
     loading: np.ndarray  # (K, 4) directions of the drift
     table: np.ndarray  # (K, 60) words as strings
+    shown: np.ndarray  # (I,) g, log of how readily recommendation shows an item
+    silent: np.ndarray  # (I,) bool, items without any text
 
     def members(self, k: int) -> np.ndarray:
         """The items of topic k, ascending."""
@@ -87,22 +98,24 @@ class _World:
         """Words that queries (S, 4) share with items (N,), as sets: (S, N)."""
         return vocabulary.word_sets(queries) @ vocabulary.word_sets(self.words[items]).T
 
-    def logits(self, k: int, z_user: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unnormalised log weights of topic k's items for users (U, d), without a query.
+    def logits(self, k: int, tastes: Tastes, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unnormalised log weights of topic k's items for people (P,), without a query.
 
         Returns:
-            those of recommendation and of search, (U, n_k) each.
+            those of recommendation and of search, (P, n_k) each.
         """
         c = self.config
         members = self.members(k)
-        affinity = z_user @ self.latent[members].T / c.latent_dim**0.5  # (U, n_k)
+        latent = self.latent[members].T / c.latent_dim**0.5  # (d, n_k)
         pop = self.popularity[members]
-        rec = c.popularity * pop + c.affinity * affinity
-        return rec, c.search_popularity * pop + c.search_affinity * affinity
+        rec = c.popularity * pop + c.affinity * (tastes.rec(people, k) @ latent)
+        src = c.search_popularity * pop + c.search_affinity * (tastes.src(people, k) @ latent)
+        return rec + self.shown[members], src
 
 
 def _make_world(config: PocketConfig, seed: int) -> _World:
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([seed, _ITEMS])
+    dials = np.random.default_rng([seed, _DIALS_OF_ITEMS])
     n = config.n_items
     k = config.topics
     topic = (rng.permutation(n) % k).astype(np.int32)
@@ -120,6 +133,8 @@ def _make_world(config: PocketConfig, seed: int) -> _World:
         topic_weight=weight / weight.sum(),
         loading=rng.standard_normal((k, 4)) / 2.0,
         table=vocabulary.word_table(k),
+        shown=np.where(dials.random(n) < config.rec_hidden, np.log(HIDDEN_WEIGHT), 0.0),
+        silent=dials.random(n) < config.no_text,
     )
 
 
@@ -151,6 +166,7 @@ class _Block:
     """Events of up to 512 users, by user and time; of the E events R are recommendations."""
 
     user: np.ndarray  # (E,) index of the user in the world
+    person: np.ndarray  # (E,) index of the person: those of an account stand next to each other
     item: np.ndarray  # (E,)
     time: np.ndarray  # (E,) int64 seconds
     is_search: np.ndarray  # (E,) bool
@@ -158,32 +174,38 @@ class _Block:
     words: np.ndarray  # (E, 4) uint8
     accident: np.ndarray  # (E,) bool, searches that clicked on any item
     session: np.ndarray  # (E,) int64
-    z_user: np.ndarray  # (U, d)
-    taste: np.ndarray  # (U, K)
+    tastes: Tastes  # of P people
+    taste: np.ndarray  # (P, K)
     log_topic: np.ndarray  # (R, K) log softmax of l_ut
 
 
 def _simulate_block(world: _World, seed: int, block: int) -> _Block:
     c = world.config
-    rng = np.random.default_rng([seed, 1, block])
+    rng = np.random.default_rng([seed, _USERS, block])
+    dials = np.random.default_rng([seed, _DIALS_OF_USERS, block])
     first = block * _BLOCK
     n_users = min(_BLOCK, c.n_users - first)
     mean = c.n_events / c.n_users
     length = rng.integers(int(np.ceil(0.6 * mean)), c.most_events + 1, size=n_users)  # (U,)
-    shape = (n_users, c.topics)
-    taste = rng.gamma(c.favourites * world.topic_weight, size=shape)  # its shares are a Dirichlet's
-    taste = (1 - c.curiosity) * taste / taste.sum(axis=1, keepdims=True) + c.curiosity / c.topics
-    z_user = rng.standard_normal((n_users, c.latent_dim))  # (U, d)
+    taste, own = _people(world, n_users, rng)  # (U, K), (U, d)
     is_search, new_visit, time = _occasions(c, n_users, rng)  # (U, T) each
+    person = np.broadcast_to(np.arange(n_users)[:, None], is_search.shape)  # (U, T)
+    per_account = people_per_account(c)
+    if per_account > 1:
+        others = _people(world, n_users, dials)
+        taste, own = (_next_to(a, b) for a, b in zip((taste, own), others, strict=True))
+        person = person * per_account + _who_visits(c, new_visit, dials)
+    tastes = Tastes.draw(c, own, dials)
     active = np.arange(c.most_events) < length[:, None]  # (U, T)
-    topic, log_topic = _topics(world, taste, is_search, new_visit, active, rng)
+    topic, log_topic = _topics(world, taste, person, is_search, new_visit, active, rng)
     user, step = np.nonzero(active)
     chosen = is_search[active]
-    item, words, accident = draw_clicks(world, z_user, user, topic[active], chosen, rng)
+    item, words, accident = draw_clicks(world, tastes, person[active], topic[active], chosen, rng)
     nth = np.cumsum(is_search, axis=1) - 1  # (U, T)
     session = np.where(chosen, (first + user) * c.most_events + nth[user, step], -1)
     return _Block(
         user=first + user,
+        person=first * per_account + person[active],
         item=item,
         time=time[active],
         is_search=chosen,
@@ -191,10 +213,32 @@ def _simulate_block(world: _World, seed: int, block: int) -> _Block:
         words=words,
         accident=accident,
         session=session,
-        z_user=z_user,
+        tastes=tastes,
         taste=taste,
         log_topic=log_topic,
     )
+
+
+def _people(world: _World, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Taste over topics (n, K) and latent vector (n, d) of some people."""
+    c = world.config
+    taste = rng.gamma(c.favourites * world.topic_weight, size=(n, c.topics))
+    taste /= taste.sum(axis=1, keepdims=True)  # a Dirichlet's shares
+    taste = (1 - c.curiosity) * taste + c.curiosity / c.topics
+    return taste, rng.standard_normal((n, c.latent_dim))
+
+
+def _next_to(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rows of two tables (U, n) in turn: (2U, n)."""
+    return np.stack([first, second], axis=1).reshape(-1, first.shape[1])
+
+
+def _who_visits(c: PocketConfig, new_visit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Whether the second person is there at each step: 0 or 1 (U, T), constant in a visit."""
+    steps = np.arange(new_visit.shape[1])
+    begun = np.maximum.accumulate(np.where(new_visit, steps, 0), axis=1)  # (U, T)
+    is_second = rng.random(new_visit.shape) < c.second_person
+    return np.take_along_axis(is_second, begun, axis=1).astype(np.int64)
 
 
 def _occasions(
@@ -220,31 +264,36 @@ def _occasions(
     return is_search, new_visit, time
 
 
-def _topics(world, taste, is_search, new_visit, active, rng) -> tuple[np.ndarray, np.ndarray]:
+def _topics(
+    world, taste, person, is_search, new_visit, active, rng
+) -> tuple[np.ndarray, np.ndarray]:
     """Walk all users at once through the steps: topics (U, T), log p(topic) of rec (R, K)."""
     c = world.config
     decay = 0.5 ** (1 / world.config.half_life)
     topic = np.zeros(active.shape, dtype=np.int64)
-    searched = np.zeros_like(taste)  # (U, K) decayed counts, as clicked
+    searched = np.zeros_like(taste)  # (P, K) decayed counts, as clicked
     clicked = np.zeros_like(taste)
-    drift = rng.standard_normal((len(taste), world.loading.shape[1]))  # (U, 4)
+    drift = rng.standard_normal((len(active), world.loading.shape[1]))  # (U, 4)
     log_topic = np.zeros((*active.shape, c.topics))  # (U, T, K)
     for t in range(active.shape[1]):
         moved = c.drift_memory * drift
         moved += (1 - c.drift_memory**2) ** 0.5 * rng.standard_normal(drift.shape)
         drift = np.where(new_visit[:, t, None], moved, drift)
-        uniform = rng.random(len(taste))
+        uniform = rng.random(len(active))
         rec = np.flatnonzero(active[:, t] & ~is_search[:, t])
         src = np.flatnonzero(active[:, t] & is_search[:, t])
-        shift = c.search_shift * searched[rec] / (1 + searched[rec])  # (R_t, K)
-        weight = np.exp(c.drift * drift[rec] @ world.loading.T + shift) * taste[rec]
+        by_rec = person[rec, t]
+        by_src = person[src, t]
+        shift = c.search_shift * searched[by_rec] / (1 + searched[by_rec])  # (R_t, K)
+        weight = np.exp(c.drift * drift[rec] @ world.loading.T + shift) * taste[by_rec]
         topic[rec, t] = draw_each(weight, uniform[rec])
-        topic[src, t] = draw_each(_search_mixture(c, taste[src], clicked[src]), uniform[src])
+        wishes = _search_mixture(c, taste[by_src], clicked[by_src])
+        topic[src, t] = draw_each(wishes, uniform[src])
         log_topic[rec, t] = np.log(weight / weight.sum(axis=1, keepdims=True))
         searched *= decay
         clicked *= decay
-        searched[src, topic[src, t]] += 1
-        clicked[rec, topic[rec, t]] += 1
+        searched[by_src, topic[src, t]] += 1
+        clicked[by_rec, topic[rec, t]] += 1
     return topic, log_topic[active & ~is_search]
 
 
@@ -284,5 +333,6 @@ def _event_table(world: _World, blocks: list[_Block]) -> pd.DataFrame:
 def _item_table(world: _World) -> pd.DataFrame:
     titles, paths, texts = vocabulary.item_texts(world.table, world.topic, world.words)
     names = vocabulary.names("i", world.config.n_items)
-    columns = {ITEM: names, TITLE: titles, CATEGORIES: paths, TEXT: texts}
-    return pd.DataFrame(columns).astype(object)
+    said = {TITLE: titles, CATEGORIES: paths, TEXT: texts}
+    said = {column: np.where(world.silent, "", value) for column, value in said.items()}
+    return pd.DataFrame({ITEM: names, **said}).astype(object)

@@ -1,6 +1,7 @@
 """The pocket world: its tables, and its law against counting, brute force and simulation."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from gensr_lib.data.pocket import words as vocabulary
 from gensr_lib.data.pocket.clicks import draw_each
+from gensr_lib.data.pocket.tastes import task_weights
 from gensr_lib.data.pocket.world import PocketConfig, simulate
 from gensr_lib.data.schema import NAME_COLUMNS, Tables, validate
 from gensr_lib.errors import DataError
@@ -21,11 +23,22 @@ def small():
     return simulate(SMALL, seed=3)
 
 
-@pytest.fixture(scope="module")
-def tiny():
+DIALS = {
+    "topic_taste": 0.6,
+    "second_person": 0.4,
+    "own_search_taste": 0.3,
+    "task_angle": 60,
+    "rec_hidden": 0.3,
+    "no_text": 0.2,
+}
+
+
+@pytest.fixture(scope="module", params=["plain", "all dials"])
+def tiny(request):
     """Few users and items, many events: enough of each kind to count."""
     sizes = {"n_users": 40, "n_items": 12, "n_events": 20_000, "n_topics": 3}
-    return simulate(PocketConfig(**sizes, repeat=0.2, search_accident=0.1), seed=5)
+    dials = DIALS if request.param == "all dials" else {}
+    return simulate(PocketConfig(**sizes, repeat=0.2, search_accident=0.1, **dials), seed=5)
 
 
 def all_rows(tables):
@@ -107,12 +120,11 @@ def test_titles_and_paths_read_as_english(small):
     assert len(first.text.split()) == 8
 
 
-@pytest.mark.parametrize("world", ["small", "tiny"])
-def test_probabilities_sum_to_one(world, request):
-    tables = request.getfixturevalue(world)
-    rows = np.random.default_rng(0).choice(len(tables.interactions), 400, replace=False)
-    total = np.exp(tables.truth.log_prob(rows, everything(tables.truth, rows))).sum(axis=1)
-    np.testing.assert_allclose(total, 1, atol=1e-9)
+def test_probabilities_sum_to_one(small, tiny):
+    for tables in (small, tiny):
+        rows = np.random.default_rng(0).choice(len(tables.interactions), 400, replace=False)
+        total = np.exp(tables.truth.log_prob(rows, everything(tables.truth, rows))).sum(axis=1)
+        np.testing.assert_allclose(total, 1, atol=1e-9)
 
 
 @pytest.mark.parametrize("behavior", ["rec", "src"])
@@ -141,6 +153,100 @@ def test_repeats_follow_the_law(tiny):
     hit = before[np.arange(len(clicked)), clicked]
     assert 0.05 < hit.mean() < 0.995
     assert abs((hit - expected).sum()) < 4 * (expected * (1 - expected)).sum() ** 0.5
+
+
+def by_hand(tables, row, item):
+    """The law of one event as its text says it: p(item | everything before), by loops."""
+    c = tables.truth.config
+    truth = tables.truth
+    p = truth._person[row]
+    k = truth._topic[row]
+    search = truth._is_search[row]
+    mine = [e for e in range(row) if truth._person[e] == p]
+    clicks = truth.item_index(tables.interactions.item_id)
+    old = {clicks[e] for e in mine if not truth._accidents[e]}
+    half = [1] * (c.latent_dim // 2) + [-1] * (c.latent_dim // 2)
+
+    def weight(i):
+        own = math.sqrt(1 - c.topic_taste) * truth.tastes.own[p]
+        z = own + math.sqrt(c.topic_taste) * truth.tastes.by_topic[p, truth.topic[i]]
+        if search:
+            z = math.sqrt(1 - c.own_search_taste) * z
+            z = z + math.sqrt(c.own_search_taste) * truth.tastes.search[p]
+            angle = math.radians(c.task_angle)
+            z = [x * (math.cos(angle) + s * math.sin(angle)) for x, s in zip(z, half, strict=True)]
+        like = sum(a * b for a, b in zip(z, truth.item_latent[i], strict=True)) / c.latent_dim**0.5
+        score = math.log(c.repeat) if i in old else 0
+        if not search:
+            score += c.popularity * truth.popularity[i] + c.affinity * like + truth.shown[i]
+            return math.exp(score)
+        asked = set(truth._words[row].tolist()) - {vocabulary.NO_WORD}
+        score += c.query_match * len(asked & set(truth.words[i].tolist()))
+        score += c.search_popularity * truth.popularity[i] + c.search_affinity * like
+        return math.exp(score)
+
+    rivals = [j for j in range(c.n_items) if truth.topic[j] == truth.topic[item]]
+    share = weight(item) / sum(map(weight, rivals))
+    if search:
+        meant = (1 - c.search_accident) * share if truth.topic[item] == k else 0
+        return meant + c.search_accident / c.n_items
+    return math.exp(truth._log_topic[truth._rec_row[row], truth.topic[item]]) * share
+
+
+def test_the_law_of_single_events_is_the_one_in_words():
+    sizes = {"n_users": 10, "n_items": 30, "n_events": 300, "n_topics": 3}
+    tables = simulate(PocketConfig(**sizes, repeat=0.2, search_accident=0.1, **DIALS), seed=2)
+    rows = np.random.default_rng(0).choice(len(tables.interactions), 40, replace=False)
+    found = np.exp(tables.truth.log_prob(rows, everything(tables.truth, rows)))
+    expected = [[by_hand(tables, row, item) for item in range(30)] for row in rows]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_dial_at_zero_changes_nothing(small):
+    """Every dial draws from a stream of its own: the tables of the plain world stay as they are."""
+    moved = simulate(SMALL.replace(no_text=0.5), seed=3)
+    pd.testing.assert_frame_equal(moved.interactions, small.interactions)
+    silent = moved.items[["title", "categories", "text"]].eq("").all(axis=1)
+    assert 0.4 < silent.mean() < 0.6
+    pd.testing.assert_frame_equal(moved.items[~silent], small.items[~silent])
+    assert SMALL.replace(**DIALS).plain() == SMALL
+
+
+def test_hidden_items_are_found_by_search_alone(small):
+    moved = simulate(SMALL.replace(rec_hidden=0.5), seed=3)
+    hidden = moved.truth.shown < 0
+    item = moved.truth.item_index(moved.interactions.item_id)
+    is_search = moved.interactions.behavior.eq("src").to_numpy()
+    assert hidden[item[~is_search]].mean() < 0.12
+    assert 0.4 < hidden[item[is_search]].mean() < 0.6
+
+
+def test_people_of_an_account_take_turns_by_visits():
+    world = simulate(SMALL.replace(second_person=0.4), seed=3)
+    person = world.truth._person
+    assert (person // 2 == world.truth._user).all()
+    assert abs((person % 2).mean() - 0.4) < 0.03
+    within = np.diff(world.interactions.time) < 60  # seconds: the gap between visits is a day
+    same_user = np.diff(world.truth._user) == 0
+    assert (np.diff(person)[within & same_user] != 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90, 180])
+def test_the_angle_is_that_between_the_laws(angle):
+    """Of the features z_p * z_i, recommendation weighs all alike and search by w(theta)."""
+    weights = task_weights(PocketConfig(task_angle=angle))
+    cosine = weights.sum() / np.sqrt(len(weights) * (weights**2).sum())
+    assert abs(cosine - math.cos(math.radians(angle))) < 1e-12
+
+
+def test_own_tastes_correlate_as_their_dials_say():
+    dials = {"topic_taste": 0.6, "own_search_taste": 0.3}
+    tastes = simulate(SMALL.replace(**dials), seed=3).truth.tastes
+    people = np.arange(len(tastes.own))
+    one, other = (tastes.rec(people, k).ravel() for k in (0, 1))
+    assert abs(np.corrcoef(one, other)[0, 1] - (1 - 0.6)) < 0.05
+    assert abs(np.corrcoef(one, tastes.src(people, 0).ravel())[0, 1] - 0.7**0.5) < 0.05
+    assert abs(one.std() - 1) < 0.05
 
 
 def test_default_world_rarely_repeats(small):
@@ -256,6 +362,12 @@ def test_unknown_events_items_and_tasks_are_named(small):
         ({"n_users": 0}, "n_users"),
         ({"affinity": -1.0}, "affinity"),
         ({"search_shift": -0.1}, "search_shift"),
+        ({"topic_taste": 1.1}, "topic_taste"),
+        ({"second_person": 0.6}, "second_person"),
+        ({"own_search_taste": -0.1}, "own_search_taste"),
+        ({"task_angle": 181}, "task_angle"),
+        ({"rec_hidden": 1.0}, "rec_hidden"),
+        ({"no_text": -1}, "no_text"),
         ({"search_share": 1.0}, "search_share"),
         ({"n_events": 5000}, "raise it to 10000"),
         ({"n_topics": 2000}, "every topic needs an item"),
