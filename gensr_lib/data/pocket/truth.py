@@ -24,6 +24,7 @@ class Truth:
         item_latent, popularity, words, shown: z_i (I, d), a_i (I,), word numbers (I, 6), g_i (I,).
         topic: topic of each item (I,).
         silent: (I,) items without any text.
+        person, is_search, event_topic, query_codes: of each simulated event (E,), words (E, 4).
     """
 
     def __init__(self, world, blocks):
@@ -41,28 +42,29 @@ class Truth:
         self.taste = join("taste")
         self.tastes = Tastes.joined([block.tastes for block in blocks])
         self._user = join("user")
-        self._person = join("person")
+        self.person = join("person")
         self._time = join("time")
-        self._is_search = join("is_search")
-        self._topic = join("topic").astype(np.int32)
-        self._words = join("words")
-        self._rec_row = np.cumsum(~self._is_search) - 1  # (E,) row in _log_topic
+        self.is_search = join("is_search")
+        self.event_topic = join("topic").astype(np.int32)
+        self.query_codes = join("words")
+        self._rec_row = np.cumsum(~self.is_search) - 1  # (E,) row in _log_topic
         self._log_topic = join("log_topic")  # (R, K)
         self._accidents = join("accident")
-        self._marked, self._marked_at = self._first_clicks(join("item"))
+        self._item = join("item")
+        self._marked, self._marked_at = self._first_clicks()
         self._log_sum_rec, self._log_sum_src = self._log_sums()
         self._item_names = pd.Index(vocabulary.names("i", world.config.n_items))
 
-    def _first_clicks(self, item) -> tuple[np.ndarray, np.ndarray]:
+    def _first_clicks(self) -> tuple[np.ndarray, np.ndarray]:
         """The clicked (person, item) pairs as ascending keys, the first event of each: (M,)."""
         meant = np.flatnonzero(~self._accidents)
-        keys = self._person[meant] * self.config.n_items + item[meant]
+        keys = self.person[meant] * self.config.n_items + self._item[meant]
         keys, first = np.unique(keys, return_index=True)
         return keys, meant[first]
 
     def _clicked_before(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Whether the person of events (B,) had clicked the items (B, C) before: bool (B, C)."""
-        keys = self._person[rows, None] * self.config.n_items + items
+        keys = self.person[rows, None] * self.config.n_items + items
         place = np.minimum(np.searchsorted(self._marked, keys), len(self._marked) - 1)
         return (self._marked[place] == keys) & (self._marked_at[place] < rows[:, None])
 
@@ -70,7 +72,7 @@ class Truth:
         """Logs of the softmaxes' denominators: rec (R, K) for each topic; src (E,), 0 for rec."""
         c = self.config
         world = self._world
-        recs = np.flatnonzero(~self._is_search)
+        recs = np.flatnonzero(~self.is_search)
         rec = np.zeros_like(self._log_topic)
         src = np.zeros(len(self._user))
         everyone = np.arange(len(self.taste))
@@ -78,10 +80,10 @@ class Truth:
             members = world.members(k)
             first = self._first_in_topic(k)
             for_rec, for_src = world.logits(k, self.tastes, everyone)  # (P, n_k)
-            rec[:, k] = self._log_sum(for_rec[self._person[recs]], recs, first)
-            asked = np.flatnonzero(self._is_search & (self._topic == k))
-            overlap = world.overlap(self._words[asked], members)
-            score = for_src[self._person[asked]] + c.query_match * overlap
+            rec[:, k] = self._log_sum(for_rec[self.person[recs]], recs, first)
+            asked = np.flatnonzero(self.is_search & (self.event_topic == k))
+            overlap = world.overlap(self.query_codes[asked], members)
+            score = for_src[self.person[asked]] + c.query_match * overlap
             src[asked] = self._log_sum(score, asked, first)
         return rec, src
 
@@ -96,7 +98,7 @@ class Truth:
 
     def _log_sum(self, score: np.ndarray, rows: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Log sum of exp(score) (B, n_k) where items clicked before count `repeat`: (B,)."""
-        before = first[self._person[rows]] < rows[:, None]  # (B, n_k)
+        before = first[self.person[rows]] < rows[:, None]  # (B, n_k)
         return np.log((np.exp(score) * np.where(before, self.config.repeat, 1.0)).sum(axis=1))
 
     def rows(self, user_id, time, behavior) -> np.ndarray:
@@ -114,7 +116,7 @@ class Truth:
         keys = self._user * span + (self._time - first)  # ascending
         row = np.minimum(np.searchsorted(keys, user * span + (time - first)), len(keys) - 1)
         same = (self._user[row] == user) & (self._time[row] == time)
-        same &= self._is_search[row] == (behavior == SRC)
+        same &= self.is_search[row] == (behavior == SRC)
         if not same.all():
             b = int((~same).argmax())
             given = f"user '{user_id[b]}', time {time[b]}, behavior '{behavior[b]}' (row {b})"
@@ -122,6 +124,10 @@ class Truth:
                 f"pocket: no simulated event of {given}; the truth fits only its own tables."
             )
         return row
+
+    def clicked(self, rows: np.ndarray) -> np.ndarray:
+        """The item (N,) that each simulated event (N,) clicked."""
+        return self._item[rows]
 
     def item_index(self, item_ids) -> np.ndarray:
         """The numbers of items given by their ids, any shape.
@@ -145,7 +151,7 @@ class Truth:
         rows = np.asarray(rows)
         items = np.asarray(items)
         result = np.empty(items.shape)
-        src = self._is_search[rows]
+        src = self.is_search[rows]
         result[src] = self._log_search(rows[src], items[src])
         result[~src] = self._log_recommendation(rows[~src], items[~src], static)
         return result
@@ -161,7 +167,7 @@ class Truth:
 
     def _log_recommendation(self, rows, items, static: bool) -> np.ndarray:
         c = self.config
-        person = self._person[rows]
+        person = self.person[rows]
         topic = self.topic[items]  # (B, C)
         recs = self._rec_row[rows]
         log_topic = np.log(self.taste[person]) if static else self._log_topic[recs]  # (B, K)
@@ -173,15 +179,15 @@ class Truth:
 
     def _log_search(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         c = self.config
-        person = self._person[rows]
-        asked = self._words[rows][:, None, :, None]  # (B, 1, 4, 1)
+        person = self.person[rows]
+        asked = self.query_codes[rows][:, None, :, None]  # (B, 1, 4, 1)
         known = self.words[items][:, :, None, :]  # (B, C, 1, 6)
         overlap = (asked == known).any(axis=3).sum(axis=2)  # (B, C)
         affinity = self._affinity(self.tastes.src(person[:, None], self.topic[items]), items)
         score = c.query_match * overlap + c.search_popularity * self.popularity[items]
         score += c.search_affinity * affinity + self._log_repeat(rows, items)
         score -= self._log_sum_src[rows, None]
-        own_topic = self.topic[items] == self._topic[rows, None]  # all others by accident only
+        own_topic = self.topic[items] == self.event_topic[rows, None]  # all others by accident only
         meant = np.where(own_topic, score + np.log1p(-c.search_accident), -np.inf)
         return np.logaddexp(meant, np.log(c.search_accident / c.n_items))
 
@@ -225,7 +231,7 @@ class Truth:
         if task not in (REC, SRC) or n_negatives < 1:
             given = f"task '{task}' must be 'rec' or 'src', n_negatives={n_negatives} at least 1"
             raise DataError(f"pocket: {given}.")
-        rows = np.flatnonzero(self._is_search == (task == SRC))
+        rows = np.flatnonzero(self.is_search == (task == SRC))
         spaced = np.linspace(0, len(rows) - 1, min(max_events, len(rows))).astype(np.int64)
         return float(self.information_by_event(rows[np.unique(spaced)], n_negatives).mean())
 

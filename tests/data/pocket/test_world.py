@@ -99,7 +99,7 @@ def test_query_words_come_from_the_topic(small):
     src = np.flatnonzero(small.interactions.behavior.eq("src"))
     for e in src[:500]:
         words = small.interactions["query"][e].split()
-        own = vocabulary.topic(truth._topic[e])[1]
+        own = vocabulary.topic(truth.event_topic[e])[1]
         assert 1 <= len(words) <= 4
         assert set(words) <= set(own)
         assert set(words) & set(own[vocabulary.LABEL :]), "a query names its topic"
@@ -159,11 +159,11 @@ def by_hand(tables, row, item):
     """The law of one event as its text says it: p(item | everything before), by loops."""
     c = tables.truth.config
     truth = tables.truth
-    p = truth._person[row]
-    k = truth._topic[row]
-    search = truth._is_search[row]
-    mine = [e for e in range(row) if truth._person[e] == p]
-    clicks = truth.item_index(tables.interactions.item_id)
+    p = truth.person[row]
+    k = truth.event_topic[row]
+    search = truth.is_search[row]
+    mine = [e for e in range(row) if truth.person[e] == p]
+    clicks = truth.clicked(np.arange(row))
     old = {clicks[e] for e in mine if not truth._accidents[e]}
     half = [1] * (c.latent_dim // 2) + [-1] * (c.latent_dim // 2)
 
@@ -180,7 +180,7 @@ def by_hand(tables, row, item):
         if not search:
             score += c.popularity * truth.popularity[i] + c.affinity * like + truth.shown[i]
             return math.exp(score)
-        asked = set(truth._words[row].tolist()) - {vocabulary.NO_WORD}
+        asked = set(truth.query_codes[row].tolist()) - {vocabulary.NO_WORD}
         score += c.query_match * len(asked & set(truth.words[i].tolist()))
         score += c.search_popularity * truth.popularity[i] + c.search_affinity * like
         return math.exp(score)
@@ -223,7 +223,7 @@ def test_hidden_items_are_found_by_search_alone(small):
 
 def test_people_of_an_account_take_turns_by_visits():
     world = simulate(SMALL.replace(second_person=0.4), seed=3)
-    person = world.truth._person
+    person = world.truth.person
     assert (person // 2 == world.truth._user).all()
     assert abs((person % 2).mean() - 0.4) < 0.03
     within = np.diff(world.interactions.time) < 60  # seconds: the gap between visits is a day
