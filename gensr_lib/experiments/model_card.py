@@ -33,7 +33,10 @@ def model_card(record: Mapping[str, Any], model: RankingModel) -> str:
     source = record["provenance"]
     workspace = record["workspace"]
     name = str(workspace["dataset_name"])
-    simulated = name == "pocket"  # and not somebody's tables in a folder of that name
+    simulated = name in (
+        "pocket",
+        "pocket-plain",
+    )  # and not somebody's tables in a folder of that name
     tasks = [TASK_LABELS[task] for task in record["metrics"]]
     header = ModelCardData(
         model_name=model.name,

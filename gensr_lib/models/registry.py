@@ -19,6 +19,7 @@ MODELS = {
     "lightgcn": "recommendation.lightgcn:LightGCN",
     "unisar": "joint.unisar:UniSAR",
     "gensr": "gensr.model:GenSR",
+    "reader": "reader:Reader",
     "oracle": "anchors:Oracle",
 }
 

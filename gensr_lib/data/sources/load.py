@@ -24,6 +24,7 @@ from .source import Kind, Source
 # files of a name lie in data/raw/<name>/.
 SOURCES = {
     "pocket": "pocket",
+    "pocket-plain": "pocket_plain",
     "amazon-*": "amazon",
 }
 OWN = "own_tables"  # reads any folder that none of the others knows
@@ -67,10 +68,10 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     """The data set of a name, or of a folder.
 
     Args:
-        name_or_path: ``pocket`` (simulated); ``amazon-<category>``, whose raw 2014 files lie in
-            ``data/raw/amazon-<category>/``; or a folder with raw files of a known kind or with
-            your own tables (``data/README.md`` says which columns). A name wins over a folder
-            that is called alike; write ``./pocket`` for the folder.
+        name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
+            2014 files lie in ``data/raw/amazon-<category>/``; or a folder with raw files of a
+            known kind or with your own tables (``data/README.md`` says which columns). A name
+            wins over a folder that is called alike; write ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
 
     Raises:
