@@ -23,3 +23,10 @@ def unknown(kind: str, name: str, known) -> ConfigError:
     close = get_close_matches(str(name), list(known), n=1)
     hint = f" did you mean '{close[0]}'?" if close else ""
     return ConfigError(f"unknown {kind} '{name}';{hint} Known: {', '.join(sorted(known))}")
+
+
+def known(kind: str, name: str, names) -> str:
+    """The name itself, if it is one of the names; else `unknown` is raised."""
+    if name not in names:
+        raise unknown(kind, name, names)
+    return name

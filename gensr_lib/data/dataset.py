@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 
 from ..config import DataConfig
-from ..errors import DataError, unknown
+from ..errors import DataError, known
 from .batches import Batch
 from .histories import Histories, Ragged
+from .law import ClickLaw
 from .negatives import NegativeSampler, checksum, stored_negatives
 from .schema import (
     BEHAVIOR,
@@ -173,6 +174,11 @@ class Dataset:
         rows = self.rows[TRAIN][task].event
         return self.user[rows], self.item[rows]
 
+    @cached_property
+    def law(self) -> ClickLaw:
+        """The click law of a simulated data set; DataError where there is none."""
+        return ClickLaw(self)
+
     def rows_before_cut(self) -> np.ndarray:
         """(E,) which events are training."""
         return np.arange(len(self.user)) < self.split.cut_valid[self.user]
@@ -194,7 +200,7 @@ class Dataset:
             candidates: (B, C); by default the positive and the stored negatives.
             with_event: name the rows of the answers in the log, for an oracle.
         """
-        rows = self.rows[_known("split", split, SPLITS)][_known("task", task, BEHAVIORS)]
+        rows = self.rows[known("split", split, SPLITS)][known("task", task, BEHAVIORS)]
         event = rows.event[index]
         if candidates is None:
             if rows.negatives is None:
@@ -342,9 +348,3 @@ class Dataset:
     def __repr__(self) -> str:
         sizes = f"{self.n_users} users, {self.n_items} items, {len(self.user)} events"
         return f"Dataset({self.name!r}, {sizes}, {self.hash})"
-
-
-def _known(kind: str, value: str, allowed) -> str:
-    if value not in allowed:
-        raise unknown(kind, value, allowed)
-    return value

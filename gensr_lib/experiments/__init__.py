@@ -6,10 +6,19 @@ __getattr__, __all__ = attach(
     __name__,
     {
         "spec": ["RunSpec", "load_profile"],
-        "store": ["Run"],
-        "workspace": ["Workspace", "result_table"],
+        "store": ["Run", "result_table"],
+        "workspace": ["Workspace"],
         "sweep": ["Sweep", "grid"],
-        "significance": ["compare", "crossed_test", "detectable", "holm", "summary"],
+        "significance": [
+            "compare",
+            "crossed_test",
+            "detectable",
+            "holm",
+            "metrics_of",
+            "seed_means",
+            "summary",
+        ],
+        "worlds": ["compare_worlds", "world_differences"],
         "paper": ["table_1"],
     },
 )

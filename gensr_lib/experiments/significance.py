@@ -9,7 +9,11 @@ fallacy", where the words of an experiment are what the seeds are here).
 
 A table of *ranks* has the columns `COLUMNS` and a row per run and test question; ``rank`` is the
 positive's, from 1 on. Every seed of a variant answers each question of the tasks that the variant
-serves, once: otherwise, and for unknown names, there is a `ConfigError`.
+serves, once: otherwise, and for unknown names, there is a `ConfigError`. Of a simulated world it
+has the columns `EXPECTED` too, and they can be tested like the plain metrics: the luck of the one
+click that was drawn is then out of the error, and smaller differences are detectable.
+
+Where each seed has a world of its own, the test is in `worlds`.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from scipy.special import nctdtrinc
 
 from ..data.schema import BEHAVIORS
 from ..errors import ConfigError, unknown
-from ..training.metrics import METRICS, metric_columns
+from ..training.metrics import EXPECTED, METRICS, metric_columns
 
 COLUMNS = ("variant", "seed", "task", "row", "user", "item", "rank")
 LEVEL = 0.95  # of all intervals
@@ -43,26 +47,29 @@ class CrossedTest:
     p: np.ndarray  # two-sided
 
 
+def metrics_of(ranks: pd.DataFrame) -> list[str]:
+    """The metrics that a table of ranks can be tested in: plain, then those of `EXPECTED` in it."""
+    return [*METRICS, *(name for name in EXPECTED if name in ranks)]
+
+
 def seed_means(ranks: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """The value of each run: ``variant, task, metric, seed, value``, a row each.
 
-    Users count once, as in `metrics`. Variants keep the order in which they first appear.
+    Users count once, as in `metrics`. Variants keep the order in which they first appear. Seeds may
+    have test questions of their own, those of another world.
     """
-    tables = _user_means(ranks, metrics)
-    parts = []
-    for variant in ranks["variant"].unique():
-        for task, users in tables.items():
-            if variant in users.columns.unique("variant"):
-                means = (
-                    users.xs(variant, axis=1, level="variant")
-                    .mean()
-                    .unstack("seed")
-                    .sort_index(axis=1)
-                )
-                values = means.loc[list(metrics)].stack().rename("value").reset_index()
-                parts.append(values.assign(variant=variant, task=task))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["variant", "task", "metric", "seed", "value"]]
+    table = _valued(ranks, metrics, shared=False)
+    run = ["variant", "task", "seed"]
+    users = table.sort_values("row").groupby([*run, "user"])[list(metrics)].mean()
+    means = users.groupby(run).mean().rename_axis(columns="metric").stack()
+    order = {"variant": ranks["variant"].unique(), "task": BEHAVIORS, "metric": metrics}
+    places = {name: {v: n for n, v in enumerate(values)} for name, values in order.items()}
+    long = means.rename("value").reset_index()[["variant", "task", "metric", "seed", "value"]]
+    return long.sort_values(
+        ["variant", "task", "metric", "seed"],
+        key=lambda column: column.map(places.get(column.name, lambda seed: seed)),
+        ignore_index=True,
+    )
 
 
 def summary(ranks: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
@@ -232,14 +239,11 @@ def _differences(
 
 def _user_means(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
     """By task, each user's mean (rows) in each metric and run (columns metric, variant, seed)."""
-    _check(ranks, metrics)
-    values = metric_columns(ranks["rank"].to_numpy())
-    table = ranks.assign(**{name: values[name] for name in metrics})
+    table = _valued(ranks, metrics, shared=True)
     tables = {}
     for task in BEHAVIORS:
         own = table[table["task"] == task]
         if not own.empty:
-            _check_complete(own, ranks, task)
             wide = own.pivot(index="row", columns=["variant", "seed"], values=list(metrics))
             wide.columns.names = ["metric", "variant", "seed"]
             users = own.drop_duplicates("row").set_index("row")["user"].reindex(wide.index)
@@ -247,40 +251,70 @@ def _user_means(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.Dat
     return tables
 
 
+def _valued(ranks: pd.DataFrame, metrics: Sequence[str], shared: bool) -> pd.DataFrame:
+    """The table, checked, with a column for every metric; ``shared``: all seeds are asked alike."""
+    _check(ranks, metrics)
+    _check_questions(ranks, ["task", "row"] if shared else ["seed", "task", "row"])
+    _check_complete(ranks, shared)
+    values = metric_columns(ranks["rank"].to_numpy())
+    return ranks.assign(**{name: values[name] for name in metrics if name in values})
+
+
 def _check(ranks: pd.DataFrame, metrics: Sequence[str]) -> None:
     for kind, known, names in (
         ("column of a table of ranks", ranks.columns, COLUMNS),
-        ("metric", METRICS, metrics),
+        ("metric", metrics_of(ranks), metrics),
         ("task", BEHAVIORS, ranks.get("task", pd.Series()).unique()),
     ):
         for name in names:
             if name not in known:
                 raise unknown(kind, name, known)
     if not metrics:
-        raise ConfigError(f"metrics is empty; name some of {', '.join(METRICS)}")
+        raise ConfigError(f"metrics is empty; name some of {', '.join(metrics_of(ranks))}")
     if ranks.empty or not is_numeric_dtype(ranks["rank"]) or not (ranks["rank"] >= 1).all():
         raise ConfigError("ranks must be numbers from 1 on, and not none; see metrics.ranks")
+    for name in set(metrics) & set(EXPECTED):
+        values = ranks[name]
+        if not (is_numeric_dtype(values) and values.between(0, 1).all()):
+            raise ConfigError(
+                f"'{name}' must be numbers from 0 to 1 in every row; runs of an earlier version "
+                f"have none: make them anew, or compare plain metrics"
+            )
+
+
+def _check_questions(ranks: pd.DataFrame, question: list[str]) -> None:
+    """Raise unless each run answers a question once, and it is the same one in all runs."""
     twice = ranks[ranks.duplicated(["variant", "seed", "task", "row"])]
     if len(twice):
         at = twice.iloc[0]
         raise ConfigError(f"{_run(at)} has row {at['row']} more than once")
-    questions = ranks.drop_duplicates(["task", "row", "user", "item"])
-    other = questions[questions.duplicated(["task", "row"])]
+    questions = ranks.drop_duplicates([*question, "user", "item"])
+    other = questions[questions.duplicated(question)]
     if len(other):
         at = other.iloc[0]
-        raise ConfigError(f"{_run(at)} has another user or item in row {at['row']} than the others")
+        raise ConfigError(
+            f"{_run(at)} has another user or item in row {at['row']} than the others; where every "
+            f"seed has a world of its own, use worlds.compare_worlds"
+        )
 
 
-def _check_complete(own: pd.DataFrame, ranks: pd.DataFrame, task: str) -> None:
+def _check_complete(ranks: pd.DataFrame, shared: bool) -> None:
     """Raise unless all runs of the variants that serve a task answered all its rows."""
-    runs = ranks[["variant", "seed"]].drop_duplicates()
-    runs = pd.MultiIndex.from_frame(runs[runs["variant"].isin(own["variant"])])
-    n_rows = own["row"].nunique()
-    lacks = n_rows - own.groupby(["variant", "seed"]).size().reindex(runs, fill_value=0)
-    if lacks.any():
-        variant, seed = lacks.idxmax()
-        run = _run({"variant": variant, "seed": seed, "task": task})
-        raise ConfigError(f"{run} lacks {lacks.max()} of the {n_rows} rows of this task")
+    every = ranks[["variant", "seed"]].drop_duplicates()
+    for task, own in ranks.groupby("task"):
+        runs = pd.MultiIndex.from_frame(every[every["variant"].isin(own["variant"])])
+        rows = own["row"].nunique()
+        asked = pd.Series(rows, runs)
+        if not shared:  # a world has its own number of questions
+            of_world = own.groupby("seed")["row"].nunique()
+            asked[:] = of_world.reindex(runs.get_level_values("seed"), fill_value=0).to_numpy()
+        lacks = asked - own.groupby(["variant", "seed"]).size().reindex(runs, fill_value=0)
+        if lacks.any():
+            variant, seed = lacks.idxmax()
+            run = _run({"variant": variant, "seed": seed, "task": task})
+            raise ConfigError(
+                f"{run} lacks {lacks.max()} of the {asked[variant, seed]} rows of this task"
+            )
 
 
 def _run(at: pd.Series | dict) -> str:

@@ -67,11 +67,12 @@ class Run:
     Attributes:
         folder: where it lives.
         model: best weights, eval mode, on the CPU.
-        evaluation: test ranks per user.
+        evaluation: test ranks per user, and on a simulated world their expected metrics.
         history: one row per epoch; empty for models that are not trained.
         gradients: angles between the tasks' gradients, as in `TrainingRun`; empty where none was
             measured.
-        record: specification, data hash, versions, hardware, seconds, peak memory, metrics.
+        record: specification, data hash, versions, hardware, seconds, peak memory, metrics, and
+            ``expected``: the same under the click law, empty where none is known.
         loaded: whether it was found on disk instead of trained now.
     """
 
@@ -185,3 +186,22 @@ def set_aside(folder: Path, spec: RunSpec) -> None:
         earlier = folder.with_name(f"{folder.name}.{key}")
         if earlier.exists() and not folder.exists():
             os.replace(earlier, folder)
+
+
+def result_table(runs: Mapping[str, Run], expected: bool = False) -> pd.DataFrame:
+    """R@5, R@10, N@5, N@10 of several runs: a row per run, columns (task, metric).
+
+    Args:
+        runs: by the names of the rows.
+        expected: of runs on a simulated world, also ``expected R@5`` and so on: the metrics
+            averaged over the click law (`training.metrics`). Other runs have none.
+    """
+    rows = {}
+    for name, run in runs.items():
+        by_task = run.evaluation.both if expected else run.evaluation.metrics
+        rows[name] = {
+            (task, metric): value
+            for task, values in by_task.items()
+            for metric, value in values.items()
+        }
+    return pd.DataFrame(rows).T.rename_axis("system")

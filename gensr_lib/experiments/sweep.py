@@ -4,6 +4,9 @@ A sweep is a mapping from names to options. Equal settings are one run, whatever
 whichever sweep they belong to; finished runs are loaded, a killed sweep goes on, and two sweeps in
 one folder share the work. For tuning, where the next trial depends on the last, use a library for
 search.
+
+Seeds vary the training in one world, which `significance.compare` tests; or, of a simulated data
+set, the world as well (``worlds=True``), which `worlds.compare_worlds` tests.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from tqdm.auto import tqdm
 from ..config import Profile, digest
 from ..errors import ConfigError
 from ..files import project_root, read_json, read_or_refuse
-from .significance import seed_means
+from ..training.metrics import EXPECTED
+from .significance import COLUMNS, metrics_of, seed_means
 from .spec import RunSpec
 from .store import RANKS, RESULT, is_finished, is_of
 from .workspace import Workspace
@@ -42,7 +46,8 @@ class Sweep:
     Attributes:
         runs: one row per variant and seed: ``variant, seed, run`` (folder), ``best_epoch, seconds,
             loaded``.
-        ranks: every test row of every run: ``variant, seed, task, row, user, item, rank``.
+        ranks: every test row of every run: ``variant, seed, task, row, user, item, rank``, and on a
+            simulated world the expected metrics, `metrics.EXPECTED`.
     """
 
     runs: pd.DataFrame
@@ -51,7 +56,7 @@ class Sweep:
     @property
     def table(self) -> pd.DataFrame:
         """Tidy: ``variant, task, metric, seed, value``, a row per number."""
-        return seed_means(self.ranks)
+        return seed_means(self.ranks, metrics_of(self.ranks))
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ def sweep(
     model: str = "gensr",
     seeds: Iterable[int] | None = None,
     jobs: int | None = None,
+    worlds: bool = False,
 ) -> Sweep:
     """Train and test every variant with every seed; what is already there is loaded.
 
@@ -103,10 +109,13 @@ def sweep(
             workspace's seed.
         jobs: processes at once, each on one thread (or one GPU); default: as many as cores, GPUs
             and memory allow.
+        worlds: each seed is a workspace of its own: it draws the world, the stored negatives and
+            LightGCN too. The variants of a seed share them; LightGCN is trained once for each.
 
     Raises:
-        ConfigError: an unknown option, a value out of range, no variants, or seeds or jobs that are
-            not numbers as above (before anything is trained); runs that failed (after all others).
+        ConfigError: an unknown option, a value out of range, no variants, seeds or jobs that are
+            not numbers as above, or worlds of a data set that is not simulated (before anything is
+            trained); runs that failed (after all others).
     """
     if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
         raise ConfigError(
@@ -116,9 +125,11 @@ def sweep(
         raise ConfigError(
             "a sweep needs variants: a mapping of at least one name to options, {'whole': {}}"
         )
-    tasks = _tasks(workspace, model, variants, _seeds(workspace, seeds))
+    listed = _seeds(workspace, seeds)
+    homes = _worlds(workspace, listed) if worlds else dict.fromkeys(listed, workspace)
+    tasks = _tasks(workspace, homes, model, variants)
     todo = {(task.folder, task.spec.seed): task for task in tasks if not _is_done(workspace, task)}
-    _run_all(workspace, list(todo.values()), jobs)
+    _run_all(homes, list(todo.values()), jobs)
     return _collect(workspace, tasks, set(todo))
 
 
@@ -131,22 +142,44 @@ def _seeds(workspace: Workspace, seeds: Iterable[int] | None) -> list[int]:
     return [int(seed) for seed in listed]
 
 
-def _tasks(workspace: Workspace, model: str, variants: Variants, seeds: list[int]) -> list[_Task]:
-    """One task per variant and seed; an error names the variant."""
+def _worlds(workspace: Workspace, seeds: list[int]) -> dict[int, Workspace]:
+    """A workspace with a world of its own for each seed; they share the profile."""
+    if workspace.dataset.truth is None:
+        raise ConfigError(
+            f"{workspace.dataset.name} is not simulated: its events cannot be drawn anew for each "
+            f"seed; sweep it without worlds=True"
+        )
+    homes = {}
+    for seed in seeds:
+        homes[seed] = workspace
+        if seed != workspace.seed:
+            homes[seed] = Workspace(workspace.dataset_name, workspace.profile_name, seed)
+            homes[seed].profile = workspace.profile
+    return homes
+
+
+def _tasks(
+    workspace: Workspace, homes: dict[int, Workspace], model: str, variants: Variants
+) -> list[_Task]:
+    """One task per variant and seed, in the seed's workspace; an error names the variant."""
     shared = workspace.profile.sweep.options.get(model, {})
     tasks = []
     for name, options in variants.items():
         try:
             specs = [
-                workspace.specify(model, seed=seed, **{**shared, **(options or {})})
-                for seed in seeds
+                home.specify(model, seed=seed, **{**shared, **(options or {})})
+                for seed, home in homes.items()
             ]
         except ConfigError as error:
             raise ConfigError(f"variant '{name}': {error}") from None
         # The folder is named after the settings, not after the variant: another sweep that calls
         # the same settings otherwise finds the run.
         same = digest(specs[0].options, specs[0].training)[:8]  # equal settings are one run
-        tasks += [_Task(name, f"{model}-{same}", spec) for spec in specs]
+        for spec, home in zip(specs, homes.values(), strict=True):
+            # A world of the seed's own has its own folder: there this seed is also a training in
+            # the workspace's world.
+            suffix = "" if home is workspace else "-worlds"
+            tasks.append(_Task(name, f"{model}-{same}{suffix}", spec))
     return tasks
 
 
@@ -158,25 +191,30 @@ def _is_done(workspace: Workspace, task: _Task) -> bool:
     return is_finished(_folder(workspace, task), task.spec)
 
 
-def _run_all(workspace: Workspace, tasks: list[_Task], jobs: int | None) -> None:
+def _run_all(homes: dict[int, Workspace], tasks: list[_Task], jobs: int | None) -> None:
     """Make the runs that are missing; one that fails does not stop the others.
+
+    Args:
+        homes: the workspace of each run by its seed.
 
     Raises:
         ConfigError: naming the runs that failed, or if a process died.
     """
     jobs = min(jobs or _most_jobs(), max(1, len(tasks)))
     gpus = torch.cuda.device_count()
+    # World by world: a process holds one at a time.
+    tasks = sorted(tasks, key=lambda task: homes[task.spec.seed].seed)
     placed = [(task, number % gpus if gpus else None) for number, task in enumerate(tasks)]
-    for need in {need for task in tasks for need in task.spec.built_on} - {"language_model"}:
-        workspace.fit(need)  # once, here: the processes would wait for each other
+    for task in tasks:
+        for need in task.spec.built_on.keys() - {"language_model"}:
+            homes[task.spec.seed].fit(need)  # here, once: the processes would wait for each other
     if jobs == 1:
-        results = (_run(workspace, *each) for each in placed)
+        results = (_run(homes[task.spec.seed], task, gpu) for task, gpu in placed)
     else:
-        where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
-        home = (str(project_root()), *where, workspace.profile.model_dump_json())
         with parallel_config("loky", inner_max_num_threads=1):
             results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_run_elsewhere)(home, *each) for each in placed
+                delayed(_run_elsewhere)(_address(homes[task.spec.seed]), task, gpu)
+                for task, gpu in placed
             )
     try:
         bar = tqdm(results, "runs of the sweep", len(tasks), leave=False, disable=None)
@@ -199,6 +237,12 @@ def _most_jobs() -> int:
         return torch.cuda.device_count()
     fitting = psutil.virtual_memory().available // (2 * psutil.Process().memory_info().rss)
     return max(1, min(cpu_count(), fitting))
+
+
+def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
+    """What another process needs to open the workspace; the profile may not be its file's."""
+    where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
+    return (str(project_root()), *where, workspace.profile.model_dump_json())
 
 
 def _run_elsewhere(home: tuple[str, str, str, int, str], *task) -> str | None:
@@ -251,5 +295,6 @@ def _collect(workspace: Workspace, tasks: list[_Task], made: set[tuple[str, int]
         runs.append({**row, "loaded": (task.folder, seed) not in made})
         table = read_or_refuse(at / RANKS, pd.read_parquet)
         ranks.append(table.assign(variant=task.variant, seed=seed))
-    columns = ["variant", "seed", "task", "row", "user", "item", "rank"]
-    return Sweep(pd.DataFrame(runs), pd.concat(ranks, ignore_index=True)[columns])
+    table = pd.concat(ranks, ignore_index=True)
+    columns = [*COLUMNS, *(name for name in EXPECTED if name in table)]
+    return Sweep(pd.DataFrame(runs), table[columns])

@@ -18,7 +18,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 
@@ -318,6 +317,7 @@ class Workspace:
                 "seed": self.seed,
             },
             "metrics": tested.metrics,
+            "expected": tested.expected,
             "best_epoch": trained.best_epoch,
             "seconds": seconds,
             "resumed_at": trained.resumed_at,
@@ -335,16 +335,3 @@ def _checked_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**32:
         raise ConfigError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1")
     return int(seed)
-
-
-def result_table(runs: dict[str, Run]) -> pd.DataFrame:
-    """R@5, R@10, N@5, N@10 of several runs: a row per run, columns (task, metric)."""
-    rows = {
-        name: {
-            (task, metric): value
-            for task, values in run.evaluation.metrics.items()
-            for metric, value in values.items()
-        }
-        for name, run in runs.items()
-    }
-    return pd.DataFrame(rows).T.rename_axis("system")

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config import Config
 from ..data.batches import Batch
 from ..data.dataset import Dataset
-from ..data.schema import BEHAVIORS, REC, SRC
+from ..data.schema import BEHAVIORS
 from ..errors import ConfigError
 from .base import RankingModel
 
@@ -51,9 +51,7 @@ class Oracle(RankingModel):
 
     def __init__(self, config: Config, dataset: Dataset):
         super().__init__(config)
-        self.dataset = dataset
-        numbers = dataset.truth.item_index(dataset.item_ids[1:])
-        self.item = np.r_[0, numbers]  # from ours to the simulation's
+        self.law = dataset.law
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Oracle:
@@ -66,9 +64,5 @@ class Oracle(RankingModel):
 
     def score(self, batch: Batch) -> Tensor:
         """log P(click | user's state, item, query), known by construction."""
-        data = self.dataset
-        event = batch.event.cpu().numpy()
-        behavior = np.where(data.is_search[event], SRC, REC)
-        rows = data.truth.rows(data.user_ids[data.user[event]], data.time[event], behavior)
-        log_prob = data.truth.log_prob(rows, self.item[batch.cand.cpu().numpy()])
-        return torch.from_numpy(np.asarray(log_prob, dtype=np.float32)).to(batch.cand.device)
+        log_prob = self.law.log_prob(batch.event.cpu().numpy(), batch.cand.cpu().numpy())
+        return torch.from_numpy(log_prob.astype(np.float32)).to(batch.cand.device)

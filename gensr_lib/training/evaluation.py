@@ -16,7 +16,14 @@ from tqdm.auto import tqdm
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..models.base import RankingModel
-from .metrics import METRICS, ranks, summarise
+from .metrics import (
+    EXPECTED,
+    candidate_ranks,
+    expected_columns,
+    ranks,
+    summarise,
+    summarise_expected,
+)
 
 
 @dataclass
@@ -25,7 +32,8 @@ class Evaluation:
 
     Attributes:
         model, split: what was evaluated.
-        table: one row per test row: ``task, row, user, item, rank``; kept for paired tests.
+        table: one row per test row: ``task, row, user, item, rank``; kept for paired tests. On a
+            simulated world also `metrics.EXPECTED`: the metrics averaged over the click law.
         seconds: wall time.
     """
 
@@ -39,13 +47,38 @@ class Evaluation:
         """R@5, R@10, N@5, N@10 by task."""
         return {task: summarise(rows) for task, rows in self.table.groupby("task", sort=False)}
 
+    @property
+    def expected(self) -> dict[str, dict[str, float]]:
+        """The same metrics averaged over the click law; empty where it is not known."""
+        if not set(EXPECTED) <= set(self.table):
+            return {}
+        by_task = self.table.groupby("task", sort=False)
+        return {task: summarise_expected(rows) for task, rows in by_task}
+
     def mean(self, metric: str = "N@5") -> float:
-        """Mean of a metric over the tasks: what models are selected by."""
+        """Mean of a plain metric over the tasks: what models are selected by.
+
+        On a simulated world too: a user of real data has no other, and a selection by the law
+        would help the models with what nobody knows.
+        """
         return float(np.mean([values[metric] for values in self.metrics.values()]))
 
-    def frame(self) -> pd.DataFrame:
-        """Metrics as a table, one row per task."""
-        return pd.DataFrame(self.metrics).T[list(METRICS)].rename_axis("task")
+    def frame(self, expected: bool = False) -> pd.DataFrame:
+        """Metrics as a table, one row per task.
+
+        Args:
+            expected: where the click law is known, the expected metrics follow the plain ones.
+        """
+        values = self.both if expected else self.metrics
+        return pd.DataFrame(values).T.rename_axis("task")
+
+    @property
+    def both(self) -> dict[str, dict[str, float]]:
+        """Plain and, as ``expected R@5``..., expected metrics by task."""
+        values = self.metrics
+        for task, means in self.expected.items():
+            values[task] |= {f"expected {name}": value for name, value in means.items()}
+        return values
 
 
 def evaluate(
@@ -57,6 +90,8 @@ def evaluate(
     accelerator: Accelerator | None = None,
 ) -> Evaluation:
     """Rank every positive of a split among its stored negatives.
+
+    On a simulated world each list is also scored by the law that the click was drawn from.
 
     Args:
         model: scored in eval mode, on the device it is on; its mode is restored.
@@ -114,6 +149,15 @@ def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> l
                 "user": batch.user.numpy(),
                 "item": batch.cand[:, 0].numpy(),
                 "rank": ranks(scores.float()).cpu().numpy(),
+                **_expected(dataset, dataset.rows[split][task].event[at], batch, scores),
             }
         )
     return found
+
+
+def _expected(dataset, event, batch, scores) -> dict[str, np.ndarray]:
+    """The columns `EXPECTED` of a batch; none where no click law is known."""
+    if dataset.truth is None:
+        return {}
+    shares = dataset.law.click_shares(event, batch.cand.cpu().numpy())
+    return expected_columns(candidate_ranks(scores.float()).cpu().numpy(), shares)

@@ -13,10 +13,11 @@ from gensr_lib.experiments.significance import (
     crossed_test,
     detectable,
     holm,
+    metrics_of,
     seed_means,
     summary,
 )
-from gensr_lib.training.metrics import METRICS, metric_columns, summarise
+from gensr_lib.training.metrics import EXPECTED, METRICS, metric_columns, summarise
 
 approx = pytest.approx
 
@@ -297,6 +298,65 @@ def test_the_order_of_the_rows_changes_nothing():
         pd.testing.assert_frame_equal(given, again, check_exact=True)
 
 
+# ---- expected metrics ---------------------------------------------------------------------------
+
+
+def simulated() -> pd.DataFrame:
+    """The experiment in a world whose law is known: expected values around plain ones, less noisy."""
+    ranks, rng = experiment(), np.random.default_rng(5)
+    values = metric_columns(ranks["rank"].to_numpy())
+    return ranks.assign(**{f"expected {m}": (values[m] + rng.random(len(ranks))) / 2 for m in METRICS})
+
+
+def test_expected_metrics_are_tested_like_plain_ones():
+    ranks = simulated()
+    table = compare(ranks, "full", ["expected N@10", "N@10"]).set_index(["task", "variant", "metric"])
+    for (task, variant, metric), row in table.iterrows():
+        own = ranks[ranks["task"] == task].assign(value=lambda t: metric_columns(t["rank"])["N@10"])
+        value = metric if metric.startswith("expected") else "value"
+        cube = own.pivot(index="user", columns=["variant", "seed"], values=value)
+        exact = crossed_test((cube[variant] - cube["full"]).to_numpy())
+        assert row[["difference", "se", "p"]].tolist() == approx([exact.difference, exact.se, exact.p])
+    for _, group in table.groupby(["task", "metric"]):
+        assert group["p_holm"].tolist() == approx(holm(group["p"]))
+    smallest = detectable(table)
+    assert (smallest.xs("expected N@10", level=2) < smallest.xs("N@10", level=2)).all()
+
+
+def test_the_metrics_of_a_table_are_what_it_holds():
+    assert metrics_of(simulated()) == [*METRICS, *EXPECTED] and metrics_of(experiment()) == list(METRICS)
+    means = seed_means(simulated(), metrics_of(simulated())).groupby("metric", sort=False)["value"].mean()
+    assert list(means.index) == [*METRICS, *EXPECTED]
+    own = simulated().groupby(["variant", "task", "seed"])["expected R@5"].mean().mean()  # one row a user
+    assert means["expected R@5"] == approx(own)
+    assert summary(simulated(), ["expected R@5"])["mean"].mean() == approx(own)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1.5, -0.1, "0.5"])
+def test_expected_metrics_that_are_missing_or_no_shares_are_refused(value):
+    ranks = simulated().astype({"expected N@5": object})
+    ranks.loc[3, "expected N@5"] = value
+    if not isinstance(value, str):
+        ranks = ranks.astype({"expected N@5": float})
+    with pytest.raises(ConfigError, match="'expected N@5' must be numbers from 0 to 1"):
+        compare(ranks, "full", ["expected N@5"])
+    assert len(compare(ranks, "full", ["N@5"])), "the plain metrics need none of it"
+
+
+def test_seeds_may_have_questions_of_their_own_for_means_but_not_for_the_crossed_test():
+    ranks = experiment()
+    redrawn = ranks.assign(user=ranks["user"] + 1000 * ranks["seed"])
+    few = redrawn[(redrawn["seed"] != 2) | (redrawn["row"] < 40)]
+    pd.testing.assert_frame_equal(seed_means(redrawn), seed_means(ranks))
+    full = redrawn[(redrawn["seed"] == 2) & (redrawn["row"] < 40) & (redrawn["variant"] == "full")]
+    values = seed_means(few, ["N@5"]).set_index(["variant", "seed", "task"])["value"]
+    assert values["full", 2, "rec"] == approx(summarise(full[full["task"] == "rec"])["N@5"])
+    with pytest.raises(ConfigError, match=r"another user .* use worlds.compare_worlds"):
+        compare(redrawn, "full")
+    with pytest.raises(ConfigError, match="'full', seed 2, task 'rec' lacks 1 of the 40"):
+        seed_means(few.drop(full.index[full["task"] == "rec"][:1]))
+
+
 # ---- errors ------------------------------------------------------------------------------------
 
 
@@ -344,3 +404,5 @@ def test_no_metric_and_an_unknown_metric_are_refused():
         seed_means(experiment(), [])
     with pytest.raises(ConfigError, match=r"'N@50'.*'N@5'"):
         summary(experiment(), ["R@5", "N@50"])
+    with pytest.raises(ConfigError, match=r"unknown metric 'expected N@5'; did you mean 'N@5'"):
+        compare(experiment(), "full", ["expected N@5"])

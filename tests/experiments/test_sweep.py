@@ -16,13 +16,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from gensr_lib.data.dataset import Dataset
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import store
 from gensr_lib.experiments import sweep as module
 from gensr_lib.experiments import workspace as runs
+from gensr_lib.experiments.significance import compare, metrics_of
 from gensr_lib.experiments.sweep import Sweep, grid, sweep
 from gensr_lib.experiments.workspace import RESULT, Workspace
+from gensr_lib.experiments.worlds import compare_worlds
+from tests.worlds import TINY, tables, twin_events
 
 VARIANTS = {"whole": {}, "tau=0.07": {"tau": 0.07}, "no filter": {"history_slot": "mean"}}  # the first two are equal
 
@@ -66,16 +70,18 @@ def same(a: Sweep, b: Sweep) -> bool:
 def test_every_variant_and_seed_is_in_the_tables(done):
     assert done.runs[["variant", "seed"]].values.tolist() == [[name, seed] for name in VARIANTS for seed in (0, 1)]
     assert done.ranks.groupby(["variant", "seed", "task"]).size().eq(60).all() and len(done.ranks) == 3 * 2 * 2 * 60
-    assert len(done.table) == 3 * 2 * 2 * 4
+    assert len(done.table) == 3 * 2 * 2 * 8, "four metrics, plain and expected"
 
 
 def test_the_table_agrees_with_what_the_runs_recorded(done, home):
     for row in done.runs.itertuples():
         folder = home / "runs" / "pocket" / "smoke" / row.run / f"seed-{row.seed}"
-        metrics = json.loads((folder / RESULT).read_text())["metrics"]
+        record = json.loads((folder / RESULT).read_text())
         own = done.table[(done.table["variant"] == row.variant) & (done.table["seed"] == row.seed)]
         for number in own.itertuples():
-            assert number.value == pytest.approx(metrics[number.task][number.metric], abs=1e-12)
+            kind = "expected" if number.metric.startswith("expected") else "metrics"
+            value = record[kind][number.task][number.metric.removeprefix("expected ")]
+            assert number.value == pytest.approx(value, abs=1e-12)
 
 
 def test_equal_settings_are_one_run(done, home):
@@ -184,6 +190,82 @@ def test_a_run_of_other_numbers_is_made_anew(done, fresh, monkeypatch):
     assert not again.runs["loaded"].any() and again.runs["run"][0] == done.runs["run"][0]
     kept = [f.name for f in (workspace.folder / again.runs["run"][0]).iterdir() if f.name.startswith("seed-0.")]
     assert len(kept) == 1, "the old run was moved aside"
+
+
+# --- worlds -----------------------------------------------------------------------------------
+
+GRAPHS = {"narrow": {"width": 8}, "wide": {"width": 16}}
+
+
+@pytest.fixture(scope="module")
+def redrawn(home) -> Sweep:
+    """LightGCN in the worlds of seeds 1 and 2, from a workspace of seed 1."""
+    return sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1, 2], jobs=1, worlds=True)
+
+
+def test_each_seed_is_the_workspace_of_that_seed(redrawn, home, monkeypatch):
+    for seed in (1, 2):
+        own = Workspace("pocket", "smoke", seed).fit("lightgcn", width=8)
+        part = redrawn.ranks[(redrawn.ranks["variant"] == "narrow") & (redrawn.ranks["seed"] == seed)]
+        table = own.evaluation.table
+        assert part[list(table)].reset_index(drop=True).equals(table)
+
+
+def test_variants_share_the_world_of_a_seed_and_seeds_do_not(redrawn, home):
+    questions = {key: own[["row", "user", "item"]].values.tolist()
+                 for key, own in redrawn.ranks.groupby(["variant", "seed"])}  # fmt: skip
+    for seed in (1, 2):
+        assert questions["narrow", seed] == questions["wide", seed]
+    assert questions["wide", 1] != questions["wide", 2]
+    table = compare_worlds(redrawn.ranks, "wide", metrics_of(redrawn.ranks))
+    assert set(table["worlds"]) == {2} and len(table) == 8
+    with pytest.raises(ConfigError, match="compare_worlds"):
+        compare(redrawn.ranks, "wide")
+
+
+def test_the_run_in_the_own_world_is_that_of_an_ordinary_sweep(redrawn, home, monkeypatch):
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained again"))
+    plain = sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1], jobs=1)
+    assert plain.runs["loaded"].all()
+    again = sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1, 2], jobs=1, worlds=True)
+    assert again.runs["loaded"].all() and same(again, redrawn)
+
+
+def test_a_training_with_a_seed_and_the_world_of_that_seed_keep_apart(redrawn, home, monkeypatch):
+    trained = sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1, 2], jobs=1)
+    assert trained.runs["loaded"].tolist() == [True, False, True, False], "seed 2 in the world of seed 1 is new"
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained again"))
+    again = sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1, 2], jobs=1, worlds=True)
+    assert same(again, redrawn) and not same(again, trained)
+
+
+def test_lightgcn_is_trained_once_in_each_world(fresh, monkeypatch):
+    workspace, train, made = fresh(), Workspace._make, []
+
+    def counted(self, folder, spec, *args):
+        made.append((spec.model, self.seed, spec.seed, spec.built_on.get("lightgcn")))
+        return train(self, folder, spec, *args)
+
+    monkeypatch.setattr(Workspace, "_make", counted)
+    sweep(workspace, {"whole": {}, "no filter": {"history_slot": "mean"}}, seeds=[0, 1], jobs=1, worlds=True)
+    graphs = [seeds for model, *seeds, _ in made if model == "lightgcn"]
+    assert graphs == [[1, 1]], "that of the workspace's world was there"
+    runs = [(world, seed, graph) for model, world, seed, graph in made if model == "gensr"]
+    assert [run[:2] for run in runs] == [(0, 0), (0, 0), (1, 1), (1, 1)]
+    assert runs[0][2] == runs[1][2] != runs[2][2] == runs[3][2], "and each world's runs are built on its own"
+
+
+def test_two_processes_draw_the_same_worlds(redrawn, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    again = sweep(Workspace("pocket", "smoke", 1), GRAPHS, model="lightgcn", seeds=[1, 2], jobs=2, worlds=True)
+    assert same(again, redrawn) and not again.runs["loaded"].any()
+
+
+def test_only_a_simulated_world_can_be_redrawn(home):
+    workspace = Workspace("pocket", "smoke")
+    workspace.dataset = Dataset.from_tables(tables(*twin_events("a"), *twin_events("b")), TINY, name="mine")
+    with pytest.raises(ConfigError, match="mine is not simulated.*without worlds=True"):
+        sweep(workspace, GRAPHS, model="lightgcn", worlds=True)
 
 
 # --- what goes wrong --------------------------------------------------------------------------

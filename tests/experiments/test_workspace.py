@@ -19,9 +19,10 @@ from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import workspace as runs
 from gensr_lib.experiments.provenance import PACKAGES, code_hash
-from gensr_lib.experiments.store import RANKS, RESULT, load_run, save_run
-from gensr_lib.experiments.workspace import Workspace, result_table
+from gensr_lib.experiments.store import RANKS, RESULT, load_run, result_table, save_run
+from gensr_lib.experiments.workspace import Workspace
 from gensr_lib.training.loop import TrainingRun
+from gensr_lib.training.metrics import EXPECTED, METRICS
 
 
 @pytest.fixture(scope="module")
@@ -432,6 +433,33 @@ def test_result_table(trained):
     assert list(table.index) == ["Popularity", "LightGCN"] and table.shape == (2, 8)
     assert table.loc["Popularity", ("src", "N@5")] == popularity.evaluation.metrics["src"]["N@5"]
     assert table.loc["LightGCN", "src"].isna().all(), "it does not search"
+
+
+def test_plain_and_expected_metrics_beside_each_other(trained):
+    runs = {"Popularity": trained.fit("popularity"), "LightGCN": trained.fit("lightgcn")}
+    table = result_table(runs, expected=True)
+    assert list(table["rec"]) == list(table["src"]) == [*METRICS, *EXPECTED]
+    assert table[list(result_table(runs))].equals(result_table(runs))
+    found = runs["Popularity"].evaluation.expected["src"]["N@5"]
+    assert table.loc["Popularity", ("src", "expected N@5")] == found != table.loc["Popularity", ("src", "N@5")]
+    assert table.loc["LightGCN", "src"].isna().all()
+
+
+def test_expected_metrics_come_back_with_the_run(copied):
+    run = copied().fit("lightgcn")
+    assert run.loaded and run.record["expected"] == run.evaluation.expected
+    stored = pd.read_parquet(run.folder / RANKS)
+    assert stored["expected N@10"].mean() == pytest.approx(run.record["expected"]["rec"]["N@10"], abs=1e-12)
+
+
+def test_a_run_without_expected_metrics_still_loads(trained, tmp_path):
+    run = trained.fit("lightgcn")
+    older = replace(run.evaluation, table=run.evaluation.table.drop(columns=list(EXPECTED)))
+    record = {name: value for name, value in run.record.items() if name != "expected"}
+    save_run(tmp_path, run.model, older, TrainingRun(run.model, run.history, 1, 0.0, gradients=run.gradients), record)
+    loaded = load_run(tmp_path, trained.dataset)
+    assert loaded.evaluation.expected == {} and loaded.evaluation.metrics == run.evaluation.metrics
+    assert result_table({"older": loaded}, expected=True).equals(result_table({"older": loaded}))
 
 
 def test_measured_gradients_come_back_with_the_run(trained, tmp_path):

@@ -1,4 +1,4 @@
-"""`evaluate`: against a loop over rows, at chance for a constant scorer, and alike in several processes."""
+"""`evaluate`: against a loop over rows, fair to a constant scorer, and alike in several processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.models import Oracle, Popularity, RankingModel
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
-from gensr_lib.training.metrics import METRICS
+from gensr_lib.training.metrics import EXPECTED, METRICS, metric_columns
 from tests.processes import SHORT, lightgcn, start_two
 from tests.worlds import TINY, pocket, tables, twin_events
 
@@ -120,7 +120,7 @@ def test_a_split_without_rows_is_an_error_that_says_so():
         evaluate(Constant(Popularity.Config()), dataset)
 
 
-def test_a_constant_scorer_is_at_chance():
+def test_the_rank_of_a_constant_scorer_is_that_of_chance_and_no_row_is_a_hit():
     """All tie: the rank is the middle of the list, 1 + 99/2, for every row; no row is a hit."""
     found = evaluate(Constant(Popularity.Config()), pocket())
     assert (found.table["rank"] == 1 + 99 / 2).all()
@@ -150,6 +150,67 @@ def test_mean_and_frame():
     assert found.mean("R@10") == pytest.approx((found.metrics["rec"]["R@10"] + found.metrics["src"]["R@10"]) / 2)
     frame = found.frame()
     assert list(frame.columns) == list(METRICS) and list(frame.index) == ["rec", "src"]
+    assert frame.loc["src", "N@5"] == found.metrics["src"]["N@5"]
+
+
+# --- under the law ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_expected_metrics_equal_a_loop_over_rows_and_clicks(split):
+    data, model = pocket(), Noise(Popularity.Config())
+    found = evaluate(model, data, split, batch_size=7)
+    for task, rows in found.table.groupby("task"):
+        for row in rows.head(12).itertuples():
+            batch = data.batch(split, task, np.array([row.row]))
+            event = data.rows[split][task].event[[row.row]]
+            shares = data.law.click_shares(event, batch.cand.numpy())[0]
+            scores = model.score(batch)[0].tolist()
+            places = [1 + sum(s > own for s in scores) + (scores.count(own) - 1) / 2 for own in scores]
+            exact = sum(w / math.log2(r + 1) for w, r in zip(shares, places, strict=True) if r <= 10)
+            assert rows.loc[row.Index, "expected N@10"] == pytest.approx(exact, abs=1e-12)
+        users = rows.groupby("user")[list(EXPECTED)].mean().mean()
+        assert found.expected[task] == pytest.approx(dict(zip(METRICS, users[list(EXPECTED)], strict=True)))
+
+
+@pytest.mark.parametrize("make", [Popularity.from_dataset, Oracle.from_dataset, lambda _: Noise(Popularity.Config())])
+def test_expected_metrics_are_plain_ones_on_average_and_vary_less(make):
+    """Over rows of four worlds, four standard errors either side; clicks of an event are independent given p."""
+    tested = [evaluate(make(pocket(seed)), pocket(seed)).table for seed in range(4)]
+    for _, rows in pd.concat(tested).groupby("task"):
+        plain = metric_columns(rows["rank"].to_numpy())["N@10"]
+        apart = plain - rows["expected N@10"].to_numpy()
+        assert abs(apart.mean()) < 4 * apart.std() / len(apart) ** 0.5
+        assert rows["expected N@10"].std() < plain.std()
+
+
+def test_no_system_is_expected_to_beat_the_oracle_in_any_row():
+    best = evaluate(Oracle.from_dataset(pocket()), pocket()).table
+    for other in (Popularity.from_dataset(pocket()), Noise(Popularity.Config())):
+        table = evaluate(other, pocket()).table
+        certain = best["expected N@10"].eq(0)  # an item clicked again: the oracle does not expect it
+        assert (table["expected N@10"] <= best["expected N@10"] + 1e-9)[~certain].all()
+
+
+def test_models_are_selected_by_plain_metrics_in_a_simulated_world_too():
+    found = evaluate(Popularity.from_dataset(pocket()), pocket(), "valid")
+    plain = found.mean("N@5")
+    found.table[list(EXPECTED)] = 0.0
+    assert found.mean("N@5") == plain > 0
+
+
+def test_data_without_a_law_have_plain_metrics_only():
+    data = Dataset.from_tables(tables(*twin_events("a"), *twin_events("b", 9)), TINY)
+    found = evaluate(Popularity.from_dataset(data), data)
+    assert list(found.table) == ["task", "row", "user", "item", "rank"] and found.expected == {}
+    assert list(found.frame(expected=True)) == list(METRICS)
+
+
+def test_the_frame_shows_plain_and_expected_beside_each_other():
+    found = evaluate(Popularity.from_dataset(pocket()), pocket())
+    frame = found.frame(expected=True)
+    assert list(frame) == [*METRICS, *EXPECTED] and list(frame.index) == ["rec", "src"]
+    assert frame.loc["src", "expected N@5"] == found.expected["src"]["N@5"]
     assert frame.loc["src", "N@5"] == found.metrics["src"]["N@5"]
 
 
