@@ -103,7 +103,7 @@ def test_a_folder_with_raw_amazon_files_is_read_as_amazon(home):
     folder = home / "data" / "raw" / "amazon-toys"
     folder.mkdir(parents=True)
     load._module("amazon").example(folder)
-    assert available_datasets() == ["pocket", "amazon-toys"]
+    assert available_datasets() == ["pocket", "pocket-plain", "amazon-toys"]
     by_name, by_path = find("amazon-toys"), find(folder)
     assert by_name.kind is by_path.kind is load._module("amazon")
     pd.testing.assert_frame_equal(by_name.read(SMOKE, 0).interactions, by_path.read(SMOKE, 0).interactions)
