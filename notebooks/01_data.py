@@ -347,6 +347,7 @@ category = dataset.items.set_index("item_id")["categories"]
 topics = book.has("rec", "src", "categories", part="the topics that both behaviors share")
 if topics:
     train = train.assign(category=train["item_id"].map(category))
+    train = train[train["category"] != ""]  # two items without a category do not share one
     rec, src = (train[train["behavior"] == task] for task in BEHAVIORS)
     seen = pd.MultiIndex.from_frame(rec[["user_id", "category"]]).unique()
     own = pd.MultiIndex.from_frame(src[["user_id", "category"]]).isin(seen).mean()
@@ -561,12 +562,14 @@ def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) 
 
 # %% [markdown]
 # We measure two data sets. The first is the book's, as loaded above. The second is a *twin world*, so that the effect
-# can be seen without any download: the recommendation clicks of the pocket world, each given a search by the recipe
-# above, as if they were purchases.
+# can be seen without any download: the recommendation clicks of the pocket world on items with a category, each given a
+# search by the recipe above, as if they were purchases.
 
 # %%
 world = simulate(book.profile.pocket, SEED)
-purchases = Tables(world.interactions[world.interactions["behavior"] == "rec"], world.items)
+named = world.items.loc[world.items["categories"] != "", "item_id"]  # others get no search
+recommended = world.interactions[world.interactions["behavior"] == "rec"]
+purchases = Tables(recommended[recommended["item_id"].isin(named)], world.items)
 twins = synthesize_searches(purchases, SEED)
 rules = {rule: book.profile.data.replace(twins=rule) for rule in ("hidden", "visible")}
 worlds = {
