@@ -21,7 +21,8 @@
 # - how the two behaviors differ, and what they share,
 # - one row of the data as a model receives it: a `Batch`,
 # - why 99 stored negatives and a fair rule for ties fix the level of chance,
-# - how large a leak gets if a history may hold the answer.
+# - how large a leak gets if a history may hold the answer,
+# - what the authors' released code and logs say of such a leak.
 #
 # You need no more than pandas and the idea of ranking. Your own data may lack searches, categories or texts: what needs
 # them is then left out, in all chapters, and a printed line says so.
@@ -42,8 +43,9 @@ from gensr_lib.data import (
     simulate,
     synthesize_searches,
 )
+from gensr_lib.experiments import released_log
 from gensr_lib.models import RankingModel
-from gensr_lib.show import plots, tables
+from gensr_lib.show import log_plots, plots, tables
 from gensr_lib.training import metric_columns, ranks
 
 # %% tags=["parameters"]
@@ -345,6 +347,7 @@ category = dataset.items.set_index("item_id")["categories"]
 topics = book.has("rec", "src", "categories", part="the topics that both behaviors share")
 if topics:
     train = train.assign(category=train["item_id"].map(category))
+    train = train[train["category"] != ""]  # two items without a category do not share one
     rec, src = (train[train["behavior"] == task] for task in BEHAVIORS)
     seen = pd.MultiIndex.from_frame(rec[["user_id", "category"]]).unique()
     own = pd.MultiIndex.from_frame(src[["user_id", "category"]]).isin(seen).mean()
@@ -559,12 +562,14 @@ def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) 
 
 # %% [markdown]
 # We measure two data sets. The first is the book's, as loaded above. The second is a *twin world*, so that the effect
-# can be seen without any download: the recommendation clicks of the pocket world, each given a search by the recipe
-# above, as if they were purchases.
+# can be seen without any download: the recommendation clicks of the pocket world on items with a category, each given a
+# search by the recipe above, as if they were purchases.
 
 # %%
 world = simulate(book.profile.pocket, SEED)
-purchases = Tables(world.interactions[world.interactions["behavior"] == "rec"], world.items)
+named = world.items.loc[world.items["categories"] != "", "item_id"]  # others get no search
+recommended = world.interactions[world.interactions["behavior"] == "rec"]
+purchases = Tables(recommended[recommended["item_id"].isin(named)], world.items)
 twins = synthesize_searches(purchases, SEED)
 rules = {rule: book.profile.data.replace(twins=rule) for rule in ("hidden", "visible")}
 worlds = {
@@ -635,7 +640,72 @@ fig
 # with visible twins says little about a system: whatever can compare two item ids solves it. This book therefore hides
 # twins everywhere, keeps `twins="visible"` as a switch, and names the rule wherever a table depends on it. For the
 # default data set the rule hardly matters, as its searches are events of their own.
+
+# %% [markdown]
+# ## Where the query went
 #
+# Is this leak in the paper's own numbers? The authors' data are not released, their code and two
+# logs are. In the code, the prompt of search ends in a sentence with a gap for the query, and
+# Python's `format` is to fill the gap. But `format` fills braces, and the gap has other brackets:
+
+# %%
+template = "… based on the query <Query>?"
+assert template.format(Query="desk lamp") == template
+
+# %% [markdown]
+# So all search prompts of the released code are one text. The query is also turned into token ids,
+# and no module reads them ([Paper versus code](../paper_versus_code.md) names files and lines).
+# Whatever this code says of a candidate, it says from the history. Its two tasks have the same
+# inputs, but for one constant phrase. This is what the released test log has for them, on Amazon:
+
+# %%
+#| label: tbl:01-released-test
+#| caption: The authors' released test log (their numbers, not ours), and chance among 1 + 99.
+released = released_log.results_by_task()
+released.loc["chance"] = [chance[name] for name in ("R@5", "N@5", "R@10", "N@10")]
+assert released.loc["src", "HR@5"] > released.loc["rec", "HR@5"] + 0.3
+tables.show(released, "01_released_test", book.figures, digits=4)
+
+# %% [markdown]
+# If this code made the log, the history alone puts the clicked item of a search among the first
+# five in 98 of 100 rows, and that of a recommendation in 61. A history that holds the purchase from
+# which the search was made would do exactly that: it is the twin world with visible twins. Then the
+# search column measures the protocol, and says nothing about search. What we cannot know is whether
+# this code did make the log: the logs are dated 4 to 10 January 2025, the first commit with code 24
+# January, and a prompt that held the query may have come before.
+#
+# The training log holds something else, which concerns everybody who trains such a model.
+
+# %%
+#| label: fig:01-released-log
+#| caption: "The authors' released training log: task loss (means of a thousand steps) and HR@5 on the validation rows of both tasks. The authors validate from the middle of the fourth epoch on."
+loss = released_log.training_loss()["task_loss"].rename("task loss (nats)")
+hits = released_log.validation().rename("validation HR@5")
+entropy = released_log.base_rate_loss()
+fig = log_plots.plateau(
+    loss,
+    hits,
+    base_rate=(f"one positive in five: H(1/5) = {entropy:.4f} nats", entropy),
+    chance=(f"chance: {chance['R@5']:.2f}", chance["R@5"]),
+    until=4,
+    note="four epochs at the base rate",
+)
+plots.save_figure(fig, "01_released_log", book.figures)
+fig
+
+# %% [markdown]
+# A row of their training has one positive and four negatives. Who answers *yes* with probability
+# 1/5 whatever is asked pays the entropy $H(1/5)$, and for four epochs the model pays just that; at
+# their end validation is at chance. Then it learns, within two epochs. A training that stops early,
+# after two epochs without a gain, say, would have ended on the plateau, and its author would have
+# reported that the method does not work.
+
+# %%
+plateau = loss[(loss.index > 1) & (loss.index < 4)]
+assert abs(plateau.mean() - entropy) < 0.002 and loss[loss.index > 6].max() < 0.2
+assert hits.loc[:4].max() < chance["R@5"] and hits.loc[6:].min() > 0.75
+
+# %% [markdown]
 # What this chapter found goes on record, with its provenance:
 
 # %% tags=["nbval-ignore-output"]
@@ -661,6 +731,8 @@ book.record("01_data", results).name
 #   user and (in the pocket world) of the moment: that is what joint modelling can use.
 # - With 99 stored negatives random scores have $R@5 = 0.05$ and $N@10 = 0.0454$. Ties count half in the rank, so a
 #   constant scorer has the mean rank of chance, and metrics of 0.
+# - In the authors' released code no model reads the query, and their log reports almost perfect
+#   search: what a visible twin would give.
 #
 # **Next:** [chapter 2](02_lightgcn.ipynb) turns the recommendation clicks of the training part into a graph and learns
 # the *CF view* of items from it: LightGCN, the frozen table that GenSR takes as $\mathcal{E}$.

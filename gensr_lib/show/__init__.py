@@ -5,5 +5,5 @@ from ..lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     {"style": ["save_figure", "use_style"]},
-    modules=["plots", "sweep_plots", "tables"],
+    modules=["log_plots", "plots", "sweep_plots", "tables"],
 )
