@@ -14,7 +14,7 @@ from gensr_lib.errors import ConfigError
 from tests.worlds import TINY, tables, twin_events
 
 DIALS = {"topic_taste": 1.0, "task_angle": 60, "no_text": 0.4, "rec_hidden": 0.3}
-STRENGTHS = {"affinity": 2.0, "search_affinity": 3.0, "query_match": 1.0, "search_popularity": 0.0}
+STRENGTHS = {"popularity": 1.5, "affinity": 2.0, "search_affinity": 3.0, "query_match": 0.5, "search_popularity": 0.0}
 
 
 @cache
@@ -55,7 +55,7 @@ def test_data_that_cannot_be_asked_are_refused():
     mine = Dataset.from_tables(tables(*twin_events("a")), TINY, name="mine")
     with pytest.raises(ConfigError, match="whose law is known, not 'mine'"):
         ceilings(mine)
-    tiny = PocketConfig(n_users=20, n_items=60, n_events=400, search_share=0.001)
+    tiny = PocketConfig(n_users=20, n_items=60, n_events=400, search_share=0.001, longest_run=99)
     few = Dataset.from_tables(simulate(tiny), DataConfig(min_interactions=1, eval_negatives=3))
     with pytest.raises(ConfigError, match="one of them has no rows"):
         ceilings(few)
