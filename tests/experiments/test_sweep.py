@@ -264,7 +264,7 @@ def test_two_processes_draw_the_same_worlds(redrawn, tmp_path, monkeypatch):
 def test_only_a_simulated_world_can_be_redrawn(home):
     workspace = Workspace("pocket", "smoke")
     workspace.dataset = Dataset.from_tables(tables(*twin_events("a"), *twin_events("b")), TINY, name="mine")
-    with pytest.raises(ConfigError, match="mine is not simulated.*without worlds=True"):
+    with pytest.raises(ConfigError, match=r"mine is not simulated.*without worlds=True"):
         sweep(workspace, GRAPHS, model="lightgcn", worlds=True)
 
 
