@@ -47,7 +47,7 @@ def test_a_mechanism_without_a_ceiling_is_said_to_have_none():
 
 def test_a_view_is_worth_what_the_other_cannot_tell():
     found = table(dials=True)["ceiling"]
-    assert found["semantic view", "src"] > 0.1  # the words of a query are in texts alone
+    assert found["semantic view", "src"] > 0.04  # the words of a query are in texts alone
     assert found["collaborative view", "rec"] > 0.03  # of silent items there are clicks alone
 
 
