@@ -11,7 +11,7 @@ from ..data.schema import REC, SRC
 from ..errors import DataError
 from ..training.gradients import ALL, disattenuate
 
-__all__ = ["ALL", "summary"]
+__all__ = ["ALL", "disattenuate", "summary"]
 
 
 def summary(gradients: pd.DataFrame, by: str = "layer") -> pd.DataFrame:
