@@ -42,8 +42,8 @@ def probe_batches(
     """``probe_rows`` random training rows of each task with fresh negatives, in small batches.
 
     Args:
-        sizes: rows of each task in a step of training; a batch has twice as many, since its halves
-            are taken one by one. So a measurement needs no more memory than a step.
+        sizes: rows of each task that a process takes in a step; a batch has twice as many, since
+            its halves are taken one by one. So a measurement needs no more memory than a step.
         seed: the same gives the same rows and negatives, whatever the model. A seed for each
             measurement makes their errors independent, so that a mean over them is worth more.
     """

@@ -314,8 +314,10 @@ class Loop:
     def _probe(self) -> None:
         """Measure the tasks' gradients on rows of their own; nothing else changes."""
         self._seed_step()
-        key = (self.seed, self.state.step)
-        batches = probe_batches(self.dataset, self.sizes, self.training, key)
+        processes = self.accelerator.num_processes
+        sizes = {task: math.ceil(size / processes) for task, size in self.sizes.items()}
+        seed = (self.seed, self.state.step)
+        batches = probe_batches(self.dataset, sizes, self.training, seed)
         with self.accelerator.autocast():
             found = measure(self.model, (b.to(self.accelerator.device) for b in batches))
         self.state.probes += [{"step": self.state.step, **row} for row in found]
