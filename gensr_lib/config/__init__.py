@@ -168,8 +168,16 @@ class TrainingConfig(Config):
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     warmup_steps: int = Field(0, ge=0, description="linear warm-up; then linear decay to zero")
+    decay_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="epochs in which the rate would reach zero; None: those of the training",
+    )
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the whole gradient")
     patience: int = Field(3, ge=1, description="epochs without a better validation NDCG@5")
+    first_validation: int = Field(
+        1, ge=1, description="epoch of the first validation, from which on patience counts"
+    )
     search_weight: float = Field(1.0, ge=0, description="gamma of eq. 1: weight of search rows")
     max_steps_per_epoch: int | None = Field(None, ge=1, description="cap for large data; None: all")
     eval_every: int | None = Field(
@@ -183,6 +191,18 @@ class TrainingConfig(Config):
         ge=1,
         description="steps between two measurements of the tasks' gradients; None: none",
     )
+    probe_rows: int = Field(
+        2048, ge=2, description="rows of each task in such a measurement, or all that there are"
+    )
+
+    @model_validator(mode="after")
+    def _decays_after_the_end(self):
+        if self.decay_epochs is not None and self.decay_epochs < self.epochs:
+            raise ValueError(
+                f"decay_epochs={self.decay_epochs} is below epochs={self.epochs}: the rate would "
+                f"fall below zero; raise it to {self.epochs} or more, or leave it out"
+            )
+        return self
 
 
 class ModelBlock(Config):

@@ -62,6 +62,8 @@ class RankingModel(nn.Module, ABC):
         saved: whether its weights are kept on disk.
         tiny: options that make it small enough for the contract tests.
         unreached: how the names of parameters begin that no loss can reach.
+        task_term: the term of `loss` that asks for the click, and no auxiliary one; may be left
+            out where there is one term.
     """
 
     name: ClassVar[str]
@@ -77,6 +79,7 @@ class RankingModel(nn.Module, ABC):
     saved: ClassVar[bool] = True
     tiny: ClassVar[dict[str, Any]] = {}
     unreached: ClassVar[tuple[str, ...]] = ()
+    task_term: ClassVar[str | None] = None
 
     def __init__(self, config: Config, **sizes: int | str | Tensor):
         """Keep the options, and what else the constructor was given.

@@ -30,7 +30,8 @@ from ..models.losses import together
 from ..models.saving import weights_of
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
-from .gradients import measure
+from .gradients import measure, probe_batches
+from .steps import plan_steps, training_batch
 
 
 @dataclass
@@ -150,14 +151,7 @@ class Loop:
         self.training = training
         self.seed = seed
         self.accelerator = accelerator
-        rows = {task: len(dataset.rows[TRAIN][task]) for task in BEHAVIORS if task in model.tasks}
-        rows = {task: n for task, n in rows.items() if n}
-        if not rows:
-            raise ConfigError(
-                f"{dataset.name} has no training row for {model.name}, which serves "
-                f"{sorted(model.tasks)}."
-            )
-        self.sizes, self.steps = step_sizes(rows, training)
+        self.sizes, self.steps = plan_steps(model, dataset, training)
         processes = accelerator.num_processes
         key = digest(model.name, model.config, training, dataset.hash, seed, processes)
         self.checkpoints = Checkpoints(folder, key, processes)
@@ -203,9 +197,19 @@ class Loop:
     def _exhausted(self) -> bool:
         """Whether patience is over; asked between epochs, and of validated ones only."""
         epochs = len(self.state.epochs)
+        if self.state.step % self.steps or not self._is_validated(epochs):
+            return False
+        # Before the first validation no epoch could be the best one, and none is counted.
+        best = max(self.state.best_epoch, self.training.first_validation - 1)
+        return epochs - best >= self.training.patience
+
+    def _is_validated(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, ends in a validation; the last one always does."""
         every = self.training.eval_every
-        validated = every and self.state.step % self.steps == 0 and epochs % every == 0
-        return validated and epochs - self.state.best_epoch >= self.training.patience
+        if every is None or epoch == 0:
+            return False
+        due = epoch >= self.training.first_validation and epoch % every == 0
+        return due or epoch == self.training.epochs
 
     # --- one epoch ---------------------------------------------------------------------------
 
@@ -244,9 +248,7 @@ class Loop:
         own = index[self.accelerator.process_index :: self.accelerator.num_processes]
         # More processes than rows: every process must take the step, or the others wait for ever.
         index = own if len(own) else index[:1]
-        positive = self.dataset.item[self.dataset.rows[TRAIN][task].event[index]]
-        candidates = np.concatenate([positive[:, None], negatives[index]], axis=1)
-        return self.dataset.batch(TRAIN, task, index, candidates)
+        return training_batch(self.dataset, task, index, negatives[index])
 
     def _close_epoch(self, epoch: int, seconds: float) -> None:
         """Validate, remember the best weights, write a line of history."""
@@ -255,7 +257,7 @@ class Loop:
         value = self.state.best_value
         if not self._selects():
             value = float(epoch)  # nothing to select by: the last epoch is the best
-        elif epoch + 1 == self.training.epochs or (epoch + 1) % self.training.eval_every == 0:
+        elif self._is_validated(epoch + 1):
             size = self.training.eval_batch_size
             options = {"batch_size": size, "accelerator": self.accelerator}
             found = evaluate(self.model, self.dataset, VALID, **options)
@@ -286,8 +288,9 @@ class Loop:
     def step(self, batches: list[Batch]) -> dict[str, float]:
         """One optimizer step; returns the loss terms."""
         batches = [batch.to(self.accelerator.device) for batch in batches]
-        if self.training.probe_steps and self.state.step % self.training.probe_steps == 0:
-            self._probe(batches)
+        every = self.training.probe_steps
+        if every and len(self.tasks) > 1 and self.state.step % every == 0:
+            self._probe()
         self._seed_step()
         self._set_learning_rate()
         total, terms = self.objective(batches)
@@ -308,32 +311,23 @@ class Loop:
         key = digest(self.seed, self.state.step, self.accelerator.process_index)
         torch.manual_seed(int(key, 16) % 2**63)
 
-    def _probe(self, batches: list[Batch]) -> None:
-        """Measure the tasks' gradients with the step's own dropout; nothing else changes."""
+    def _probe(self) -> None:
+        """Measure the tasks' gradients on rows of their own; nothing else changes."""
         self._seed_step()
+        processes = self.accelerator.num_processes
+        sizes = {task: math.ceil(size / processes) for task, size in self.sizes.items()}
+        seed = (self.seed, self.state.step)
+        batches = probe_batches(self.dataset, sizes, self.training, seed)
         with self.accelerator.autocast():
-            found = measure(self.model, batches)
+            found = measure(self.model, (b.to(self.accelerator.device) for b in batches))
         self.state.probes += [{"step": self.state.step, **row} for row in found]
 
     def _set_learning_rate(self) -> None:
         """Linear warm-up, then linear decay to zero; a function of the step alone."""
         step = self.state.step
         warm = self.training.warmup_steps
-        total = self.training.epochs * self.steps
+        total = (self.training.decay_epochs or self.training.epochs) * self.steps
         rising = (step + 1) / (warm + 1)
         falling = (total - step) / max(1, total - warm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * min(rising, falling, 1.0)
-
-
-def step_sizes(rows: dict[str, int], training: TrainingConfig) -> tuple[dict[str, int], int]:
-    """Rows of each task per step and steps per epoch, so that the tasks run out together.
-
-    >>> step_sizes({"rec": 100, "src": 60}, TrainingConfig(batch_size=32))
-    ({'rec': 32, 'src': 15}, 4)
-    """
-    first, lead = next(iter(rows.items()))
-    steps = math.ceil(lead / training.batch_size)
-    sizes = {task: min(math.ceil(n / steps), max(n, 1)) for task, n in rows.items()}
-    sizes[first] = training.batch_size
-    return sizes, min(steps, training.max_steps_per_epoch or steps)

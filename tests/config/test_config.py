@@ -22,6 +22,7 @@ from gensr_lib.data.pocket.world import PocketConfig
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments.spec import checked, load_profile, resolve
 from gensr_lib.models import available_models
+from gensr_lib.models.gensr.options import GenSRConfig
 
 PROFILES = ("paper", "pocket", "smoke")
 
@@ -89,6 +90,33 @@ def test_the_paper_profile_is_the_paper():
     paper = load_profile("paper")
     assert paper.backbone.name == "google/flan-t5-base"
     assert (paper.data.min_interactions, paper.data.eval_negatives) == (5, 99)
+
+
+def test_the_paper_profile_has_the_released_schedule():
+    """train.py, runner.py and train.sh of the released code, as far as this library has the same option."""
+    _, training = resolve(load_profile("paper"), "gensr")
+    assert (training.learning_rate, training.warmup_steps, training.gradient_clip) == (1e-4, 200, 1.0)
+    assert (training.decay_epochs, training.weight_decay, training.first_validation) == (200, 1e-3, 4)
+    prompts = 2 * training.batch_size * (1 + training.negatives)  # Amazon has a search for each purchase
+    assert prompts == 200
+    options = GenSRConfig.parse(load_profile("paper").models["gensr"].model)
+    assert (options.history, options.layers, options.heads, options.dropout) == (20, 1, 2, 0.1)
+    assert (options.item_tokens, options.beta, options.tau) == (10, 0.01, 0.07)
+
+
+@pytest.mark.parametrize("name", ["pocket", "smoke"])
+def test_both_joint_models_are_given_the_same(name):
+    """GenSR reads the newest merged events, UniSAR so many of each behavior; and the tasks weigh the same."""
+    profile = load_profile(name)
+    (gensr, of_gensr), (_, of_unisar) = (resolve(profile, model) for model in ("gensr", "unisar"))
+    assert gensr.history == profile.data.history_rec + profile.data.history_src
+    same = ("search_weight", "batch_size", "negatives", "probe_steps", "probe_rows")
+    assert all(getattr(of_gensr, field) == getattr(of_unisar, field) for field in same)
+
+
+def test_a_rate_that_would_fall_below_zero_is_refused():
+    with pytest.raises(ConfigError, match=r"decay_epochs=3 is below epochs=4.*raise it to 4"):
+        TrainingConfig(epochs=3).replace(epochs=4, decay_epochs=3)
 
 
 def test_unknown_profile():

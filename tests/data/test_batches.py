@@ -115,3 +115,18 @@ def test_moving_and_picking_rows_keeps_everything():
     part = batch.rows(torch.tensor([3, 1]))
     assert part.query_text == (batch.query_text[3], batch.query_text[1])
     assert torch.equal(part.cand, batch.cand[[3, 1]]) and part.to("cpu").task == "src"
+
+
+def test_as_many_merged_events_as_both_histories_hold_are_both_histories():
+    """GenSR with history = history_rec + history_src reads what UniSAR reads, no more and no less."""
+    config = pocket().config
+    for task in ("rec", "src"):
+        batch = pocket().batch("test", task, np.arange(len(pocket().rows["test"][task])))
+        merged, is_search = merged_history(batch, config.history_rec + config.history_src)
+        for row in range(len(batch)):
+            parts = batch.rec_items[row], batch.ses_clicks[row].flatten()
+            rec, src = (sorted(items[items != 0].tolist()) for items in parts)
+            real = merged[row] != 0
+            assert sorted(merged[row][real & ~is_search[row]].tolist()) == rec
+            assert sorted(merged[row][real & is_search[row]].tolist()) == src
+    assert (batch.rec_items != 0).all(dim=1).any(), "some histories are cut, else this test sees nothing"

@@ -297,3 +297,12 @@ def test_scoring_leaves_the_batch_as_it_was(name, task):
         model.score(made)
     model.loss(made)
     assert all(torch.equal(getattr(made, f), v) for f, v in before.items())
+
+
+@by_task
+def test_the_model_says_which_of_its_losses_is_the_task(name, task):
+    """What gradients are compared by; an auxiliary term is the same in both tasks."""
+    model = make(name)
+    terms = model.loss(batch(model, task))
+    assert len(terms) < 2 or model.task_term in terms
+    assert model.task_term not in model.loss_weights

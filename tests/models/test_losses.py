@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gensr_lib.models.losses import bpr, contrastive, instruction_tuning
+from gensr_lib.models.losses import bpr, contrastive, contrastive_released, instruction_tuning
 
 
 def contrastive_by_loops(cf, semantic, user, tau):
@@ -48,6 +49,56 @@ def test_contrastive_ignores_length_and_falls_as_views_agree():
     )
     assert near < far
     assert torch.allclose(contrastive(3 * cf, cf, user, 0.1), contrastive(cf, 7 * cf, user, 0.1), atol=1e-5)
+
+
+def layer_norms(width: int) -> list[torch.nn.LayerNorm]:
+    return [torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)]
+
+
+def released_by_loops(cf, semantic, tau: float) -> float:
+    """One row at a time: unit length, mean 0 and variance 1, inner products, two softmaxes."""
+
+    def normed(x):
+        x = x / np.linalg.norm(x)
+        return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+
+    cf, semantic = ([normed(row) for row in view.numpy().astype(float)] for view in (cf, semantic))
+    total = 0.0
+    for one, other in ((cf, semantic), (semantic, cf)):
+        for u in range(len(one)):
+            logits = np.array([one[u] @ row / tau for row in other])
+            total -= logits[u] - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+    return total / (2 * len(cf))
+
+
+def test_the_released_contrastive_loss_equals_loops_over_rows():
+    cf, semantic = torch.randn(7, 16), torch.randn(7, 16)
+    got = contrastive_released(3 * cf, semantic / 9, layer_norms(16), 0.07).item()
+    assert got == pytest.approx(released_by_loops(cf, semantic, 0.07), rel=1e-4)
+    assert contrastive_released(cf[:0], semantic[:0], layer_norms(16), 0.07).item() == 0
+
+
+def test_its_effective_temperature_is_tau_over_the_width():
+    """tau 0.07 in 768 dimensions: 9e-5. Views so alike that the loss is neither 0 nor hundreds."""
+    cf = torch.randn(50, 768, dtype=torch.double)
+    cf = cf - cf.mean(dim=1, keepdim=True)
+    semantic = F.normalize(cf.mean(dim=0) + 0.001 * cf, dim=1)
+    cosine = F.normalize(cf, dim=1) @ F.normalize(semantic, dim=1).T
+    own = torch.arange(50)
+    expected = (F.cross_entropy(cosine * 768 / 0.07, own) + F.cross_entropy(cosine.T * 768 / 0.07, own)) / 2
+    got = contrastive_released(cf, semantic, layer_norms(768), 0.07)
+    assert got.item() == pytest.approx(expected.item(), rel=0.02) and 1 < got < 1000
+
+
+def test_its_size_at_random_vectors():
+    """Logits have standard deviation sqrt(d') / tau, and the largest of 200 lies 2.75 of those above the own one.
+
+    The released log begins at 855, and ln 200 is 5.3.
+    """
+    cf, semantic = torch.randn(200, 768), torch.randn(200, 768)
+    got = contrastive_released(cf, semantic, layer_norms(768), 0.07).item()
+    assert got == pytest.approx(2.75 * math.sqrt(768) / 0.07, rel=0.1)
+    assert contrastive(cf, semantic, torch.arange(200), 0.07) < 8, "the paper's form: near ln 399"
 
 
 def test_instruction_tuning_is_the_mean_negative_log_likelihood():

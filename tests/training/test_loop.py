@@ -21,6 +21,7 @@ from gensr_lib import files
 from gensr_lib.config import BackboneConfig, TrainingConfig
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.spec import load_profile, resolve
 from gensr_lib.models import Popularity
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS
@@ -44,11 +45,11 @@ def backbone_texts() -> list[str]:
     return [*pocket().item_text[1:], *list(PROMPTS.values()) * 200]
 
 
-def gensr() -> GenSR:
+def gensr(**options) -> GenSR:
     cf_table = torch.randn(pocket().n_items + 1, 8, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
     backbone = load_backbone(SMALL, backbone_texts())
-    return GenSR.from_dataset(pocket(), GenSRConfig(history=6, dropout=0.2), backbone, Vectors(cf_table))
+    return GenSR.from_dataset(pocket(), GenSRConfig(history=6, dropout=0.2, **options), backbone, Vectors(cf_table))
 
 
 MAKE = {"lightgcn": (lightgcn, SHORT), "gensr": (gensr, SHORT_GENSR)}
@@ -139,7 +140,7 @@ def test_every_row_of_both_tasks_is_used_once_per_epoch(monkeypatch):
 
 def test_a_logged_loss_is_the_mean_over_the_steps_that_had_it(monkeypatch):
     """The shorter task runs out a step early here; its mean must not be diluted by that step."""
-    monkeypatch.setattr(training, "step_sizes", lambda rows, options: ({"rec": 300, "src": 10**6}, 3))
+    monkeypatch.setattr(training, "plan_steps", lambda *given: ({"rec": 300, "src": 10**6}, 3))
     monkeypatch.setattr(training.Loop, "step", lambda loop, batches: {f"{b.task} loss": 2.0 for b in batches})
     run = train(gensr(), pocket(), SHORT_GENSR.replace(epochs=1))
     assert run.history.loc[0, ["rec loss", "src loss"]].tolist() == [2.0, 2.0]
@@ -189,6 +190,37 @@ def test_learning_rate_warms_up_and_decays_linearly():
     assert found == pytest.approx(warm + decay) and found[3] == pytest.approx(0.4)
 
 
+def test_the_rate_may_decay_over_more_epochs_than_are_trained():
+    """As released: linear to zero over 200 epochs, of which a few are trained."""
+    options = SHORT.replace(epochs=2, decay_epochs=200, warmup_steps=3, learning_rate=0.4)
+    loop = training.Loop(lightgcn(), pocket(), options, 0, None, training.make_accelerator())
+    total = 200 * loop.steps
+    loop.state.step = 2 * loop.steps - 1
+    loop._set_learning_rate()
+    assert loop.optimizer.param_groups[0]["lr"] == pytest.approx(0.4 * (total - loop.state.step) / (total - 3))
+    assert loop.optimizer.param_groups[0]["lr"] > 0.395
+
+
+@pytest.mark.parametrize("task", ["rec", "src"])
+def test_a_task_alone_takes_the_steps_and_rows_of_joint_training(task):
+    """Else "trained on one task" would also mean fewer steps, which in a few epochs is the budget."""
+    options = SHORT_GENSR.replace(max_steps_per_epoch=None)
+    both, alone = (
+        training.Loop(gensr(trained_on=on), pocket(), options, 0, None, training.make_accelerator())
+        for on in ("both", task)
+    )
+    assert both.sizes.keys() == {"rec", "src"} and both.sizes["rec"] == 16 != both.sizes["src"]
+    assert alone.sizes == {task: both.sizes[task]} and alone.steps == both.steps
+    plans = [loop._plan(task, 0) for loop in (both, alone)]
+    one, other = (loop.batch(plan, task, 2) for loop, plan in zip((both, alone), plans, strict=True))
+    assert torch.equal(one.cand, other.cand), "and the same rows, at the same step"
+
+
+def test_a_system_of_one_task_has_its_own_batch():
+    loop = training.Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator())
+    assert loop.sizes == {"rec": SHORT.batch_size} and loop.steps == STEPS
+
+
 def test_the_gradient_is_clipped(monkeypatch):
     norms = []
     clip = torch.nn.utils.clip_grad_norm_
@@ -235,6 +267,44 @@ def test_patience_waits_for_a_validation(monkeypatch):
     scripted(monkeypatch, [0.1, 0.2, 0.15])
     run = train(lightgcn(), pocket(), SHORT.replace(epochs=9, patience=1, eval_every=2))
     assert len(run.history) == 6 and run.best_epoch == 4
+
+
+# Validation NDCG@5: chance where there is a plateau, then what the released log shows, as the epochs go on.
+PLATEAU = [0.0262, 0.0244, 0.0262, 0.0244]
+AFTER = [0.28, 0.727, 0.741, 0.745, 0.742, 0.743]
+
+
+def paper_schedule(**changes) -> TrainingConfig:
+    """When the profile `paper` validates and stops, on a model of this test's size."""
+    return resolve(load_profile("paper"), "gensr")[1].replace(batch_size=200, probe_steps=None, **changes)
+
+
+def test_the_paper_profile_outlasts_the_plateau_of_the_released_log(monkeypatch):
+    """Its authors' own run answers with the base rate for four epochs before it learns anything."""
+    schedule = paper_schedule()
+    scripted(monkeypatch, (PLATEAU + AFTER)[schedule.first_validation - 1 :])
+    run = train(lightgcn(), pocket(), schedule)
+    assert len(run.history) == 10 and run.best_epoch == 8
+    assert run.history["valid rec N@5"].notna().tolist() == [False] * 3 + [True] * 7
+
+
+def test_patience_that_is_shorter_than_a_plateau_ends_in_it(monkeypatch):
+    """What the profile once had: two epochs, counted from the first."""
+    scripted(monkeypatch, PLATEAU + AFTER)
+    run = train(lightgcn(), pocket(), paper_schedule(first_validation=1, patience=2))
+    assert len(run.history) == 3 and run.best_epoch == 1
+
+
+def test_patience_counts_from_the_first_validation(monkeypatch):
+    scripted(monkeypatch, [0.1, 0.1, 0.1])
+    run = train(lightgcn(), pocket(), SHORT.replace(epochs=9, first_validation=4, patience=2))
+    assert len(run.history) == 6 and run.best_epoch == 4
+
+
+def test_a_first_validation_behind_the_end_is_at_the_end(monkeypatch):
+    seen = scripted(monkeypatch, [0.1])
+    run = train(lightgcn(), pocket(), SHORT.replace(epochs=2, first_validation=4, patience=1))
+    assert len(seen) == 1 and run.best_epoch == 2
 
 
 def test_the_last_epoch_is_validated_too(monkeypatch):
@@ -472,11 +542,11 @@ def test_a_model_that_was_evaluated_before_can_be_trained():
 
 # --- gradients ---------------------------------------------------------------------------------
 
-PROBED = SHORT_GENSR.replace(probe_steps=3)
+PROBED = SHORT_GENSR.replace(probe_steps=3, probe_rows=50)
 
 
 def test_measuring_gradients_changes_no_number():
-    """Same dropout, same weights, same ranks: the probe must leave no trace in training."""
+    """Same dropout, same weights, same ranks: the probe must leave no trace, and measure without dropout."""
     plain, probed = uninterrupted("gensr"), train(gensr(), pocket(), PROBED)
     assert_same(plain, outcome(probed))
     assert probed.gradients["step"].unique().tolist() == [0, 3, 6]

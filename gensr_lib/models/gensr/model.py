@@ -25,7 +25,7 @@ from ...data.schema import SRC
 from ..base import RankingModel, Representation
 from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
 from ..layers import Encoder, SoftFilter, masked_mean
-from ..losses import contrastive, instruction_tuning, of_all_processes
+from ..losses import contrastive, contrastive_released, instruction_tuning, of_all_processes
 from ..recommendation.lightgcn import LightGCN
 from .one_way import one_way_states
 from .options import GenSRConfig, check_widths
@@ -61,6 +61,7 @@ class GenSR(RankingModel):
     needs = ("language_model", "lightgcn")
     prompts = tuple(PROMPTS.values())
     prompt_slots = SLOTS
+    task_term = "generation"
     tiny: ClassVar = {"history": 8}
     unreached = (  # one decoder step attends to itself, whatever q and k are
         "lm.decoder.block.0.layer.0.SelfAttention.q",
@@ -88,6 +89,9 @@ class GenSR(RankingModel):
         if config.semantic_view:
             self.semantic_encoder = Encoder(width, config.history * per_item, **encoder)
             self.semantic_filter = SoftFilter(width, config.heads)
+        if self._aligns and config.contrastive_form == "released":
+            # No random numbers are drawn: the other weights start as without them.
+            self.contrastive_norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
         if config.trained_on != "both":
             self.tasks = frozenset([config.trained_on])
         self.answers = answer_ids(self.tokenizer)
@@ -230,6 +234,9 @@ class GenSR(RankingModel):
         """
         slots, _ = self.soft_filter(views, batch)
         slots = {name: torch.zeros_like(x) if name in zeroed else x for name, x in slots.items()}
+        return self._answer(batch, views, slots)
+
+    def _answer(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Tensor:
         _, decoded = self.read(self.prompt(batch, views, slots))
         return log_probs_of(self.lm, decoded, self.answers)
 
@@ -238,12 +245,29 @@ class GenSR(RankingModel):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Eq. 8: ``generation``, eq. 9, and ``contrastive``, eq. 10, which counts beta."""
         views = self.encode(batch)
-        terms = {"generation": instruction_tuning(self.answer(batch, views))}
-        if len(views) == 2 and self.config.contrastive:
-            cf, semantic, known = self.user_vectors(views)
-            rows = (x[known] for x in (cf, semantic, batch.user))
-            terms["contrastive"] = contrastive(*map(of_all_processes, rows), self.config.tau)
+        slots, _ = self.soft_filter(views, batch)
+        terms = {"generation": instruction_tuning(self._answer(batch, views, slots))}
+        if self._aligns:
+            terms["contrastive"] = self._contrastive(batch, views, slots)
         return terms
+
+    @property
+    def _aligns(self) -> bool:
+        config = self.config
+        return config.cf_view and config.semantic_view and config.contrastive
+
+    def _contrastive(
+        self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]
+    ) -> Tensor:
+        """Eq. 10 over users, or the released form over pairs of a user and a candidate."""
+        tau = self.config.tau
+        cf, semantic, known = self.user_vectors(views)
+        if self.config.contrastive_form == "paper":
+            rows = (x[known] for x in (cf, semantic, batch.user))
+            return contrastive(*map(of_all_processes, rows), tau)
+        # As released: each candidate's prompt is a row, with what its own filter made of the user.
+        rows = (slots[name][known].flatten(0, 1) for name in ("user_cf", "user_semantic"))
+        return contrastive_released(*map(of_all_processes, rows), self.contrastive_norms, tau)
 
     def user_vectors(self, views: dict[str, View]) -> tuple[Tensor, Tensor, Tensor]:
         """C_u and S_u as one vector per user, (B, d') each, and (B,) who has a history at all."""

@@ -14,7 +14,9 @@ from ..recommendation.lightgcn import LightGCNConfig
 class GenSRConfig(Config):
     """Options of GenSR: the released values where known, and the switches of the ablations."""
 
-    history: int = Field(20, ge=1, description="N, the most recent items (released: 20)")
+    history: int = Field(
+        20, ge=1, description="N, the most recent items of both behaviors (released: 20)"
+    )
     layers: int = Field(1, ge=1, description="layers of each history encoder (released: 1)")
     heads: int = Field(2, ge=1, description="heads of encoders and soft filter (released: 2)")
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -27,6 +29,11 @@ class GenSRConfig(Config):
     cf_view: bool = Field(True, description="False: the ablation without the CF view")
     semantic_view: bool = Field(True, description="False: the ablation without the semantic view")
     contrastive: bool = Field(True, description="False: the ablation without eq. 10")
+    contrastive_form: Literal["paper", "released"] = Field(
+        "paper",
+        description="'released': the authors' code, where tau acts like tau / d', on filtered "
+        "vectors",
+    )
     history_slot: Literal["filtered", "mean", "sequence"] = Field(
         "filtered", description="what stands for the history: eq. 6, its average, C_u and S_u"
     )

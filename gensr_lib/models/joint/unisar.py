@@ -116,6 +116,7 @@ class UniSAR(RankingModel):
     name = "unisar"
     Config = UniSARConfig
     user_table = "user_id"
+    task_term = "click"
     tiny: ClassVar = {"width": 16, "id_width": 8, "align_negatives": 12}
 
     def __init__(

@@ -46,6 +46,7 @@ class LightGCN(RankingModel):
     """
 
     name = "lightgcn"
+    task_term = "bpr"
     tasks = frozenset({REC})
     Config = LightGCNConfig
     serves_new_users = False  # it has a vector for each user of its training, and for nobody else

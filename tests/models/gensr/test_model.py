@@ -17,6 +17,7 @@ from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS, QUERY_CHARACTERS, QUERY_TOKENS, query_tokens
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.layers import Encoder, SoftFilter, masked_mean
+from gensr_lib.models.losses import contrastive_released
 from tests.worlds import Vectors, pocket
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=2, vocabulary=600)
@@ -315,3 +316,26 @@ def test_short_queries_are_read_whole():
     read = query_tokens(tokenizer, texts)
     assert torch.equal(read["input_ids"][:2, :5], plain["input_ids"][:2, :5])
     assert (read["input_ids"] == tokenizer.eos_token_id).sum(dim=1).tolist() == [1, 1, 1], "each ends in </s>"
+
+
+def test_the_released_contrastive_form_compares_the_slots_of_all_pairs():
+    """Each candidate's prompt is a row: what its own filter made of the user, in both views."""
+    model = gensr(contrastive_form="released", beta=0.25)
+    made = batch()
+    plain = {k: v for k, v in model.state_dict().items() if not k.startswith("contrastive_norms.")}
+    assert plain.keys() == gensr().state_dict().keys(), "and the default form has no norms of its own"
+    slots, _ = model.soft_filter(model.encode(made), made)
+    rows = [slots[name].reshape(6 * 5, -1) for name in ("user_cf", "user_semantic")]
+    norms = [torch.nn.LayerNorm(rows[0].shape[1]) for _ in range(2)]
+    terms = model.loss(made)
+    assert terms["contrastive"].item() == pytest.approx(contrastive_released(*rows, norms, 0.07).item(), rel=1e-4)
+    terms["contrastive"].backward()
+    assert model.contrastive_norms[0].weight.grad.abs().sum() > 0
+    assert terms["generation"].item() == pytest.approx(gensr().loss(made)["generation"].item(), rel=1e-5)
+
+
+def test_the_released_contrastive_form_without_any_history():
+    terms = gensr(contrastive_form="released").loss(without_history(batch()))
+    assert terms["contrastive"].item() == 0
+    switched_off = gensr(contrastive_form="released", contrastive=False)
+    assert not any("norms" in key for key in switched_off.state_dict())
