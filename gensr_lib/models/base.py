@@ -98,6 +98,11 @@ class RankingModel(nn.Module, ABC):
         """
 
     @classmethod
+    def obstacle(cls, dataset: Dataset, config: Config) -> str:
+        """Why the model cannot be made for a data set, as the end of a sentence; '' if it can."""
+        return ""
+
+    @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config, **needs: Any) -> RankingModel:
         """A fresh model sized for a data set."""
         return cls(config)
