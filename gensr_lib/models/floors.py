@@ -227,6 +227,7 @@ def _similar(clicks: csr_array, start: int, shrinkage: float) -> tuple[np.ndarra
 
 def _distinct_history(batch: Batch, config: ItemItemConfig) -> Tensor:
     """The last clicks (B, N), each item once: where it comes again there is padding."""
-    clicked, _ = merged_history(batch, config.history, config.history_of)
+    room = batch.rec_items.shape[1] + batch.ses_clicks[0].numel()  # no wider than what there is
+    clicked, _ = merged_history(batch, min(config.history, room), config.history_of)
     again = (clicked.unsqueeze(2) == clicked.unsqueeze(1)).tril(-1).any(2)
     return clicked.masked_fill(again, 0)
