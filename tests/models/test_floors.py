@@ -185,12 +185,19 @@ def test_the_lookup_counts_pairs_of_query_and_item():
     assert 0 < seen < 20, "some queries are new, some are not"
 
 
-def test_category_counts_by_hand():
-    """The newest three clicks of user a are a search's i2, then i3 twice; see `shop`."""
+@pytest.mark.parametrize(
+    ("history", "count"),
+    [
+        (3, {"i2": 1, "i3": 2, "i4": 1, "i5": 0, "i0": 0}),  # a search's i2, then i3 twice
+        (20, {"i2": 2, "i3": 2, "i4": 2, "i5": 0, "i0": 4}),  # all eight, and padding
+    ],
+)
+def test_category_counts_by_hand(history, count):
+    """User a clicked i0 to i3, each of them twice: see `shop`. i4's first path is i2's; i5 has none."""
     kind = {"i2": "A > B", "i3": "A > C | A > B", "i4": "A > B | X", "i5": ""}
     source = shop()
     dataset = with_items(source, categories=[kind.get(name, "Z") for name in source.items["item_id"]])
-    model = build_model("category_count", dataset, dict(history=3, popularity=0.5))
+    model = build_model("category_count", dataset, dict(history=history, popularity=0.5))
     number = {name: i for i, name in enumerate(dataset.item_ids)}
     row = dataset.user_ids[dataset.user[dataset.rows["test"]["rec"].event]].tolist().index("a")
     cand = np.array([[number[name] for name in ("i2", "i3", "i4", "i5", "i0")]])
@@ -198,7 +205,6 @@ def test_category_counts_by_hand():
     clicked = [dataset.item_ids[items[items > 0]].tolist() for items in (batch.rec_items[0], batch.ses_clicks[0, :, 0])]
     assert clicked == [["i0", "i1", "i2", "i3"]] * 2, "the history that the sums below are for"
     train = dataset.item_ids[dataset.item[dataset.rows["train"]["rec"].event]].tolist()
-    count = {"i2": 1, "i3": 2, "i4": 1, "i5": 0, "i0": 0}  # i4's first path is i2's; i5 has none
     expected = [math.log(1 + n) + 0.5 * math.log(1 + train.count(name)) for name, n in count.items()]
     assert model.score(batch)[0].tolist() == pytest.approx(expected, abs=1e-6)
 
