@@ -169,9 +169,14 @@ class Dataset:
         """Items of each search session, (S, K) by user."""
         return self.histories.ses_clicks
 
-    def training_edges(self, task: str = REC) -> tuple[np.ndarray, np.ndarray]:
-        """(user, item) of every click of a task in the training part: LightGCN's graph."""
-        rows = self.rows[TRAIN][task].event
+    def training_edges(self, behaviors: str = REC) -> tuple[np.ndarray, np.ndarray]:
+        """(user, item) of every click in the training part: LightGCN's graph.
+
+        Args:
+            behaviors: ``rec`` or ``src``, or ``both``: first those of recommendations.
+        """
+        chosen = BEHAVIORS if behaviors == "both" else [known("behavior", behaviors, BEHAVIORS)]
+        rows = np.concatenate([self.rows[TRAIN][task].event for task in chosen])
         return self.user[rows], self.item[rows]
 
     @cached_property

@@ -153,6 +153,21 @@ class Workspace:
         values = {"texts": self.dataset.item_text, "categories": self.dataset.items[CATEGORIES]}
         return "" if any(values[need]) else f"no {NEEDS[need]}"
 
+    def able(self, *models: str) -> list[str]:
+        """Those of some models that can be made for these data; of each other a sentence says why.
+
+        Raises:
+            ConfigError: a model that nobody knows.
+        """
+        found = []
+        for model in models:
+            options, _ = resolve(self.profile, model)
+            if reason := model_class(model).obstacle(self.dataset, options):
+                print(f"The system {model} is left out: {reason}.")
+            else:
+                found.append(model)
+        return found
+
     @cached_property
     def folder(self) -> Path:
         """``runs/<dataset>/<profile>``."""

@@ -8,6 +8,8 @@ __getattr__, __all__ = attach(
         "registry": ["available_models", "build_model", "model_class"],
         "base": ["RankingModel", "Representation"],
         "anchors": ["Oracle", "Popularity"],
+        "floors": ["CategoryCount", "EASE", "ItemKNN"],
+        "search.lookup": ["BM25", "QueryLookup"],
         "recommendation.lightgcn": ["LightGCN", "LightGCNConfig"],
         "joint.unisar": ["UniSAR"],
         "gensr.model": ["GenSR", "GenSRConfig"],

@@ -10,7 +10,6 @@ from ..config import Config
 from ..data.batches import Batch
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS
-from ..errors import ConfigError
 from .base import RankingModel
 
 
@@ -54,12 +53,13 @@ class Oracle(RankingModel):
         self.law = dataset.law
 
     @classmethod
+    def obstacle(cls, dataset: Dataset, config: Config) -> str:
+        """It knows the law of a simulated world, and of no other."""
+        return "" if dataset.truth else "it needs a simulated world, whose law is known"
+
+    @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config | None = None) -> Oracle:
-        """Raises ConfigError unless the data set is simulated."""
-        if dataset.truth is None:
-            raise ConfigError(
-                f"the oracle needs a simulated world, whose law is known, not '{dataset.name}'."
-            )
+        """An oracle of a simulated data set."""
         return cls(config or cls.Config(), dataset)
 
     def score(self, batch: Batch) -> Tensor:

@@ -44,8 +44,8 @@ class RankingModel(nn.Module, ABC):
     """Base of all models: a system writes ``__init__``, ``from_dataset``, ``loss`` and ``score``.
 
     A rule that nobody trains needs no ``loss``, and without sizes no ``from_dataset``. The rest are
-    traits with defaults. Nothing outside of `gensr_lib.models` asks for a model by its
-    name or class: what must be known of it stands here.
+    traits with defaults; `obstacle` is for models that not all data allow. Nothing outside of
+    `gensr_lib.models` asks for a model by its name or class: what must be known of it stands here.
 
     Class attributes:
         name: in tables and folders.
@@ -99,6 +99,11 @@ class RankingModel(nn.Module, ABC):
         Args:
             needs: the options behind each of the class's ``needs``; nothing is built yet.
         """
+
+    @classmethod
+    def obstacle(cls, dataset: Dataset, config: Config) -> str:
+        """Why the model cannot be made for a data set, as the end of a sentence; '' if it can."""
+        return ""
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: Config, **needs: Any) -> RankingModel:

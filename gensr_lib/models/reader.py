@@ -26,7 +26,6 @@ from ..data.dataset import Dataset
 from ..data.pocket import knowledge
 from ..data.schema import BEHAVIORS, REC, SRC
 from ..data.split import TRAIN
-from ..errors import ConfigError
 from .base import RankingModel
 
 ITEMS = ("law", "text", "clicks", "views", "views apart")
@@ -78,12 +77,13 @@ class Reader(RankingModel):
             self.weights |= dict.fromkeys(tasks, conditional_logit(rows) if rows else None)
 
     @classmethod
+    def obstacle(cls, dataset: Dataset, config: ReaderConfig) -> str:
+        """It knows the law of a simulated world, and of no other."""
+        return "" if dataset.truth else "it needs a simulated world, whose law is known"
+
+    @classmethod
     def from_dataset(cls, dataset: Dataset, config: ReaderConfig | None = None) -> Reader:
-        """Raises ConfigError unless the data set is simulated."""
-        if dataset.truth is None:
-            raise ConfigError(
-                f"the reader needs a simulated world, whose law is known, not '{dataset.name}'."
-            )
+        """A reader of a simulated data set, its weights fitted."""
         return cls(config or cls.Config(), dataset)
 
     def score(self, batch: Batch) -> Tensor:

@@ -16,6 +16,11 @@ from .base import RankingModel
 # name: module in this package, class. A module is imported when its model is asked for.
 MODELS = {
     "popularity": "anchors:Popularity",
+    "category_count": "floors:CategoryCount",
+    "item_knn": "floors:ItemKNN",
+    "ease": "floors:EASE",
+    "bm25": "search.lookup:BM25",
+    "query_lookup": "search.lookup:QueryLookup",
     "lightgcn": "recommendation.lightgcn:LightGCN",
     "unisar": "joint.unisar:UniSAR",
     "gensr": "gensr.model:GenSR",
@@ -75,7 +80,8 @@ def build_model(
         needs: what the class's ``needs`` name, such as ``language_model``.
 
     Raises:
-        ConfigError: unknown model or option, or something that the model needs is missing.
+        ConfigError: unknown model or option, something that the model needs is missing, or the
+            data set has an `RankingModel.obstacle` for it.
     """
     cls = model_class(model)
     config = options
@@ -86,6 +92,8 @@ def build_model(
             f"the model '{cls.name}' needs {', '.join(missing)}: pass it by keyword, or call "
             f"Workspace.build, which makes it."
         )
+    if reason := cls.obstacle(dataset, config):
+        raise ConfigError(f"the model '{cls.name}' cannot be made for {dataset.name}: {reason}.")
     return cls.from_dataset(dataset, config, **{need: needs[need] for need in cls.needs})
 
 

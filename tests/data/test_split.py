@@ -9,7 +9,7 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.schema import BEHAVIORS, REC, SRC, validate
 from gensr_lib.data.sources.load import load_dataset
 from gensr_lib.data.split import SPLITS, TEST, TRAIN, VALID, k_core
-from gensr_lib.errors import DataError
+from gensr_lib.errors import ConfigError, DataError
 from tests.worlds import TINY, pocket, tables, twin_events
 
 
@@ -49,6 +49,9 @@ def assert_no_leak(dataset: Dataset) -> None:
             assert (dataset.time[earlier][same_user] < dataset.time[rows.event][same_user]).all()
     users, _ = dataset.training_edges()
     assert len(users) == (~dataset.is_search & dataset.rows_before_cut()).sum()
+    assert len(dataset.training_edges("both")[0]) == dataset.rows_before_cut().sum()
+    with pytest.raises(ConfigError, match="unknown behavior 'all'"):
+        dataset.training_edges("all")
 
 
 def _extreme(dataset: Dataset, split: str, pick) -> dict[int, int]:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from gensr_lib.experiments import workspace as runs
 from gensr_lib.experiments.provenance import PACKAGES, code_hash
 from gensr_lib.experiments.store import RANKS, RESULT, load_run, result_table, save_run
 from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.models import build_model
 from gensr_lib.training.loop import TrainingRun
 from gensr_lib.training.metrics import EXPECTED, METRICS
 
@@ -74,10 +76,28 @@ def folder_of(workspace: Workspace, name: str = "lightgcn"):
     return workspace.folder / name / "seed-0"
 
 
+def test_systems_that_the_data_do_not_allow_are_left_out_with_a_sentence(trained, monkeypatch, capsys):
+    everything = ["popularity", "category_count", "bm25", "lightgcn", "oracle"]
+    assert trained.able(*everything) == everything and capsys.readouterr().out == ""
+    bare = copy(trained.dataset)
+    bare.items = bare.items.assign(categories="")
+    bare.truth = None
+    monkeypatch.setitem(vars(trained), "dataset", bare)
+    assert trained.able(*everything) == ["popularity", "bm25", "lightgcn"]
+    assert capsys.readouterr().out.splitlines() == [
+        "The system category_count is left out: it counts categories, and no item has one.",
+        "The system oracle is left out: it needs a simulated world, whose law is known.",
+    ]
+    with pytest.raises(ConfigError, match="'oracle' cannot be made for pocket: it needs a simulated world"):
+        build_model("oracle", bare)
+    with pytest.raises(ConfigError, match="did you mean 'ease'"):
+        trained.able("eas")
+
+
 # --- found again ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["popularity", "oracle", "lightgcn"])
+@pytest.mark.parametrize("name", ["popularity", "oracle", "ease", "lightgcn"])
 def test_a_second_fit_loads_the_run(copied, name):
     first, second = copied().fit(name), copied().fit(name)
     assert second.loaded and (name == "lightgcn" or not first.loaded)

@@ -191,11 +191,12 @@ def test_a_model_refuses_new_users_or_treats_them_all_alike(name, monkeypatch):
             with pytest.raises(ConfigError, match="new user"):
                 ranked.recommend(user, 3)
         return
-    before = ranked.scores(given)
+    query = "" if "rec" in ranked.model.tasks else "marble kennel"
+    before = ranked.scores(given, query)
     moved = lambda *args: replace(event_batch(*args), user=torch.tensor([7]))  # noqa: E731
     monkeypatch.setattr(gensr_lib.explore.ranker, "event_batch", moved)
-    assert np.array_equal(before, ranked.scores(given))
-    assert np.array_equal(ranked.scores(None), ranked.scores([]))
+    assert np.array_equal(before, ranked.scores(given, query))
+    assert np.array_equal(ranked.scores(None, query), ranked.scores([], query))
     assert ranked.history(None).empty
 
 

@@ -15,6 +15,7 @@ from gensr_lib.data.pocket.world import PocketConfig, simulate
 from gensr_lib.errors import ConfigError
 from gensr_lib.models.anchors import Oracle, Popularity
 from gensr_lib.models.reader import Reader, ReaderConfig, conditional_logit
+from gensr_lib.models.registry import build_model
 from gensr_lib.training.evaluation import evaluate
 from tests.worlds import TINY, tables, twin_events
 
@@ -103,5 +104,5 @@ def test_an_empty_history_leaves_popularity_and_the_query():
 
 def test_it_refuses_data_without_a_law():
     data = Dataset.from_tables(tables(*twin_events("a")), TINY, name="mine")
-    with pytest.raises(ConfigError, match="whose law is known, not 'mine'"):
-        Reader.from_dataset(data)
+    with pytest.raises(ConfigError, match="cannot be made for mine: it needs a simulated world"):
+        build_model("reader", data)

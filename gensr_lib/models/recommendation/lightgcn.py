@@ -3,13 +3,15 @@
 Embeddings are averaged over L rounds of propagation on the bipartite graph of *training
 recommendation clicks*: ``E^(l+1) = D^-1/2 A D^-1/2 E^(l)``, ``E = mean_l E^(l)`` (their eq. 7-8).
 GenSR uses the item vectors, frozen, as its CF view (paper §4.1.1, footnote 1). Data without any
-recommendations have the clicks of their searches for a graph: these too say who wants what.
+recommendations have the clicks of their searches for a graph: these too say who wants what. With
+``edges="both"``, which the footnote keeps out, all clicks are one graph, and it learns and serves
+both tasks.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch
 from ...data.dataset import Dataset
-from ...data.schema import REC
+from ...data.schema import BEHAVIORS, REC
 from ...data.split import tasks_of
 from ..base import RankingModel
 from ..losses import bpr
@@ -33,16 +35,19 @@ class LightGCNConfig(Config):
     layers: int = Field(3, ge=0, description="rounds of propagation; 0 is matrix factorisation")
     l2: float = Field(1e-4, ge=0, description="weight of the squared norm of a batch's embeddings")
     init_std: float = Field(0.1, gt=0)
+    edges: Literal["rec", "both"] = Field(
+        "rec", description="whose clicks are the graph and the positives: paper, footnote 1: rec"
+    )
 
 
 class LightGCN(RankingModel):
-    """Graph collaborative filtering, trained by BPR on the clicks of one task.
+    """Graph collaborative filtering, trained by BPR on the clicks that are its graph.
 
     Args:
         config: options.
         n_users, n_items: users are 0-based, items 1-based (0 is padding and stays a zero vector).
         edges: (2, E) int64 distinct training pairs (user, item).
-        task: whose clicks these are; ``src`` only where nothing was recommended.
+        task: whose clicks these are, ``rec`` or ``both``; ``src`` where nothing was recommended.
     """
 
     name = "lightgcn"
@@ -56,7 +61,7 @@ class LightGCN(RankingModel):
         self, config: LightGCNConfig, n_users: int, n_items: int, edges: Tensor, task: str = REC
     ):
         super().__init__(config, n_users=n_users, n_items=n_items, edges=edges, task=task)
-        self.tasks = frozenset({task})
+        self.tasks = frozenset(BEHAVIORS if task == "both" else {task})
         self.n_users = n_users
         self.n_items = n_items
         vectors = torch.randn(n_users + n_items + 1, config.width)
@@ -68,7 +73,9 @@ class LightGCN(RankingModel):
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
         """The graph of `Dataset.training_edges`, each pair once."""
-        task = next(iter(tasks_of(dataset.rows)), REC)
+        task = config.edges
+        if task != "both":
+            task = next(iter(tasks_of(dataset.rows)), REC)
         pairs = np.unique(np.stack(dataset.training_edges(task)), axis=1)
         edges = torch.from_numpy(pairs).long()
         return cls(config, dataset.n_users, dataset.n_items, edges, task)

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch_geometric.nn import LightGCN as ReferenceLightGCN
 
+from gensr_lib.config import TrainingConfig
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.training.loop import train
 from tests.worlds import pocket
 
 
@@ -54,6 +56,26 @@ def test_edges_are_training_recommendation_clicks_only():
     dataset, ours = pocket(), model()
     allowed = {(dataset.user[r], dataset.item[r]) for r in dataset.rows["train"]["rec"].event}
     assert set(map(tuple, ours.edges.T.tolist())) == {(int(u), int(i)) for u, i in allowed}
+
+
+def test_both_behaviors_are_one_graph_and_both_are_learned_and_served():
+    dataset = pocket()
+    ours = LightGCN.from_dataset(dataset, LightGCNConfig(width=16, edges="both"))
+    rows = np.concatenate([dataset.rows["train"][task].event for task in ("rec", "src")])
+    allowed = set(zip(dataset.user[rows].tolist(), dataset.item[rows].tolist(), strict=True))
+    assert set(map(tuple, ours.edges.T.tolist())) == allowed and len(allowed) == ours.edges.shape[1]
+    assert ours.edges.shape[1] > model().edges.shape[1] and model().tasks == {"rec"}
+    assert ours.tasks == {"rec", "src"}
+    training = TrainingConfig(epochs=2, batch_size=64, negatives=1, learning_rate=0.01)
+    history = train(ours, dataset, training).history
+    assert {"rec bpr", "src bpr", "valid src N@5"} <= set(history)
+    assert (history.iloc[1][["rec bpr", "src bpr"]] < history.iloc[0][["rec bpr", "src bpr"]]).all()
+
+
+def test_a_saved_graph_of_both_behaviors_still_serves_both(tmp_path):
+    ours = LightGCN.from_dataset(pocket(), LightGCNConfig(width=16, edges="both"))
+    ours.save_pretrained(tmp_path)
+    assert LightGCN.from_pretrained(tmp_path).tasks == {"rec", "src"}
 
 
 def test_loss_starts_at_ln_two_and_its_gradient_reaches_neighbours():
