@@ -15,7 +15,7 @@ import torch
 from ..config import DataConfig
 from ..errors import DataError, known
 from .batches import Batch
-from .histories import Histories, Ragged
+from .histories import Histories
 from .law import ClickLaw
 from .negatives import NegativeSampler, checksum, stored_negatives
 from .schema import (
@@ -163,11 +163,6 @@ class Dataset:
         """A short name of each item by index, for people: title, else text, else id."""
         name = self.items[TITLE].where(lambda title: title.ne(""), self.item_text[1:])
         return ["", *name.where(name.ne(""), self.items[ITEM])]
-
-    @property
-    def ses_clicks(self) -> Ragged:
-        """Items of each search session, (S, K) by user."""
-        return self.histories.ses_clicks
 
     def training_edges(self, behaviors: str = REC) -> tuple[np.ndarray, np.ndarray]:
         """(user, item) of every click in the training part: LightGCN's graph.

@@ -154,11 +154,7 @@ class Workspace:
         return "" if any(values[need]) else f"no {NEEDS[need]}"
 
     def able(self, *models: str) -> list[str]:
-        """Those of some models that can be made for these data; of each other a sentence says why.
-
-        Raises:
-            ConfigError: a model that nobody knows.
-        """
+        """Those of some models that can be made for these data; of each other a sentence says why."""
         found = []
         for model in models:
             options, _ = resolve(self.profile, model)
