@@ -5,6 +5,7 @@ from ..lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     {
+        "ceilings": ["ceilings_of"],
         "mutual_information": ["answer_information", "entropy", "estimate", "gaussian_information"],
         "parameter_space": ["kde_overlap", "pca", "separation", "tsne"],
         "representations": ["Sample", "collect"],

@@ -20,9 +20,8 @@ from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS
 from ..data.split import tasks_of
 from ..errors import ConfigError
-from ..models.reader import ITEMS, Reader, ReaderConfig
-from ..training.evaluation import evaluate
-from ..training.metrics import EXPECTED
+from ..models.reader import Reader, ReaderConfig
+from ..training.evaluation import Evaluation, evaluate
 
 OWN = "own"  # stands for the task's own behavior
 VISIBLE = 0.03  # of N@10: what a mechanism of the default world is worth in one task at least
@@ -60,10 +59,9 @@ MECHANISMS = (
     Mechanism("semantic view", "knows items by clicks alone", GIVEN, GIVEN | {"items": "clicks"}),
     Mechanism("alignment", "never compares the views", GIVEN, GIVEN | {"items": "views apart"}),
 )
-assert all(m.able.get("items", "law") in ITEMS for m in MECHANISMS)
 
 
-def ceilings(dataset: Dataset, history: int = 40, metric: str = "N@10") -> pd.DataFrame:
+def ceilings_of(dataset: Dataset, history: int = 40, metric: str = "N@10") -> pd.DataFrame:
     """The ceiling of each mechanism in each task, in expected metrics under the law.
 
     Args:
@@ -88,7 +86,7 @@ def ceilings(dataset: Dataset, history: int = 40, metric: str = "N@10") -> pd.Da
             f"{dataset.name}: the ceilings compare the tasks, and one of them has no rows; "
             f"simulate more users."
         )
-    asked = Asked(dataset, history, f"expected {metric}")
+    asked = _Asked(dataset, history, f"expected {metric}")
     rows = []
     for mechanism in tqdm(MECHANISMS, "ceilings", leave=False, disable=None):
         for task in BEHAVIORS:
@@ -103,21 +101,21 @@ def ceilings(dataset: Dataset, history: int = 40, metric: str = "N@10") -> pd.Da
     return pd.DataFrame(rows)
 
 
-class Asked:
+class _Asked:
     """What readers of a data set answer; each is fitted once."""
 
-    def __init__(self, dataset: Dataset, history: int, column: str = EXPECTED[-1]):
+    def __init__(self, dataset: Dataset, history: int, metric: str):
         self.dataset = dataset
         self.history = history
-        self.column = column
-        self._tables: dict[ReaderConfig, pd.DataFrame] = {}
+        self.metric = metric
+        self._found: dict[str, Evaluation] = {}
 
     def __call__(self, task: str, options: dict[str, Any]) -> np.ndarray:
         """A reader's metric for each test row of a task (N,); `OWN` in its options is the task."""
         options = {name: task if value == OWN else value for name, value in options.items()}
         config = ReaderConfig.parse({"history": self.history, **options})
-        if config not in self._tables:
+        key = config.model_dump_json()
+        if key not in self._found:
             reader = Reader.from_dataset(self.dataset, config)
-            self._tables[config] = evaluate(reader, self.dataset, batch_size=256).table
-        table = self._tables[config]
-        return table.loc[table["task"] == task, self.column].to_numpy()
+            self._found[key] = evaluate(reader, self.dataset, batch_size=256)
+        return self._found[key].values(task, self.metric)

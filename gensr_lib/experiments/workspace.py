@@ -154,7 +154,7 @@ class Workspace:
         return "" if any(values[need]) else f"no {NEEDS[need]}"
 
     def able(self, *models: str) -> list[str]:
-        """Those of some models that can be made for these data; of each other a sentence says why."""
+        """Those of some models that these data allow; of each other a sentence says why not."""
         found = []
         for model in models:
             options, _ = resolve(self.profile, model)

@@ -15,11 +15,13 @@ from tqdm.auto import tqdm
 
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
+from ..errors import known
 from ..models.base import RankingModel
 from .metrics import (
     EXPECTED,
     candidate_ranks,
     expected_columns,
+    metric_columns,
     ranks,
     summarise,
     summarise_expected,
@@ -54,6 +56,17 @@ class Evaluation:
             return {}
         by_task = self.table.groupby("task", sort=False)
         return {task: summarise_expected(rows) for task, rows in by_task}
+
+    def values(self, task: str, metric: str = "N@10") -> np.ndarray:
+        """A metric for each test row of a task (N,), in stored order, as paired tests need it.
+
+        Raises:
+            ConfigError: a task or metric that is not here.
+        """
+        rows = self.table[self.table["task"] == known("task", task, self.table["task"].unique())]
+        plain = metric_columns(rows["rank"].to_numpy())
+        columns = plain | {name: rows[name].to_numpy() for name in EXPECTED if name in rows}
+        return columns[known("metric", metric, columns)]
 
     def mean(self, metric: str = "N@5") -> float:
         """Mean of a plain metric over the tasks: what models are selected by.

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from gensr_lib.analysis.ceilings import MECHANISMS, ceilings
+from gensr_lib.analysis.ceilings import MECHANISMS, ceilings_of
 from gensr_lib.config import DataConfig
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.pocket.world import PocketConfig, simulate
@@ -21,7 +21,7 @@ STRENGTHS = {"popularity": 1.5, "affinity": 2.0, "search_affinity": 3.0, "query_
 def table(dials: bool):
     sizes = {"n_users": 300, "n_items": 200, "n_events": 12_000, "n_topics": 5}
     config = PocketConfig(**sizes, **(DIALS | STRENGTHS if dials else {}))
-    found = ceilings(Dataset.from_tables(simulate(config, 0), DataConfig()))
+    found = ceilings_of(Dataset.from_tables(simulate(config, 0), DataConfig()))
     return found.set_index(["mechanism", "task"])
 
 
@@ -54,8 +54,8 @@ def test_a_view_is_worth_what_the_other_cannot_tell():
 def test_data_that_cannot_be_asked_are_refused():
     mine = Dataset.from_tables(tables(*twin_events("a")), TINY, name="mine")
     with pytest.raises(ConfigError, match="whose law is known, not 'mine'"):
-        ceilings(mine)
+        ceilings_of(mine)
     tiny = PocketConfig(n_users=20, n_items=60, n_events=400, search_share=0.001, longest_run=99)
     few = Dataset.from_tables(simulate(tiny), DataConfig(min_interactions=1, eval_negatives=3))
     with pytest.raises(ConfigError, match="one of them has no rows"):
-        ceilings(few)
+        ceilings_of(few)

@@ -214,6 +214,17 @@ def test_the_frame_shows_plain_and_expected_beside_each_other():
     assert frame.loc["src", "N@5"] == found.metrics["src"]["N@5"]
 
 
+def test_values_of_a_task_are_those_that_its_mean_is_of():
+    found = evaluate(Popularity.from_dataset(pocket()), pocket())
+    for task in ("rec", "src"):  # one row a user
+        assert found.values(task, "N@5").mean() == pytest.approx(found.metrics[task]["N@5"])
+        assert found.values(task, "expected R@10").mean() == pytest.approx(found.expected[task]["R@10"])
+    with pytest.raises(ConfigError, match="unknown metric 'N@7'"):
+        found.values("rec", "N@7")
+    with pytest.raises(ConfigError, match="unknown task 'both'"):
+        found.values("both")
+
+
 # --- several processes ------------------------------------------------------------------------
 
 
