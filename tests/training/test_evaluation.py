@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gensr_lib.data.dataset import Dataset
+from gensr_lib.errors import ConfigError
 from gensr_lib.models import Oracle, Popularity, RankingModel
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
