@@ -228,12 +228,7 @@ def intervals(
     ax = ax or panels(height=1.3 + 0.34 * len(table))[1][0]
     groups = table["group"] if "group" in table else pd.Series("", index=table.index)
     for number, group in enumerate(groups.unique()):
-        rows = np.flatnonzero(groups == group)
-        own = table.iloc[rows]
-        half = [own["mean"] - own["low"], own["high"] - own["mean"]]
-        look = {"fmt": "os^v"[number % 4], "color": look_of(group, number)["color"], "capsize": 3}
-        label = TASK_LABELS.get(group, group) or None
-        ax.errorbar(own["mean"], rows, xerr=half, label=label, **look)
+        _points(ax, table, np.flatnonzero(groups == group), group, number)
     for number, (name, value) in enumerate((reference or {}).items()):
         look = {"color": INK, "label": name}
         if isinstance(value, pd.Series):
@@ -249,6 +244,36 @@ def intervals(
     elif legend and ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax.figure
+
+
+def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) -> None:
+    """Points with intervals of some rows of a table, in the look of their group."""
+    own = table.iloc[rows]
+    half = [own["mean"] - own["low"], own["high"] - own["mean"]]
+    look = {"fmt": "os^v"[number % 4], "color": look_of(group, number)["color"], "capsize": 3}
+    ax.errorbar(own["mean"], rows, xerr=half, label=TASK_LABELS.get(group, group) or None, **look)
+
+
+def ladders(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
+    """What systems reach between floors and ceilings: a panel per task, the best on top.
+
+    Args:
+        tables: by task, a row per system with ``mean``, ``low``, ``high`` and ``group``; a group
+            has one look in all panels.
+    """
+    groups = list(dict.fromkeys(group for table in tables.values() for group in table["group"]))
+    fig, axes = panels(len(tables), height=1.3 + 0.26 * max(map(len, tables.values())))
+    for ax, (task, table) in zip(axes, tables.items(), strict=True):
+        best_first = table.sort_values("mean", ascending=False)
+        for number, group in enumerate(groups):
+            rows = np.flatnonzero(best_first["group"] == group)
+            _points(ax, best_first, rows, group, number)
+        ax.set_yticks(range(len(table)), best_first.index)
+        ax.set(title=TASK_LABELS[task], ylim=(len(table) - 0.5, -0.5))
+        ax.grid(axis="y", visible=False)
+    fig.supxlabel(xlabel, fontsize=10)
+    legend_below(fig, axes)
+    return fig
 
 
 def weights_heatmap(

@@ -67,6 +67,7 @@ ALL = {
     "clouds": lambda: plots.clouds(two_clouds(), xlabel="x", ylabel="y"),
     "bands": lambda: plots.bands(means(), means() - 1, means() + 1, "x", "y", logx=True),
     "intervals": lambda: plots.intervals(estimates(), "x", reference={"ceiling": 0.7}),
+    "ladders": lambda: plots.ladders({"rec": estimates(), "src": estimates()}, "N@10"),
 }
 
 
@@ -315,6 +316,19 @@ def test_intervals_has_a_row_each_from_low_to_high():
     assert legend(ax.figure) == ["recommendation", "search"]
     plain = plots.intervals(estimates().drop(columns="group"), "x")
     assert legend(plain) == [] and plain.axes[0].get_legend() is None
+
+
+def test_ladders_have_the_best_on_top_and_one_look_per_group():
+    first = pd.DataFrame({"mean": [0.1, 0.5, 0.3], "low": [0.0, 0.4, 0.2], "high": [0.2, 0.6, 0.4]}, list("abc"))
+    rec = first.assign(group=["floors", "oracle", "trained"])
+    src = first.drop("c").assign(group=["floors", "oracle"])
+    axes = plots.ladders({"rec": rec, "src": src}, "N@10").axes
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["b", "c", "a"]
+    assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1], "the first row is on top"
+    looks = [{bars.get_label(): bars.lines[0].get_color() for bars in ax.containers} for ax in axes]
+    assert looks[0]["oracle"] == looks[1]["oracle"] != looks[0]["floors"]
+    drawn = next(bars for bars in axes[0].containers if bars.get_label() == "oracle")
+    assert drawn.lines[0].get_xdata(orig=False).tolist() == [0.5]
 
 
 def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():
