@@ -10,6 +10,6 @@ __getattr__, __all__ = attach(
         "workspace": ["Workspace", "result_table"],
         "sweep": ["Sweep", "grid"],
         "significance": ["compare", "crossed_test", "detectable", "holm", "summary"],
-        "paper": ["table_1"],
+        "paper": ["ranking_tables", "table_1"],
     },
 )
