@@ -105,6 +105,8 @@ class Critics:
         d = x.shape[2]
         # With many columns, most rows are needed to find out which of them matter.
         levels = config.penalties or ((0.0,) if d <= 50 else (0.0, 0.4))
+        # A step from no to yes, where ranks leave no gap, needs large weights.
+        self.rate = config.learning_rate or (1e-2 if discrete else 2e-3)
         self.penalties = torch.tensor(levels).repeat_interleave(repeats)  # (R,)
         kind = ClassCritic if discrete else PairCritic
         generator = torch.Generator().manual_seed(seed)
@@ -119,7 +121,7 @@ class Critics:
             {"params": self.network.decayed},
             {"params": others, "weight_decay": min(decay, LEAST_DECAY)},
         ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=self.rate, weight_decay=decay)
         # The first candidate is the constant critic, whose bound is 0: only a better one is kept.
         self.best = {name: torch.zeros_like(p) for name, p in self.network.named_parameters()}
         self.best_bound = torch.zeros(len(self.penalties))
@@ -157,7 +159,7 @@ class Critics:
     def step(self, rows: np.ndarray) -> None:
         """One step of AdamW and of the group lasso, for every network on its own batch."""
         fraction = self.done / self.config.steps
-        rate = self.config.learning_rate * (1 + math.cos(math.pi * fraction)) / 2
+        rate = self.rate * (1 + math.cos(math.pi * fraction)) / 2
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         joint, log_mean = self._scores(rows, self._shifts(rows, self.config.shuffles))

@@ -28,7 +28,11 @@ class CriticConfig(Config):
     products: int = Field(8, ge=1, description="products of columns of X; discrete Y only")
     steps: int = Field(600, ge=1, description="most steps; the rate falls to zero as a cosine")
     batch: int = Field(256, ge=8, description="training rows a step, of each repeat")
-    learning_rate: float = Field(2e-3, gt=0, description="of AdamW, at the first step")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="of AdamW, at the first step; None: 0.01 for a discrete Y, else 0.002",
+    )
     weight_decay: float | None = Field(None, ge=0, description="None: 0.05 a column, at most 1")
     penalties: tuple[float, ...] | None = Field(None, description="of the group lasso; best counts")
     patience: int = Field(15, ge=1, description="validations without a better bound, then stop")

@@ -8,6 +8,7 @@ metric that is printed in a paper into bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,19 +32,19 @@ class ScoreBound:
     """A lower bound of I(X; label) in nats, from a calibrated score.
 
     Attributes:
-        nats: H(label) minus the cross-entropy of held-out rows; below 0 where the calibrated score
-            is worse than the base rate.
-        gain: (users,) what each user's rows add to ``nats``, in sum; for paired differences.
-        weight: (users,) the user's share of the rows; they sum to 1.
-        users: (users,) their ids, in increasing order.
+        gain: (n,) H(label) + ln q(label | score) of each row, q fitted without the row's user.
+        user: (n,) the row's user, numbered from 0.
         ceiling: H(label) in nats.
     """
 
-    nats: float
     gain: np.ndarray
-    weight: np.ndarray
-    users: np.ndarray
+    user: np.ndarray
     ceiling: float
+
+    @property
+    def nats(self) -> float:
+        """The bound; below 0 where the calibrated score is worse than the base rate."""
+        return float(self.gain.mean())
 
     @property
     def bits(self) -> float:
@@ -52,13 +53,10 @@ class ScoreBound:
 
     @property
     def se(self) -> float:
-        """Standard error of ``nats`` by users: that of a ratio of two sums over users."""
-        return _clustered_error(self.gain - self.nats * self.weight)
-
-
-def _clustered_error(deviation: np.ndarray) -> float:
-    n = len(deviation)
-    return float(np.sqrt(n / (n - 1) * (deviation**2).sum()))
+        """Standard error of ``nats`` by users: rows of one user are not independent."""
+        deviation = np.bincount(self.user, self.gain - self.gain.mean())
+        n = len(deviation)
+        return float(np.sqrt(n / (n - 1) * (deviation**2).sum()) / len(self.gain))
 
 
 def calibrated_bound(score, label, users, *, method: str = "platt", seed: int = 0) -> ScoreBound:
@@ -95,22 +93,30 @@ def calibrated_bound(score, label, users, *, method: str = "platt", seed: int = 
         ln_q[held] = np.log(np.where(label[held] == 1, p, 1 - p))
     base = label.mean()
     ceiling = -(base * math.log(base) + (1 - base) * math.log(1 - base))
-    gain = np.bincount(user, ceiling + ln_q) / len(label)
-    weight = np.bincount(user) / len(label)
-    return ScoreBound(float(gain.sum()), gain, weight, names, ceiling)
+    return ScoreBound(ceiling + ln_q, user, ceiling)
 
 
-def paired_difference(first: ScoreBound, second: ScoreBound) -> tuple[float, float]:
-    """First minus second, and its standard error by users, both in nats.
+def user_interval(
+    statistic: Callable[[np.ndarray], float], users, *, draws: int = 500, seed: int = 0
+) -> tuple[float, float]:
+    """The middle 95 % of a statistic over bootstrap samples of users.
 
-    Raises:
-        DataError: the two do not come from the same users.
+    Args:
+        statistic: a number from row numbers, which repeat where a user was drawn several times.
+            For a difference of two systems it takes the same rows of both.
+        users: (n,) the user of each row.
+        draws: bootstrap samples.
+        seed: of the draws.
     """
-    if not np.array_equal(first.users, second.users):
-        raise DataError("The two bounds come from different users; ask both systems the same.")
-    difference = first.nats - second.nats
-    deviation = first.gain - second.gain - difference * (first.weight + second.weight) / 2
-    return difference, _clustered_error(deviation)
+    _, user, counts = np.unique(users, return_inverse=True, return_counts=True)
+    rows = np.split(np.argsort(user, kind="stable"), np.cumsum(counts)[:-1])
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(draws):
+        drawn = rng.integers(len(rows), size=len(rows))
+        values.append(statistic(np.concatenate([rows[u] for u in drawn])))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _checked(score, label) -> tuple[np.ndarray, np.ndarray]:
