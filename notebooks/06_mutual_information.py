@@ -245,9 +245,9 @@ products = pd.DataFrame(rows).T.rename_axis("case")
 tables.show(products, "06_product", book.figures)
 
 # %% [markdown]
-# With noise, which is the case of a click, nearly all is found. Without noise it is about three quarters of a bit
-# (0.77 with the seed of the library's test): next to the boundary the network would have to be sure from few rows, and
-# a bound that is sure and wrong pays dearly. With more than a few true columns it fails: with eight in each vector and
+# With noise, which is the case of a click, nearly all is found. Without noise it is about three quarters of a bit:
+# next to the boundary the network would have to be sure from few rows, and a bound that is sure and wrong pays dearly.
+# With more than a few true columns it fails: with eight in each vector and
 # the same rows less than a third of a bit was left, with sixty-four next to nothing. An estimate on a model's *input*
 # must be read with this in mind.
 #

@@ -1,9 +1,10 @@
 """Mutual information of two samples in nats: MINE, InfoNCE and nearest neighbours.
 
 `estimate` is what the book uses for Table 1 of the paper (§5, eq. 12); the plain functions below it
-are closed forms to check it with. MINE here is MINE plus a group lasso on the columns of X
-(`critics`). MINE and InfoNCE are lower bounds on held-out rows, so what they report for independent
-variables lies around 0, often slightly below; no value is clamped.
+are closed forms to check it with. MINE here is MINE plus normal scores, a group lasso on the
+columns of X (`bounds`) and, for a discrete Y, products of columns (`critics`). MINE and InfoNCE are
+lower bounds on held-out rows, so what they report for independent variables lies around 0, often
+slightly below; no value is clamped.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def estimate(
       Far too low with many columns. Not a bound.
 
     Args:
-        x: (n, d) or (n,) numbers. Columns are standardised; constant ones are dropped.
+        x: (n, d) or (n,) numbers. Constant columns are dropped; MINE and InfoNCE see normal scores
+            (`normal_scores`), so an increasing function of a column changes nothing, knn sees
+            standardised columns.
         y: (n, e) or (n,) numbers, or labels.
         seed: of splits, weights and shuffles; the same seed gives the same values.
         repeats: number of splits and networks, trained at once (knn: of random halves).

@@ -8,11 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
+from scipy.special import expit
 from scipy.stats import entropy as scipy_entropy
 from scipy.stats import norm
 from sklearn.metrics import mutual_info_score
 
-from gensr_lib.analysis.bounds import split
+from gensr_lib.analysis.bounds import Critics, split
 from gensr_lib.analysis.critics import InfoNCEConfig
 from gensr_lib.analysis.mutual_information import (
     answer_information,
@@ -126,6 +128,36 @@ def test_one_column_among_many_is_found():
     assert estimate(x, y, repeats=2, penalties=(0.0,), steps=200).nats < 0.5 * truth
 
 
+def test_a_change_of_scale_of_each_column_leaves_the_estimate_as_it_is():
+    x, y = gaussians(1.0, 3, 600)
+    bent = np.c_[np.sinh(3 * x[:, 0]), x[:, 1] ** 3, np.exp(x[:, 2])]
+    options = dict(repeats=2, steps=40, groups=np.arange(600) // 2)
+    for target, other in ((y, np.sinh(2 * y)), (y[:, 0] > 0, y[:, 0] > 0)):
+        plain = estimate(x, target, **options)
+        assert np.array_equal(estimate(bent, other, **options).values, plain.values)
+        assert abs(plain.nats) > 0.01
+
+
+@pytest.mark.parametrize(("d", "rho"), [(3, 0.8), (8, 0.5)])
+def test_gaussians_behind_sinh(d, rho):
+    truth = gaussian_information(rho, d)
+    x, y = gaussians(truth, d, 6000, seed=1)
+    assert estimate(np.sinh(x), y, repeats=2).nats == approx(truth, rel=0.1)
+
+
+@pytest.mark.parametrize("products", [True, False])
+def test_a_product_of_hidden_columns(products, monkeypatch):
+    """q.i of two Gaussian pairs is Laplace: the truth is one integral of the law over its size."""
+    columns = rng().standard_normal((4000, 128))
+    product = (columns[:, :2] * columns[:, 64:66]).sum(1)
+    y = rng(1).random(4000) < expit(2 * product)
+    truth = math.log(2) - quad(lambda t: math.exp(-t) * binary(expit(2 * t)), 0, 40)[0]
+    if not products:  # as it was without them
+        monkeypatch.setattr(Critics, "start", lambda self, rows: None)
+    share = estimate(columns, y, repeats=1, steps=400).nats / truth
+    assert (0.8 < share < 1.1) if products else share < 0.3
+
+
 def test_nothing_is_found_where_there_is_nothing_among_many_columns():
     draws = [(rng(s).standard_normal((600, 100)), rng(s + 9).integers(0, 2, 600)) for s in range(8)]
     values = [estimate(x, y, repeats=2, steps=100).nats for x, y in draws]
@@ -192,7 +224,8 @@ def test_rows_of_a_group_that_lie_in_several_parts_would_leak():
     x, y = rng().standard_normal((150, 5)).repeat(8, axis=0), rng(1).integers(0, 2, 150).repeat(8)
     group = np.arange(150).repeat(8)
     assert estimate(x, y, repeats=3).nats > 0.15
-    assert abs(estimate(x, y, repeats=3, groups=group).nats) < 0.05
+    # 15 groups choose when to stop: what is learned by heart may be kept, and costs held-out nats.
+    assert estimate(x, y, repeats=3, groups=group).nats < 0.05
     halves = estimate(x, y, "knn", groups=group)  # a half has all eight copies or none
     assert halves.values.min() > 0.6 > estimate(x, y, "knn").values.max()
 

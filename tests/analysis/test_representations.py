@@ -94,6 +94,12 @@ def test_balanced_questions_repeat_the_click():
     assert found.user.tolist() == [100, 100, 100, 100, 104, 104]
 
 
+def test_decisions_are_yes_where_yes_is_likelier():
+    score = np.array([-2.0, -0.01, 0.01, 3.0], dtype=np.float32)
+    sample = Sample("rec", score[:, None], {}, score, *np.zeros((3, 4), int))
+    assert sample.decisions().tolist() == (sample.probability > 0.5).tolist() == [0, 0, 1, 1]
+
+
 def test_answers_follow_the_probability():
     many = Sample(
         "rec",
