@@ -49,7 +49,7 @@ from gensr_lib.show import log_plots, plots, tables
 from gensr_lib.training import metric_columns, ranks
 
 # %% tags=["parameters"]
-DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+DATASET = "pocket"  # or "pocket-plain", "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
 SEED = 0  # of the simulation, the made queries and the stored negatives
 
@@ -72,11 +72,12 @@ dataset.events.head(8)
 
 # %% [markdown]
 # `items` has one row per item, and `categories` is a path from the general to the particular. The title is a short name
-# for people; `text` says more, in the pocket world also what an item is good for. The semantic view of GenSR reads
-# `dataset.item_text`: title and text, nothing said twice.
+# for people; `text` says more, in the pocket world also what an item is good for. Some items may have no text at all.
+# The semantic view of GenSR reads `dataset.item_text`: title and text, nothing said twice.
 
 # %%
-print(f"item_title: {dataset.item_title[1]}\nitem_text:  {dataset.item_text[1]}")
+spoken = next((i for i, text in enumerate(dataset.item_text) if text), 1)
+print(f"item_title: {dataset.item_title[spoken]}\nitem_text:  {dataset.item_text[spoken]}")
 dataset.items.head(4)
 
 # %% [markdown]
@@ -106,21 +107,38 @@ tables.show(notes, "01_notes", book.figures)
 # %% [markdown]
 # ## The pocket world
 #
-# The default data set is simulated, so its click law is known. Each item $i$ has a topic $k(i)$, a log-popularity $a_i$
-# and a latent vector $z_i$; each user a taste $\pi_u$ over topics and a latent vector $z_u$. A recommendation click
-# first picks a topic, then an item of it:
+# The default data set is simulated, so its click law is known. Each item $i$ has a topic $k(i)$, a
+# log-popularity $a_i$ and a latent vector $z_i$; each user a taste $\pi_u$ over topics and, for each
+# topic, a latent vector $z_{uk}$. A recommendation click first picks a topic, then an item of it:
 #
 # $$\begin{aligned}
 #   p(i \mid u, t) &= \operatorname{softmax}_k(l_{ut})[k(i)] \cdot
-#     \operatorname{softmax}_{j \in k(i)}(A\,a_j + B\,z_u \cdot z_j / \sqrt{d})[i], \\
+#     \operatorname{softmax}_{j \in k(i)}(A\,a_j + B\,z_{uk} \cdot z_j / \sqrt{d} + g_j)[i], \\
 #   l_{utk} &= \log \pi_{uk} + D\,x_{us} \cdot e_k + S\,\frac{h_{utk}}{1 + h_{utk}}
 # \end{aligned}$$
 #
-# where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches of topic $k$. A
-# search begins with a topic that the user has in mind; its click prefers items that have the words of the query, then
-# popular items and items close to $z_u$. So search shifts what is clicked in recommendation, and recommendation clicks
-# shift what is searched. An item that a user clicked before is rarely clicked again. The letters are options of the
-# profile; $C$ is the weight of a word of the query, $R$ of an item clicked before.
+# where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches
+# of topic $k$. A search begins with a topic and an item that the user has in mind, whose words make
+# the query; the click prefers items that have these words and items close to
+# $w_\theta \odot z_{uk}$. So search shifts what is clicked in recommendation, and recommendation
+# clicks shift what is searched. An item that a user clicked before is rarely clicked again.
+#
+# The last six options below are *dials*. Each makes one mechanism of the paper worth something, and
+# does nothing at zero:
+#
+# - $T$, a taste of its own in each topic: a history is then better weighed by the candidate than
+#   averaged (the soft filter).
+# - a second person, who has the account in some visits; the log does not say who clicks.
+# - $O$ and $\theta$, what search's taste has of its own, and the angle between the two tasks' laws
+#   over the same features: one law for both must err (the task's prompt).
+# - items that recommendation hardly shows ($g_j < 0$): what they are is known from searches (joint
+#   training) and from texts.
+# - items without any text: what they are is known from clicks (two views, and their alignment).
+#
+# [Chapter 3](03_gensr.ipynb) measures what each mechanism is worth on this world to somebody who
+# knows the law. The strengths were chosen by these ceilings, before any system was trained; no
+# system's result went into them. With every dial at zero this is the data set `pocket-plain`, the
+# negative control.
 
 # %%
 letters = {
@@ -130,9 +148,23 @@ letters = {
     "S": "search_shift",
     "C": "query_match",
     "R": "repeat",
+    "T": "topic_taste",
+    "second person": "second_person",
+    "O": "own_search_taste",
+    "theta, in degrees": "task_angle",
+    "hardly shown": "rec_hidden",
+    "without text": "no_text",
 }
-law = [(letter, name, getattr(book.profile.pocket, name)) for letter, name in letters.items()]
-pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:01-law
+#| caption: The strengths of the law of this world; from T on, the dials.
+law = None
+if dataset.truth is not None:
+    world = dataset.truth.config
+    law = [(letter, name, getattr(world, name)) for letter, name in letters.items()]
+    law = pd.DataFrame(law, columns=["letter", "option", "value"]).set_index("letter")
+tables.show(law, "01_law", book.figures)
 
 # %% [markdown]
 # Since the law is code, we can ask for the probability of every item of the catalogue at one event: here the first
@@ -154,7 +186,7 @@ if dataset.truth is not None:
 
 # %% [markdown]
 # One event is an example, no more. Later chapters rank all test rows by this law and call it the *oracle*: what a
-# system reaches that knows everything but the dice.
+# system reaches that knows everything but the dice, also who of an account is there.
 
 # %% [markdown]
 # ## The split, by hand
@@ -324,7 +356,7 @@ tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
 # In the pocket world a search is followed by another search less often than chance has it: the simulation keeps both
-# behaviors recent. In data whose searches are made from purchases, twins give `rec → src → rec → src`; that is a trait
+# behaviors recent, whoever is there. In data whose searches are made from purchases, twins give `rec → src → rec → src`; that is a trait
 # of the recipe, not of people.
 
 # %% [markdown]
@@ -400,7 +432,7 @@ if book.is_default:
 tables.show(shared, "01_shared", book.figures)
 
 # %% [markdown]
-# The first line is about taste, and a table of counts could use it. The second is about time and needs the order of
+# The first line is about taste, and a table of counts could use it. Items without a category are left out. The second is about time and needs the order of
 # events. The third is what search lives on. In data with made searches do not read the second line: *any search* then
 # holds the click's own twin. None of the three shows a cause.
 

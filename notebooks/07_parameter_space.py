@@ -39,7 +39,7 @@ from gensr_lib.show import plots, tables
 plots.use_style()
 
 # %% tags=["parameters"]
-DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+DATASET = "pocket"  # or "pocket-plain", "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
 SEED = 0  # of the data, the trainings and the shuffles
 
@@ -411,8 +411,9 @@ if measured:
 figure
 
 # %% [markdown]
-# At the very start the tasks agree, whatever the model: both push the share of "Yes" down to one in five, the share of
-# positives. [[number: after how many steps that is over, and where both curves lie from then on]]
+# Look at the very start first. In GenSR both tasks push the share of "Yes" down to one in five, the share of positives,
+# through the same weights, so they agree; UniSAR can learn that share in each task's own head. [[number: first cosine of
+# both models, after how many steps GenSR's agreement is over, and where both curves lie from then on]]
 #
 # One vector of all shared parameters can hide a conflict in one layer. The next figure has every layer at every
 # measured step, as far as its gradients are reliable.
@@ -450,7 +451,7 @@ if measured:
 tables.show(conflict, "07_conflict", book.figures)
 
 # %% [markdown]
-# The agreement at the start flatters the mean over all steps; the rows `last two thirds` leave it out. Read `rec` and
+# GenSR's agreement at the start flatters its mean over all steps; the rows `last two thirds` leave it out. Read `rec` and
 # `src` first: they say how well the angle can be known at all. [[number: reliabilities of both models in the last two
 # thirds, the corrected cosines or that there is none, and whether GenSR's lies above UniSAR's as the paper says]]
 

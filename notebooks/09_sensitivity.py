@@ -34,7 +34,7 @@ from gensr_lib.show import plots, sweep_plots, tables
 plots.use_style()
 
 # %% tags=["parameters"]
-DATASET = "pocket"  # or "amazon-<category>", or a folder with your own tables
+DATASET = "pocket"  # or "pocket-plain", "amazon-<category>", or a folder with your own tables
 PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
 SEED = 0  # of the data, and the first seed of the trainings
 

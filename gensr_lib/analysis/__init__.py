@@ -9,6 +9,7 @@ __getattr__, __all__ = attach(
         "mutual_information": ["answer_information", "entropy", "estimate", "gaussian_information"],
         "parameter_space": ["kde_overlap", "pca", "separation", "tsne"],
         "representations": ["Sample", "collect"],
+        "score_information": ["calibrated_bound", "information_of_ndcg", "user_interval"],
     },
     modules=["gradient_conflict", "mutual_information", "parameter_space", "theory"],
 )

@@ -12,19 +12,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from ..config import Config
-from ..errors import DataError
-
-SHARES = (0.7, 0.1, 0.2)  # of the groups: training, early stopping, the reported value
-SHIFTS_AT_ONCE = 8  # keeps the evaluation of many shuffles within tens of megabytes
 
 
 class CriticConfig(Config):
@@ -32,9 +25,14 @@ class CriticConfig(Config):
 
     hidden: int = Field(32, ge=1, description="width of the two hidden layers")
     embedding: int = Field(32, ge=1, description="width of g(x) and h(y); continuous Y only")
+    products: int = Field(8, ge=1, description="products of columns of X; discrete Y only")
     steps: int = Field(600, ge=1, description="most steps; the rate falls to zero as a cosine")
     batch: int = Field(256, ge=8, description="training rows a step, of each repeat")
-    learning_rate: float = Field(2e-3, gt=0, description="of AdamW, at the first step")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="of AdamW, at the first step; None: 0.01 for a discrete Y, else 0.002",
+    )
     weight_decay: float | None = Field(None, ge=0, description="None: 0.05 a column, at most 1")
     penalties: tuple[float, ...] | None = Field(None, description="of the group lasso; best counts")
     patience: int = Field(15, ge=1, description="validations without a better bound, then stop")
@@ -111,13 +109,28 @@ def _two_layers(networks: int, hidden: int, outputs: int, generator) -> nn.Seque
 
 
 class ClassCritic(nn.Module):
-    """f(x, c) for every class c of a discrete Y: the expectation over Y is an exact sum."""
+    """f(x, c) for every class c of a discrete Y: the expectation over Y is an exact sum.
+
+    A network of x and of products A x * B x: whether an item suits a query is a sum of products of
+    columns, each of which alone says nothing. `start_products` gives A and B their start; as long
+    as they are zero they stay so, and the products say nothing.
+    """
 
     def __init__(self, networks: int, columns: int, classes: int, config: CriticConfig, generator):
         super().__init__()
         self.x = BatchedLinear(networks, columns, config.hidden, generator)
         self.rest = _two_layers(networks, config.hidden, classes, generator)
-        self.column_weights = [self.x.weight]  # (R, d, H): a row for each column of X
+        self.a = BatchedLinear(networks, columns, config.products, generator, gain=0.0)
+        self.b = BatchedLinear(networks, columns, config.products, generator, gain=0.0)
+        self.product = BatchedLinear(networks, config.products, config.hidden, generator)
+        self.column_weights = [self.x.weight, self.a.weight, self.b.weight]  # (R, d, ·)
+        self.decayed = [self.x.weight]  # the products start where they are found, not at random
+
+    @torch.no_grad()
+    def start_products(self, a: Tensor, b: Tensor) -> None:
+        """Set A and B to (R, d, K') with K' at most the number of products."""
+        self.a.weight[..., : a.shape[2]] = a
+        self.b.weight[..., : b.shape[2]] = b
 
     def forward(self, x: Tensor, y: Tensor, shifts: list[int]) -> tuple[Tensor, Tensor]:
         """Scores of the rows' own classes, and ln sum_c p(c) e^f(x, c): (R, B) each.
@@ -125,9 +138,44 @@ class ClassCritic(nn.Module):
         x is (R, B, d), y one-hot (R, B, C), p(c) the frequency in these rows; the sum over classes
         stands for all shuffles at once, so ``shifts`` are not used.
         """
-        scores = self.rest(self.x(x))  # (R, B, C)
+        first, middle, second, last = self.rest
+        hidden = middle(first(self.x(x))) + self.product(self.a(x) * self.b(x))  # (R, B, H)
+        scores = last(second(hidden))  # (R, B, C)
         share = y.mean(1, keepdim=True).clamp_min(1e-30)  # (R, 1, C); a class may be missing here
         return (scores * y).sum(-1), torch.logsumexp(scores + share.log(), -1)
+
+
+def product_directions(x: Tensor, y: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Pairs of directions of x whose product differs most between the classes.
+
+    For a class c the moments ``mean of x x^T (1[y = c] - p_c) / sqrt(p_c (1 - p_c))`` have entries
+    of variance 1/n where nothing is to be found. Entries below what the largest of so many
+    reaches by chance, sqrt(2 ln(number of entries) / n), are set to zero; singular vectors of the
+    rest are the directions (covariance thresholding).
+
+    Args:
+        x: (n, d) training rows, each column of mean 0 and variance 1.
+        y: (n, C) one-hot.
+        most: number of pairs to return at most.
+
+    Returns:
+        Two tensors (d, K) of unit columns, or zero ones where nothing stands out; K <= most.
+    """
+    n, d = x.shape
+    least = math.sqrt(2 * math.log(max(2, d * (d + 1) / 2)) / n)
+    parts = []
+    for own in y.T[1:] if y.shape[1] == 2 else y.T:  # of two classes one says all
+        share = own.mean()
+        weight = (own - share) / (share * (1 - share)).sqrt().clamp_min(1e-6)
+        moments = x.T @ (x * weight[:, None]) / n  # (d, d)
+        moments[moments.abs() < least] = 0
+        parts.append(torch.linalg.svd(moments))
+    size = torch.cat([values for _, values, _ in parts])
+    left = torch.cat([u for u, _, _ in parts], 1)
+    right = torch.cat([v for _, _, v in parts], 0).T
+    largest = size.topk(min(most, len(size))).indices
+    found = (size[largest] >= least).float()
+    return left[:, largest] * found, right[:, largest] * found
 
 
 class Embedding(nn.Module):
@@ -161,6 +209,7 @@ class PairCritic(nn.Module):
         self.y = BatchedLinear(networks, outputs, config.hidden, generator)
         self.rest = _two_layers(networks, config.hidden, 1, generator)
         self.column_weights = [self.x.weight, self.g.linear.weight, self.g.first.weight]
+        self.decayed = list(self.parameters())
 
     def forward(self, x: Tensor, y: Tensor, shifts: list[int]) -> tuple[Tensor, Tensor]:
         """Scores of the rows' own y, and the log mean of e^f over other rows' y: (R, B) each.
@@ -182,167 +231,3 @@ class PairCritic(nn.Module):
 def _shifted(rows: Tensor, shifts: list[int]) -> Tensor:
     """Cyclic shifts of the rows: (R, B, k) to (R, S, B, k)."""
     return torch.stack([rows.roll(s, 1) for s in shifts], 1)
-
-
-def split(groups: np.ndarray, repeats: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Row numbers (repeats, ·) for training, stopping and reporting, in random order.
-
-    Rows of one group (n,), numbered from 0, are never in different parts. Parts of all repeats
-    have the length of the shortest: with groups of unequal size a few rows drop out.
-
-    Raises:
-        DataError: a part has fewer than 5 rows, since a few groups hold nearly all rows.
-    """
-    cuts = np.cumsum(SHARES)[:2]
-    n_groups = groups.max() + 1
-    parts: list[list[np.ndarray]] = [[], [], []]
-    for _ in range(repeats):
-        place = rng.permutation(n_groups) / n_groups
-        part = np.searchsorted(cuts, place, side="right")[groups]  # (n,) 0, 1 or 2
-        order = rng.permutation(len(groups))
-        for p, rows in enumerate(parts):
-            rows.append(order[part[order] == p])
-    sizes = [min(map(len, rows)) for rows in parts]
-    if min(sizes) < 5:
-        raise DataError(
-            f"groups: a few hold nearly all rows; a part of the split has {min(sizes)}."
-        )
-    return [np.stack([row[:size] for row in rows]) for rows, size in zip(parts, sizes, strict=True)]
-
-
-def fit(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, config: CriticConfig, repeats: int, seed: int
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Train the critics of all repeats and evaluate each on its own test part.
-
-    Takes x (n, d), standardised, y (n, e), standardised, or labels (n,) from 0, and groups (n,)
-    from 0. Returns the bound of each repeat (repeats,) in nats, and the curve: columns step,
-    repeat, train (the bound of single batches, averaged) and valid.
-    """
-    rng = np.random.default_rng(seed)
-    train, valid, test = split(groups, repeats, rng)
-    critics = Critics(x, y, config, repeats, seed)
-    size = min(config.batch, train.shape[1])
-    per_epoch = train.shape[1] // size
-    with tqdm(range(config.steps), "estimate information", leave=False, disable=None) as bar:
-        for done in bar:
-            place = done % per_epoch
-            train = rng.permuted(train, axis=1) if place == 0 else train
-            critics.step(train[:, place * size : (place + 1) * size])
-            due = critics.done % config.eval_every == 0 or critics.done == config.steps
-            if due and not critics.improves(valid):
-                break
-    return critics.result(test)
-
-
-class Critics:
-    """Networks for each penalty and repeat, trained at once; each one's best weights are kept.
-
-    Everywhere ``rows`` (repeats, B) are row numbers, seen by the networks of that repeat.
-    """
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, config: CriticConfig, repeats: int, seed: int):
-        self.config = config
-        self.repeats = repeats
-        discrete = y.ndim == 1
-        self.x = torch.from_numpy(x).float()
-        self.y = F.one_hot(torch.from_numpy(y)).float() if discrete else torch.from_numpy(y).float()
-        d = x.shape[1]
-        # With many columns, most rows are needed to find out which of them matter.
-        levels = config.penalties or ((0.0,) if d <= 50 else (0.0, 0.4))
-        self.penalties = torch.tensor(levels).repeat_interleave(repeats)  # (R,)
-        kind = ClassCritic if discrete else PairCritic
-        generator = torch.Generator().manual_seed(seed)
-        self.network = kind(len(self.penalties), d, self.y.shape[1], config, generator)
-        self.mine_loss = MineLoss(config.moving_average) if isinstance(config, MineConfig) else None
-        self.value = donsker_varadhan if self.mine_loss else info_nce
-        # Strong ties of single columns need large weights, weak ones of many columns small weights.
-        decay = min(1.0, 0.05 * d) if config.weight_decay is None else config.weight_decay
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=decay)
-        # The first candidate is the constant critic, whose bound is 0: only a better one is kept.
-        self.best = {name: torch.zeros_like(p) for name, p in self.network.named_parameters()}
-        self.best_bound = torch.zeros(len(self.penalties))
-        self.best_step = torch.zeros(len(self.penalties))
-        self.done = 0
-        self._recent: list[Tensor] = []
-        self._curve: list[tuple[int, Tensor, Tensor]] = []
-
-    def _scores(self, rows: np.ndarray, shifts: list[int]) -> tuple[Tensor, Tensor]:
-        index = torch.from_numpy(rows).repeat(len(self.penalties) // self.repeats, 1)  # (R, B)
-        return self.network(F.embedding(index, self.x), F.embedding(index, self.y), shifts)
-
-    def _shifts(self, rows: np.ndarray, shuffles: int) -> list[int]:
-        """Evenly spaced cyclic shifts; InfoNCE counts the own y (shift 0) among the candidates."""
-        if isinstance(self.network, ClassCritic):
-            return [0]
-        most = rows.shape[1] - 1
-        others = np.unique(np.linspace(1, most, min(shuffles, most)).astype(int)).tolist()
-        return others if self.mine_loss else [0, *others]
-
-    def step(self, rows: np.ndarray) -> None:
-        """One step of AdamW and of the group lasso, for every network on its own batch."""
-        fraction = self.done / self.config.steps
-        rate = self.config.learning_rate * (1 + math.cos(math.pi * fraction)) / 2
-        self.optimizer.param_groups[0]["lr"] = rate
-        joint, log_mean = self._scores(rows, self._shifts(rows, self.config.shuffles))
-        loss = self.mine_loss(joint, log_mean) if self.mine_loss else -self.value(joint, log_mean)
-        self.optimizer.zero_grad()
-        loss.sum().backward()
-        _clip(list(self.network.parameters()))
-        self.optimizer.step()
-        if self.penalties.any():
-            self._shrink_columns(rate)
-        self._recent.append(self.value(joint.detach(), log_mean.detach()))
-        self.done += 1
-
-    @torch.no_grad()
-    def _shrink_columns(self, rate: float) -> None:
-        """The proximal step of the group lasso: columns of X that do not help get weight 0."""
-        for weight in self.network.column_weights:
-            norm = weight.norm(dim=2, keepdim=True).clamp_min(1e-12)  # (R, d, 1)
-            threshold = rate * self.penalties.view(-1, 1, 1) * math.sqrt(weight.shape[2])
-            weight *= (1 - threshold / norm).clamp_min(0)
-
-    def improves(self, rows: np.ndarray) -> bool:
-        """Keep what is best on these rows so far; false if no network improved for `patience`."""
-        bound = self.bound(rows, self.config.shuffles)
-        better = bound > self.best_bound
-        for name, weights in self.network.named_parameters():
-            self.best[name][better] = weights.detach()[better]
-        self.best_bound[better] = bound[better]
-        self.best_step[better] = self.done
-        self._curve.append((self.done, torch.stack(self._recent).mean(0), bound))
-        self._recent = []
-        waited = self.done - self.best_step.max().item()
-        return waited < self.config.patience * self.config.eval_every
-
-    @torch.no_grad()
-    def bound(self, rows: np.ndarray, shuffles: int) -> Tensor:
-        """The bound on these rows in nats, (R,), with the pairings a few at a time."""
-        shifts = self._shifts(rows, shuffles)
-        parts = []
-        for some in torch.tensor(shifts).split(SHIFTS_AT_ONCE):
-            joint, log_mean = self._scores(rows, some.tolist())
-            parts.append(log_mean + math.log(len(some) / len(shifts)))
-        return self.value(joint, torch.logsumexp(torch.stack(parts), 0))
-
-    def result(self, rows: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
-        """The bound (repeats,) of the best weights on the rows to report, and the curve."""
-        # The penalty of each repeat is chosen on validation, never on what is reported.
-        level = self.best_bound.view(-1, self.repeats).argmax(0)
-        chosen = level * self.repeats + torch.arange(self.repeats)
-        self.network.load_state_dict(self.best)
-        found = self.bound(rows, self.config.test_shuffles)[chosen]
-        steps, *bounds = zip(*self._curve, strict=True)
-        rows = pd.MultiIndex.from_product([steps, range(self.repeats)], names=["step", "repeat"])
-        bounds = [torch.stack(each)[:, chosen].flatten().double() for each in bounds]
-        curve = pd.DataFrame(dict(zip(("train", "valid"), bounds, strict=True)), rows)
-        return found.double().numpy(), curve.reset_index()
-
-
-def _clip(parameters: list[nn.Parameter], largest: float = 1.0) -> None:
-    """Scale each network's gradient to norm 1 at most: one pair with a huge e^f must not decide."""
-    squares = torch.stack([p.grad.square().flatten(1).sum(1) for p in parameters]).sum(0)  # (R,)
-    factor = (largest / squares.sqrt().clamp_min(1e-12)).clamp_max(1)
-    for p in parameters:
-        p.grad *= factor.view(-1, *[1] * (p.dim() - 1))

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from ..config import Config
 from ..errors import ConfigError, DataError, unknown
-from .critics import InfoNCEConfig, MineConfig, fit
+from .bounds import fit
+from .critics import InfoNCEConfig, MineConfig
 from .neighbours import knn
 
 MIN_ROWS = 100

@@ -55,6 +55,10 @@ class Sample:
         """Yes (1) or no (0) drawn by the model's own probability, (n,)."""
         return (np.random.default_rng(seed).random(len(self)) < self.probability).astype(int)
 
+    def decisions(self) -> np.ndarray:
+        """Yes (1) where the model finds yes likelier than no, else 0, (n,)."""
+        return (self.score > 0).astype(int)
+
     def balanced(self) -> Sample:
         """Each click as often as it has negatives, so that yes and no are equally frequent.
 

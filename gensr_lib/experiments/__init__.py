@@ -19,6 +19,6 @@ __getattr__, __all__ = attach(
             "summary",
         ],
         "worlds": ["compare_worlds", "world_differences"],
-        "paper": ["table_1"],
+        "paper": ["ranking_tables", "table_1"],
     },
 )

@@ -199,9 +199,8 @@ class Loop:
         epochs = len(self.state.epochs)
         if self.state.step % self.steps or not self._is_validated(epochs):
             return False
-        # Before the first validation no epoch could be the best one, and none is counted.
-        best = max(self.state.best_epoch, self.training.first_validation - 1)
-        return epochs - best >= self.training.patience
+        # The first validated epoch is the best one so far: none before it is counted.
+        return epochs - self.state.best_epoch >= self.training.patience
 
     def _is_validated(self, epoch: int) -> bool:
         """Whether an epoch, counted from 1, ends in a validation; the last one always does."""

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from gensr_lib.analysis.bounds import Critics, fit, split
 from gensr_lib.analysis.critics import (
     BatchedLinear,
     ClassCritic,
     CriticConfig,
-    Critics,
     MineConfig,
     MineLoss,
     PairCritic,
     donsker_varadhan,
-    fit,
     info_nce,
-    split,
+    product_directions,
 )
 from tests.analysis.samples import logistic, rng
 
@@ -86,14 +85,14 @@ def test_networks_side_by_side_do_not_mix():
 def test_a_repeat_learns_the_same_beside_others(kind):
     """Gradients, their clipping and the lasso are by network: rows of one do not move another."""
     x, y = logistic(3.0, 0.0, 300, columns=4)
-    y = y.astype(int) if kind == "classes" else x[:, :2] + rng(2).standard_normal((300, 2))
+    y = y.astype(int) if kind == "classes" else x[None, :, :2] + rng(2).standard_normal((2, 300, 2))
     config = MineConfig(penalties=(0.0, 0.1), learning_rate=0.05)
     rows = rng(1).permuted(np.tile(np.arange(300), (2, 1)), axis=1)[:, :50]
     other = rows.copy()
     other[1] = other[1, ::-1] // 2
     after = []
     for batch in (rows, other):
-        critics = Critics(x, y, config, repeats=2, seed=0)
+        critics = Critics(np.stack([x, x]), y, config, repeats=2, seed=0)
         for _ in range(3):
             critics.step(batch)
         after.append([p.detach() for p in critics.network.parameters()])
@@ -104,12 +103,32 @@ def test_a_repeat_learns_the_same_beside_others(kind):
 
 def test_a_large_penalty_drops_every_column_and_none_drops_nothing():
     x, y = logistic(3.0, 0.0, 300, columns=4)
-    critics = Critics(x, y.astype(int), MineConfig(penalties=(0.0, 50.0)), repeats=1, seed=0)
+    critics = Critics(x[None], y.astype(int), MineConfig(penalties=(0.0, 50.0)), 1, seed=0)
     for _ in range(20):
         critics.step(np.arange(300)[None])
     first = critics.network.column_weights[0]
     assert (first[1] == 0).all()
     assert (first[0] != 0).all()
+
+
+def test_product_directions_are_those_of_the_products_that_decide():
+    """y = sign of x0 x1 + x2 x3: the moments are 0.5 at these four pairs and noise elsewhere."""
+    x = rng().standard_normal((4000, 40))
+    y = (x[:, 0] * x[:, 1] + x[:, 2] * x[:, 3] > 0).astype(int)
+    both = torch.eye(2)[y]
+    a, b = product_directions(torch.from_numpy(x).float(), both, 8)
+    assert a.shape == b.shape == (40, 8)
+    size = (a.norm(dim=0) * b.norm(dim=0)).numpy()
+    assert np.allclose(size, np.round(size), atol=1e-5)  # found, or zero
+    assert 4 <= size.sum() <= 6
+    assert (a[4:, :4].abs() < 0.2).all()
+    # With one more class, which says nothing, the same four directions span the products.
+    three = torch.eye(3)[np.where(rng(1).random(4000) < 0.2, 2, y)]
+    c, _ = product_directions(torch.from_numpy(x).float(), three, 8)
+    assert torch.linalg.matrix_norm(c[:4], 2) > 0.99
+    assert (
+        product_directions(torch.from_numpy(x).float(), torch.eye(2)[rng(2).integers(0, 2, 4000)], 8)[0] == 0
+    ).float().mean() > 0.7
 
 
 def test_split_keeps_groups_together_and_differs_between_repeats():

@@ -263,9 +263,14 @@ def test_summary_corrects_the_means_where_they_are_clear():
     by = summary(table)
     assert by.loc["a", "disattenuated"] == approx(0.3 / math.sqrt(0.4 * 0.9)) and by.loc["a", "noise"] == ""
     assert math.isnan(by.loc["b", "disattenuated"]) and by.loc["b", "noise"] == "rec"
-    # Layers of one step are no independent measurements: 0.65 and 0.15 over the steps, error 0.25.
-    over_all = summary(table.assign(system="s"), by="system").loc["s"]
-    assert over_all["rec"] == approx(0.4) and over_all["noise"] == "rec"
+
+
+def test_layers_of_one_step_are_no_independent_measurements():
+    """Ten layers at two steps: 20 rows, and the two means 0.6 and 0.2, whose standard error is 0.2."""
+    rows = [(step, f"layer {k}", rec) for step, rec in ((0, 0.6), (9, 0.2)) for k in range(10)]
+    table = pd.DataFrame(rows, columns=["step", "layer", "rec"]).assign(cosine=0.5, between=0.2, src=0.9, size=8)
+    found = summary(table.assign(system="s"), by="system").loc["s"]
+    assert found["rec"] == approx(0.4) and found["noise"] == "rec" and math.isnan(found["disattenuated"])
 
 
 def test_no_measurement_says_what_to_set():

@@ -12,7 +12,8 @@ from scipy.stats import entropy as scipy_entropy
 from scipy.stats import norm
 from sklearn.metrics import mutual_info_score
 
-from gensr_lib.analysis.critics import InfoNCEConfig, split
+from gensr_lib.analysis.bounds import split
+from gensr_lib.analysis.critics import InfoNCEConfig
 from gensr_lib.analysis.mutual_information import (
     answer_information,
     entropy,
