@@ -27,6 +27,7 @@ from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, 
 from ..layers import Encoder, SoftFilter, masked_mean
 from ..losses import contrastive, contrastive_released, instruction_tuning, of_all_processes
 from ..recommendation.lightgcn import LightGCN
+from .mlp_reader import MLPReader, query_vector
 from .one_way import one_way_states
 from .options import GenSRConfig, check_widths
 from .prompt import PROMPTS, SLOTS, Prompt, assemble, query_tokens
@@ -92,6 +93,10 @@ class GenSR(RankingModel):
         if self._aligns and config.contrastive_form == "released":
             # No random numbers are drawn: the other weights start as without them.
             self.contrastive_norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        if config.reader == "mlp":
+            self.lm.requires_grad_(False)
+            self.lm.get_input_embeddings().requires_grad_(True)  # item texts and queries
+            self.mlp_reader = MLPReader(width, config.cf_view + config.semantic_view)
         if config.trained_on != "both":
             self.tasks = frozenset([config.trained_on])
         self.answers = answer_ids(self.tokenizer)
@@ -213,8 +218,13 @@ class GenSR(RankingModel):
             states["cf"] = self.cf_projection(states["cf"])
         return {f"user_{name}": (states[name], view.valid) for name, view in views.items()}
 
-    def read(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """The language model reads: mean of its encoder's states, and its answer's, (B, C, d')."""
+    def read(self, prompt: Prompt, slots: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The language model reads: mean of its encoder's states, and its answer's, (B, C, d').
+
+        With ``reader="mlp"``: the features and the hidden units of `MLPReader`.
+        """
+        if self.config.reader == "mlp":
+            return self.mlp_reader(slots, query_vector(prompt))
         if self.config.one_way:
             return one_way_states(self.lm, prompt)
         embeddings, mask = prompt.whole()
@@ -237,7 +247,12 @@ class GenSR(RankingModel):
         return self._answer(batch, views, slots)
 
     def _answer(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Tensor:
-        _, decoded = self.read(self.prompt(batch, views, slots))
+        _, decoded = self.read(self.prompt(batch, views, slots), slots)
+        return self._log_probs(decoded)
+
+    def _log_probs(self, decoded: Tensor) -> Tensor:
+        if self.config.reader == "mlp":
+            return self.mlp_reader.log_probs(decoded)
         return log_probs_of(self.lm, decoded, self.answers)
 
     # --- training and ranking ----------------------------------------------------------------
@@ -303,15 +318,13 @@ class GenSR(RankingModel):
         views = self.encode(batch)
         slots, _ = self.soft_filter(views, batch)
         prompt = self.prompt(batch, views, slots)
-        encoded, decoded = self.read(prompt)
-        tokens = prompt.shared[:, -prompt.query :]
-        mask = prompt.mask[:, -prompt.query :]
-        query = masked_mean(tokens, mask).unsqueeze(1)  # (B, 1, d')
+        encoded, decoded = self.read(prompt, slots)
+        query = query_vector(prompt)  # (B, 1, d')
         filled = [slots[name] for name in SLOTS if name in slots]
         return Representation(
             input=torch.cat([*filled, query.expand(*batch.cand.shape, -1)], dim=-1),
             hidden={"encoder": encoded, "head": decoded},
-            score=_logit(log_probs_of(self.lm, decoded, self.answers)),
+            score=_logit(self._log_probs(decoded)),
         )
 
     @torch.no_grad()

@@ -43,6 +43,10 @@ class GenSRConfig(Config):
     cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise")
     one_way: bool = Field(False, description="text does not see the slots: faster; not the paper's")
 
+    reader: Literal["t5", "mlp"] = Field(
+        "t5", description="what reads the slots; 'mlp': a perceptron, the control without T5"
+    )
+
     @model_validator(mode="after")
     def _some_view(self) -> GenSRConfig:
         if not (self.cf_view or self.semantic_view):

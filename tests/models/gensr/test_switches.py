@@ -185,7 +185,9 @@ def test_an_unknown_value_of_a_switch_names_it(option):
         GenSRConfig.parse({option: "maybe"})
 
 
-@pytest.mark.parametrize("options", [{"one_way": True}, {"history_slot": "sequence"}, {"trained_on": "src"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"one_way": True}, {"history_slot": "sequence"}, {"trained_on": "src"}, {"reader": "mlp"}], ids=str
+)
 def test_switches_come_back_from_disk(options, tmp_path):
     model, made = gensr(**options), batch("src")
     model.save_pretrained(tmp_path)
@@ -193,3 +195,41 @@ def test_switches_come_back_from_disk(options, tmp_path):
     assert loaded.tasks == model.tasks
     with torch.no_grad():
         assert torch.equal(loaded.score(made), model.score(made))
+
+
+# --- a perceptron in T5's place ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"cf_view": False}, {"semantic_view": False}], ids=str)
+@pytest.mark.parametrize("task", ["rec", "src"])
+def test_the_perceptron_reads_products_of_slots_and_query(options, task):
+    """Features and score of one row and candidate, written out."""
+    model, made = gensr(reader="mlp", **options), batch(task)
+    embed = model.lm.get_input_embeddings()
+    with torch.no_grad():
+        shown = model.represent(made)
+        slots, _ = model.soft_filter(model.encode(made), made)
+        row, candidate = 3, 2
+        expected = []
+        for view in ("cf", "semantic"):
+            if f"user_{view}" in slots:
+                u, i = slots[f"user_{view}"][row, candidate], slots[f"item_{view}"][row, candidate]
+                expected += [u * i, u, i]
+        ids = model.tokenizer(made.query_text[row])["input_ids"]
+        q = embed(torch.tensor(ids)).mean(0)
+        expected = torch.cat([*expected, q * i, q])
+        hidden = model.mlp_reader.hidden(expected).relu()
+        logit = model.mlp_reader.logit(hidden)
+    assert torch.allclose(shown.hidden["encoder"][row, candidate], expected, atol=1e-6)
+    assert torch.allclose(shown.hidden["head"][row, candidate], hidden, atol=1e-5)
+    assert torch.allclose(model.score(made)[row, candidate], logit.squeeze(), atol=1e-5)
+    assert torch.allclose(model.answer(made, model.encode(made)).exp().sum(-1), torch.ones(6, 5), atol=1e-6)
+
+
+def test_the_perceptron_trains_all_but_the_language_model():
+    model = gensr(reader="mlp").train()
+    sum(sum(model.loss(batch(task)).values()) for task in ("rec", "src")).backward()
+    without = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    layers = {n for n, _ in model.named_parameters() if n.startswith("lm.") and n != "lm.shared.weight"}
+    assert without == layers
+    assert not any(p.requires_grad for n, p in model.named_parameters() if n in layers)
