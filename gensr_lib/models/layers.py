@@ -126,6 +126,16 @@ class SoftFilter(nn.Module):
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)  # W_V of eq. 6
 
+    @torch.no_grad()
+    def start_aligned(self) -> None:
+        """Begin as a filter by similarity: all three maps the identity.
+
+        Each head then weighs the history by its likeness to the candidate, and what it returns lies
+        in the candidates' own space, so that what reads both need not first learn to relate them.
+        """
+        for projection in (self.query, self.key, self.value):
+            nn.init.eye_(projection.weight)
+
     def forward(self, candidate: Tensor, history: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """candidate (B, C, d), history (B, N, d), valid (B, N) to filtered (B, C, d) and weights
         (B, C, N).

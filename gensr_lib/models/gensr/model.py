@@ -87,6 +87,8 @@ class GenSR(RankingModel):
             self.cf_projection = nn.Linear(d, width)
             self.cf_encoder = Encoder(d, config.history, **encoder)
             self.cf_filter = SoftFilter(d, config.heads)
+            if config.cf_filter_start == "aligned":
+                self.cf_filter.start_aligned()
         if config.semantic_view:
             self.semantic_encoder = Encoder(width, config.history * per_item, **encoder)
             self.semantic_filter = SoftFilter(width, config.heads)

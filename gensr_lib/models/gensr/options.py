@@ -43,6 +43,9 @@ class GenSRConfig(Config):
     cf_vectors: Literal["lightgcn", "random"] = Field("lightgcn", description="'random': noise")
     one_way: bool = Field(False, description="text does not see the slots: faster; not the paper's")
 
+    cf_filter_start: Literal["random", "aligned"] = Field(
+        "random", description="'aligned': W_Q, W_K, W_V of the CF view begin as the identity"
+    )
     reader: Literal["t5", "mlp"] = Field(
         "t5", description="what reads the slots; 'mlp': a perceptron, the control without T5"
     )

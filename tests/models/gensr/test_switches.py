@@ -10,6 +10,7 @@ from gensr_lib.data.batches import Batch, merged_history
 from gensr_lib.errors import ConfigError
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.one_way import one_way_states
+from gensr_lib.models.layers import SoftFilter
 from gensr_lib.training.loop import make_accelerator, train
 from tests.models.gensr.test_model import batch, cf_table, gensr, without_history
 from tests.worlds import pocket
@@ -149,6 +150,25 @@ def test_merged_history_of_one_behavior_is_its_last_items(behavior):
     for row in range(20):
         expected = both[row][(both[row] != 0) & (kind[row] == (behavior == "src"))][-6:]
         assert items[row][items[row] != 0].tolist() == expected.tolist()
+
+
+def test_an_aligned_filter_begins_as_likeness_to_the_candidate():
+    """Two heads of width 1: softmax of c_j * h_nj in each column, the means of the history's own columns."""
+    soft_filter = SoftFilter(2, heads=2)
+    soft_filter.start_aligned()
+    history = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    candidate = torch.tensor([[[np.log(3.0), 0.0]]]).float()  # weights (3/4, 1/4) and (1/2, 1/2)
+    filtered, weights = soft_filter(candidate, history, torch.ones(1, 2, dtype=torch.bool))
+    assert torch.allclose(filtered, torch.tensor([[[3 / 4, 1 / 2]]]))
+    assert torch.allclose(weights, torch.tensor([[[(3 / 4 + 1 / 2) / 2, (1 / 4 + 1 / 2) / 2]]]))
+
+
+def test_only_the_filter_of_the_cf_view_starts_aligned_and_it_is_trained():
+    random, aligned = gensr(), gensr(cf_filter_start="aligned")
+    differ = {n for n, p in aligned.named_parameters() if not torch.equal(p, random.get_parameter(n))}
+    assert differ == {f"cf_filter.{n}.weight" for n in ("query", "key", "value")}, "all else has the same start"
+    aligned.train().loss(batch("rec"))["generation"].backward()
+    assert all(aligned.get_parameter(n).grad.abs().sum() > 0 for n in differ)
 
 
 # --- tasks and vectors ------------------------------------------------------------------------
