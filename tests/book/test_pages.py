@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from gensr_lib.book.cli import main
+from gensr_lib.config import PocketConfig
+from gensr_lib.data.sources.pocket import STRENGTHS, default_world
+from gensr_lib.errors import ConfigError
 
 GAP = "…"
 
@@ -25,19 +28,24 @@ def blocks(page: Path, language: str = "python") -> list[str]:
     return re.findall(code, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def run_examples(page: Path, least: int) -> None:
+    """Run the Python examples of a page, of which there are ``least`` or more."""
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
+    text = "\n".join(blocks(page))
+    example = doctest.DocTestParser().get_doctest(text, {}, page.name, None, 0)
+    printed: list[str] = []
+    result = runner.run(example, out=printed.append)
+    assert result.failed == 0 and result.attempted >= least, "".join(printed)
+
+
 @pytest.fixture
 def shop(root, tmp_path, monkeypatch) -> Path:
     """A project of its own, with the chapters of this one and the shop that *Your data* makes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
     (tmp_path / "notebooks").symlink_to(root / "notebooks")
-    text = "\n".join(blocks(root / "book/your_data.md"))
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
-    example = doctest.DocTestParser().get_doctest(text, {}, "your_data.md", None, 0)
-    printed: list[str] = []
-    result = runner.run(example, out=printed.append)
-    assert result.failed == 0 and result.attempted > 10, "".join(printed)
+    run_examples(root / "book/your_data.md", least=11)
     return tmp_path
 
 
@@ -60,6 +68,34 @@ def test_your_data_runs_as_its_commands_say(root, shop, capsys):
         arguments = shlex.split(done.stdout)[3:]
         assert main([*arguments, "--only", "01_data"]) == 0, capsys.readouterr().err
     assert len(list(shop.glob("runs/book/my-shop/*/01_data.ipynb"))) == 2
+
+
+# ---- The pocket world --------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_pocket_world_run(root):
+    run_examples(root / "book/pocket_world.md", least=10)
+
+
+def test_the_strengths_on_the_page_are_those_of_the_two_worlds(root):
+    """Each dial with its range and value, each strength with both values; none is left out."""
+    page = (root / "book/pocket_world.md").read_text(encoding="utf-8")
+    plain = PocketConfig()
+    default = default_world(plain)
+    dials = re.findall(r"^\| `(\w+)`[^|]*\| 0 to (\S+) \| (\S+) \|", page, re.MULTILINE)
+    assert len(dials) == 6
+    for name, most, value in dials:
+        assert getattr(plain, name) == 0 and getattr(default, name) == float(value)
+        assert getattr(default.replace(**{name: float(most)}), name) == float(most)
+        with pytest.raises(ConfigError, match=name):
+            default.replace(**{name: 1.01 * float(most)})
+    listed = re.findall(r"^\| `(\w+)`[^|]*\| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
+    said = {name: (float(before), float(now)) for name, before, now in listed}
+    n_topics = said.pop("n_topics")
+    assert n_topics == (plain.topics, default.topics)
+    assert said == {name: (getattr(plain, name), getattr(default, name)) for name in said}
+    changed = {name for name in STRENGTHS if getattr(plain, name) != getattr(default, name)}
+    assert changed == {*said, "n_topics", *(name for name, _, value in dials if float(value))}
 
 
 # ---- What can go wrong -------------------------------------------------------------------------
