@@ -133,10 +133,8 @@ pd.Series(
 ).to_frame()
 
 # %% [markdown]
-# In the default profile `one_way` is the important one. In the model of chapter 3 each candidate sends the whole prompt
-# through the language model. Here the words of the prompt do not attend to the slots, so they are encoded once for all
-# candidates, and a candidate costs four tokens. It is another model, if a close one, and its training is short. The
-# profile `paper` changes nothing.
+# Trainings are short, so that seventy of them fit into the time. As in chapter 3 the prompts of the default profile are
+# one-way. The profile `paper` changes nothing but the measurement of gradients.
 
 # %%
 sweep_4 = sweep(book, figure_4, jobs=jobs)

@@ -34,8 +34,8 @@ class Config(BaseModel):
             raise ConfigError(_explain(error, cls, where or cls.__name__)) from None
 
     def replace(self, **changes: Any) -> Config:
-        """A validated copy with some options changed."""
-        return type(self).parse({**self.model_dump(), **changes})
+        """A validated copy with some options changed; what was left to its default stays so."""
+        return type(self).parse({**self.model_dump(exclude_unset=True), **changes})
 
 
 class PocketConfig(Config):

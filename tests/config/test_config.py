@@ -19,6 +19,7 @@ from gensr_lib.config import (
     read_profile,
 )
 from gensr_lib.data.pocket.world import PocketConfig
+from gensr_lib.data.sources.pocket import default_world
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments.spec import checked, load_profile, resolve
 from gensr_lib.models import available_models
@@ -112,6 +113,15 @@ def test_both_joint_models_are_given_the_same(name):
     assert gensr.history == profile.data.history_rec + profile.data.history_src
     same = ("search_weight", "batch_size", "negatives", "probe_steps", "probe_rows")
     assert all(getattr(of_gensr, field) == getattr(of_unisar, field) for field in same)
+
+
+def test_a_changed_profile_leaves_the_world_as_it_is():
+    """The default world fills in what a profile does not set: a copy must not set what it did not."""
+    profile = load_profile("smoke")
+    changed = profile.replace(data=profile.data.replace(min_interactions=2))
+    assert changed.data.min_interactions == 2
+    assert default_world(changed.pocket) == default_world(profile.pocket)
+    assert default_world(profile.pocket.replace(topic_taste=0.2)).topic_taste == 0.2
 
 
 def test_a_rate_that_would_fall_below_zero_is_refused():
