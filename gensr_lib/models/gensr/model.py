@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
-from ...data.schema import SRC
 from ..base import RankingModel, Representation
 from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
 from ..layers import Encoder, SoftFilter, masked_mean
@@ -30,7 +29,7 @@ from ..recommendation.lightgcn import LightGCN
 from .mlp_reader import MLPReader, query_vector
 from .one_way import one_way_states
 from .options import GenSRConfig, check_widths
-from .prompt import PROMPTS, SLOTS, Prompt, assemble, query_tokens
+from .prompt import PROMPTS, SLOTS, Prompt, assemble, prompt_tokens, query_tokens
 
 
 @dataclass
@@ -102,7 +101,12 @@ class GenSR(RankingModel):
         if config.trained_on != "both":
             self.tasks = frozenset([config.trained_on])
         self.answers = answer_ids(self.tokenizer)
-        self._tokenize_prompts()
+        slot_of, self.prompt_ids = prompt_tokens(self.tokenizer, config.task_prompts)
+        on = {"cf": config.cf_view, "semantic": config.semantic_view}
+        self._slot_of = {token: slot for token, slot in slot_of.items() if on[slot.split("_")[1]]}
+        for task, ids in self.prompt_ids.items():  # slots of a view that is off are cut out
+            kept = [t for t in ids if t in self._slot_of or t not in slot_of]
+            self.prompt_ids[task] = kept
 
     @classmethod
     def check(cls, config: GenSRConfig, needs: Mapping[str, Config]) -> None:
@@ -187,19 +191,6 @@ class GenSR(RankingModel):
         return mean.unsqueeze(1).expand(alike), uniform.unsqueeze(1).expand(alike)
 
     # --- §4.2 task-specific prompt -----------------------------------------------------------
-
-    def _tokenize_prompts(self) -> None:
-        """Token ids of both prompts, tokenized once; slots of a view that is off are cut out."""
-        on = {"cf": self.config.cf_view, "semantic": self.config.semantic_view}
-        marks = [f"<extra_id_{k}>" for k in range(len(SLOTS))]
-        slot_ids = self.tokenizer.convert_tokens_to_ids(marks)
-        self._slot_of = dict(zip(slot_ids, SLOTS, strict=True))
-        cut = {token for token, slot in self._slot_of.items() if not on[slot.partition("_")[2]]}
-        self.prompt_ids = {}
-        for task in PROMPTS:
-            text = PROMPTS[task if self.config.task_prompts else SRC]
-            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            self.prompt_ids[task] = [token for token in ids if token not in cut]
 
     def prompt(self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]) -> Prompt:
         """E_t of eq. 7: prompt text with the slots filled in, then the query and its </s>."""

@@ -67,6 +67,20 @@ class Prompt:
         return whole.index_select(2, order), mask.index_select(1, order)
 
 
+def prompt_tokens(
+    tokenizer: PreTrainedTokenizerFast, task_prompts: bool
+) -> tuple[dict[int, str], dict[str, list[int]]]:
+    """Which token stands for which slot, and the token ids of each task's prompt.
+
+    Args:
+        task_prompts: whether each task has its own words; else both have those of search.
+    """
+    marks = tokenizer.convert_tokens_to_ids([f"<extra_id_{k}>" for k in range(len(SLOTS))])
+    texts = {task: PROMPTS[task if task_prompts else SRC] for task in PROMPTS}
+    ids = {t: tokenizer(text, add_special_tokens=False)["input_ids"] for t, text in texts.items()}
+    return dict(zip(marks, SLOTS, strict=True)), ids
+
+
 def query_tokens(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> BatchEncoding:
     """Token ids and mask of queries, (B, Q); (1, Q) if all rows have the same, as without one.
 
