@@ -72,8 +72,9 @@ dataset.events.head(8)
 
 # %% [markdown]
 # `items` has one row per item, and `categories` is a path from the general to the particular. The title is a short name
-# for people; `text` says more, in the pocket world also what an item is good for. Some items may have no text at all.
-# The semantic view of GenSR reads `dataset.item_text`: title and text, nothing said twice.
+# for people; `text` says more, in the pocket world also what an item is good for. Some items may have no text at all:
+# in the default run `i00004`, the last one below, has neither title nor category, and tables show its id. The semantic
+# view of GenSR reads `dataset.item_text`: title and text, nothing said twice.
 
 # %%
 spoken = next((i for i, text in enumerate(dataset.item_text) if text), 1)
@@ -83,8 +84,9 @@ dataset.items.head(4)
 # %% [markdown]
 # Filters come next. The k-core keeps users and items with at least $k$ interactions (the paper: $k = 5$), again and
 # again until all have them. The table shows what is left after each step; its last three lines are the rows of the
-# split: what is trained on, validated and tested. Where a profile limits the rows of validation or test (`pocket` tests
-# at most 5,000 per task, which only larger data reach), the same users are kept for both tasks.
+# split: what is trained on, validated and tested. Where a profile limits the rows of validation or test, the same users
+# are kept for both tasks. `pocket` validates on at most 500 rows per task, so half of the default users are left out
+# there; it tests on at most 5,000, which only larger data reach.
 
 # %%
 #| label: tbl:01-counts
@@ -109,7 +111,8 @@ tables.show(notes, "01_notes", book.figures)
 #
 # The default data set is simulated, so its click law is known. Each item $i$ has a topic $k(i)$, a
 # log-popularity $a_i$ and a latent vector $z_i$; each user a taste $\pi_u$ over topics and, for each
-# topic, a latent vector $z_{uk}$. A recommendation click first picks a topic, then an item of it:
+# topic, a latent vector $z_{uk}$; all latent vectors have $d$ numbers. A recommendation click first
+# picks a topic, then an item of it:
 #
 # $$\begin{aligned}
 #   p(i \mid u, t) &= \operatorname{softmax}_k(l_{ut})[k(i)] \cdot
@@ -119,12 +122,13 @@ tables.show(notes, "01_notes", book.figures)
 #
 # where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches
 # of topic $k$. A search begins with a topic and an item that the user has in mind, whose words make
-# the query; the click prefers items that have these words and items close to
+# the query; the click prefers items that have these words ($C$ for each word) and items close to
 # $w_\theta \odot z_{uk}$. So search shifts what is clicked in recommendation, and recommendation
-# clicks shift what is searched. An item that a user clicked before is rarely clicked again.
+# clicks shift what is searched. An item that a user clicked before is rarely clicked again: it
+# counts only $R$ times.
 #
-# The last six options below are *dials*. Each makes one mechanism of the paper worth something, and
-# does nothing at zero:
+# The last six options below are *dials*. Each is there to make one mechanism of the paper worth
+# something, and does nothing at zero:
 #
 # - $T$, a taste of its own in each topic: a history is then better weighed by the candidate than
 #   averaged (the soft filter).
@@ -134,6 +138,9 @@ tables.show(notes, "01_notes", book.figures)
 # - items that recommendation hardly shows ($g_j < 0$): what they are is known from searches (joint
 #   training) and from texts.
 # - items without any text: what they are is known from clicks (two views, and their alignment).
+#
+# In the default world the second person and $O$ stand at zero. About three in ten items are hardly
+# shown and about three in ten have no text, drawn apart: some items are both.
 #
 # [Chapter 3](03_gensr.ipynb) measures what each mechanism is worth on this world to somebody who
 # knows the law. The strengths were chosen by these ceilings, before any system was trained; no
@@ -186,7 +193,8 @@ if dataset.truth is not None:
 
 # %% [markdown]
 # One event is an example, no more. Later chapters rank all test rows by this law and call it the *oracle*: what a
-# system reaches that knows everything but the dice, also who of an account is there.
+# system reaches that knows everything but the dice. Where two people share an account, it knows who
+# is there.
 
 # %% [markdown]
 # ## The split, by hand
@@ -306,7 +314,7 @@ fig
 
 # %% [markdown]
 # In the left panel, the curve further to the left is the rarer behavior. In the default run that is search, and most of
-# its queries have two or three words.
+# its queries have two or three words; none has more than four.
 
 # %% [markdown]
 # Second, popularity: sort the items by their clicks and add up. A curve close to the diagonal means that all items are
@@ -333,9 +341,12 @@ plots.save_figure(fig, "01_popularity", book.figures)
 fig
 
 # %% [markdown]
-# Two curves that agree say nothing about *which* items are popular, as each behavior has its own order of items. How
-# much a ranking by popularity can reach depends on the height of the curve, since negatives are drawn from all items
-# alike. At the top tenth of the catalogue:
+# Two curves that agree say nothing about *which* items are popular, as each behavior has its own order of items. In the
+# default run recommendation's clicks gather on fewer items than search's, and its curve is flat at the right: about a
+# tenth of the items have no recommendation click in training. [Chapter 2](02_lightgcn.ipynb) comes back to them.
+#
+# How much a ranking by popularity can reach depends on the height of the curve, since negatives are drawn from all
+# items alike. At the top tenth of the catalogue:
 
 # %%
 top_tenth = popularity.loc[10]
@@ -355,9 +366,9 @@ order = pd.crosstab(train["behavior"], following.rename("next"), normalize="inde
 tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
-# In the pocket world a search is followed by another search less often than chance has it: the simulation keeps both
-# behaviors recent, whoever is there. In data whose searches are made from purchases, twins give `rec → src → rec → src`; that is a trait
-# of the recipe, not of people.
+# In the pocket world a search is followed by another search less often than chance has it (in the default run 0.19
+# beside 0.40): the simulation keeps both behaviors recent. In data whose searches are made from purchases, twins give
+# `rec → src → rec → src`; that is a trait of the recipe, not of people.
 
 # %% [markdown]
 # ## What the two behaviors share
@@ -432,9 +443,13 @@ if book.is_default:
 tables.show(shared, "01_shared", book.figures)
 
 # %% [markdown]
-# The first line is about taste, and a table of counts could use it. Items without a category are left out. The second is about time and needs the order of
-# events. The third is what search lives on. In data with made searches do not read the second line: *any search* then
-# holds the click's own twin. None of the three shows a cause.
+# The first line is about taste, and a table of counts could use it. The second is about time and needs the order of
+# events. Both leave out items without a category. The third is what search lives on; it counts clicks on items without
+# a text, which can hold no word. In data with made searches do not read the second line: *any search* then holds the
+# click's own twin. None of the three shows a cause.
+#
+# In the default run all three lie above chance. Chance is high in the first line, as ten topics are few: another user's
+# clicks hold the topic of almost every second search.
 
 # %% [markdown]
 # ## Where queries come from in purchase data
@@ -492,7 +507,8 @@ read = {
 tables.show(pd.DataFrame(read), "01_history", book.figures)
 
 # %% [markdown]
-# And the question that follows it: a query, the positive, and the first five of its negatives.
+# And the question that follows it: a query, the positive, and the first five of its negatives. A name such as `i00664`
+# is all that a person sees of an item without a text.
 
 # %%
 #| label: tbl:01-candidates
@@ -671,7 +687,8 @@ fig
 # One bar stands out: in the twin world with visible twins the repeat scorer is perfect at search. So a number from data
 # with visible twins says little about a system: whatever can compare two item ids solves it. This book therefore hides
 # twins everywhere, keeps `twins="visible"` as a switch, and names the rule wherever a table depends on it. For the
-# default data set the rule hardly matters, as its searches are events of their own.
+# default data set the rule hardly matters, as its searches are events of their own: the bars differ by 0.001 at
+# most.
 
 # %% [markdown]
 # ## Where the query went
@@ -761,6 +778,8 @@ book.record("01_data", results).name
 #   visible, a scorer without any knowledge is perfect at search.
 # - The behaviors differ: a search states its topic in words, a recommendation click does not. They share topics, of the
 #   user and (in the pocket world) of the moment: that is what joint modelling can use.
+# - In the default pocket world some items have no text, and some hardly any recommendation click. No single view and no
+#   single behavior knows them all.
 # - With 99 stored negatives random scores have $R@5 = 0.05$ and $N@10 = 0.0454$. Ties count half in the rank, so a
 #   constant scorer has the mean rank of chance, and metrics of 0.
 # - In the authors' released code no model reads the query, and their log reports almost perfect
