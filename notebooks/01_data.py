@@ -150,7 +150,9 @@ tables.show(notes, "01_notes", book.figures)
 # %%
 letters = {
     "A": "popularity",
+    "A', of search": "search_popularity",
     "B": "affinity",
+    "B', of search": "search_affinity",
     "D": "drift",
     "S": "search_shift",
     "C": "query_match",
@@ -306,9 +308,11 @@ fig, axes = plots.panels(1 + len(words))
 activity = {"ax": axes[0], "title": "How active users are"}
 plots.distributions(shown, "training events per user (top 1 % cut)", **activity)
 if words:
-    bins = np.arange(words["src"].max() + 2) - 0.5
+    longest = words["src"].max()
+    bins = np.arange(1, longest + 2) - 0.5
     length = {"kind": "hist", "bins": bins, "ax": axes[1], "title": "Query length"}
-    plots.distributions(words, "words per query (12: or more)", **length)
+    label = "words per query" + (" (12: or more)" if longest == 12 else "")
+    plots.distributions(words, label, **length)
 plots.save_figure(fig, "01_behaviors", book.figures)
 fig
 

@@ -300,7 +300,12 @@ print(f"best constant guess {constant:.3f}; GenSR {of_task}")
 # %%
 names = ["popularity", "category_count", "item_knn", "ease", "bm25", "query_lookup"]
 floors = book.able(*names)
-runs = {name: book.fit(name) for name in [*floors, "lightgcn", "gensr"]}
+runs = {name: book.fit(name) for name in floors}
+if len(book.tasks) == 2:  # by default they learn from the clicks of both behaviors
+    runs["item_knn, rec"] = book.fit("item_knn", "item_knn-rec", edges="rec")
+    runs["ease, rec"] = book.fit("ease", "ease-rec", edges="rec")
+floors = list(runs)
+runs |= {name: book.fit(name) for name in ["lightgcn", "gensr"]}
 runs["perceptron"] = book.fit("gensr", "gensr-mlp", reader="mlp", probe_steps=None)
 if len(book.tasks) == 2:
     runs["lightgcn, both"] = book.fit("lightgcn", "lightgcn-both", edges="both")
