@@ -347,7 +347,7 @@ for task in book.tasks:
 # %%
 #| label: fig:03-ranking
 #| caption: What each system reaches in both tasks, between floors and oracle. Bars are 95 % intervals over test rows.
-ladder = plots.ladders(standing, f"{metric}, 1 positive among 99 negatives")
+ladder = plots.ladders(standing, metric)
 plots.save_figure(ladder, "03_ranking", book.figures)
 ladder
 
@@ -424,10 +424,10 @@ else:
 bounds = None
 if ceilings is not None:
     half = 1.96 * ceilings["se"]
-    gains = {"mean": ceilings["ceiling"]}
-    gains |= {"low": gains["mean"] - half, "high": gains["mean"] + half}
-    gains = pd.DataFrame(gains).reset_index(level="task").rename(columns={"task": "group"})
-    bounds = plots.intervals(gains, "ceiling in NDCG@10", reference={".03": 0.03})
+    gains = pd.DataFrame({"mean": ceilings["ceiling"], "group": "ceiling"})
+    gains = gains.assign(low=gains["mean"] - half, high=gains["mean"] + half)
+    gains = {task: gains.xs(task, level="task") for task in book.tasks}
+    bounds = plots.ladders(gains, "ceiling in NDCG@10", reference={".03": 0.03})
     plots.save_figure(bounds, "03_ceilings", book.figures)
 if book.is_default:
     assert (ceilings["ceiling"].groupby("mechanism").max() >= 0.03).all()

@@ -254,12 +254,15 @@ def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) 
     ax.errorbar(own["mean"], rows, xerr=half, label=TASK_LABELS.get(group, group) or None, **look)
 
 
-def ladders(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
-    """What systems reach between floors and ceilings: a panel per task, the best on top.
+def ladders(
+    tables: Mapping[str, pd.DataFrame], xlabel: str, reference: Mapping[str, float] | None = None
+) -> Figure:
+    """What systems reach between floors and ceilings: a panel per task, the largest on top.
 
     Args:
         tables: by task, a row per system with ``mean``, ``low``, ``high`` and ``group``; a group
             has one look in all panels.
+        reference: numbers by their names in the legend, each a line across all rows.
     """
     groups = list(dict.fromkeys(group for table in tables.values() for group in table["group"]))
     fig, axes = panels(len(tables), height=1.3 + 0.26 * max(map(len, tables.values())))
@@ -268,10 +271,11 @@ def ladders(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
         for number, group in enumerate(groups):
             rows = np.flatnonzero(best_first["group"] == group)
             _points(ax, best_first, rows, group, number)
+        for name, value in (reference or {}).items():
+            ax.axvline(value, color=INK, linestyle="--", linewidth=1.5, label=name)
         ax.set_yticks(range(len(table)), best_first.index)
-        ax.set(title=TASK_LABELS[task], ylim=(len(table) - 0.5, -0.5))
+        ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylim=(len(table) - 0.5, -0.5))
         ax.grid(axis="y", visible=False)
-    fig.supxlabel(xlabel, fontsize=10)
     legend_below(fig, axes)
     return fig
 

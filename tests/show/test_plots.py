@@ -322,7 +322,8 @@ def test_ladders_have_the_best_on_top_and_one_look_per_group():
     first = pd.DataFrame({"mean": [0.1, 0.5, 0.3], "low": [0.0, 0.4, 0.2], "high": [0.2, 0.6, 0.4]}, list("abc"))
     rec = first.assign(group=["floors", "oracle", "trained"])
     src = first.drop("c").assign(group=["floors", "oracle"])
-    axes = plots.ladders({"rec": rec, "src": src}, "N@10").axes
+    axes = plots.ladders({"rec": rec, "src": src}, "N@10", reference={"half": 0.5}).axes
+    assert all(0.5 in ax.lines[-1].get_xdata() for ax in axes)
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["b", "c", "a"]
     assert axes[0].get_ylim()[0] > axes[0].get_ylim()[1], "the first row is on top"
     looks = [{bars.get_label(): bars.lines[0].get_color() for bars in ax.containers} for ax in axes]
