@@ -38,8 +38,8 @@ class Knowledge:
 
 def law(truth: Truth) -> Knowledge:
     """The items as they are."""
-    everything = np.arange(truth.config.n_items)
-    return Knowledge(_one_hot(truth), truth.item_latent, _words_of(truth, everything))
+    topic = np.eye(truth.config.topics)[truth.topic]
+    return Knowledge(topic, truth.item_latent, _hot(truth, truth.topic, truth.words))
 
 
 def from_text(truth: Truth) -> Knowledge:
@@ -72,43 +72,56 @@ def from_clicks(truth: Truth, rows: np.ndarray, use_text: bool = False) -> Knowl
     Args:
         rows: (N,) numbers of simulated events, those of the training part.
     """
-    c = truth.config
-    n = c.n_items
-    item = truth.clicked(rows)
-    person = truth.person[rows]
-    is_search = truth.is_search[rows]
-    searched = is_search.nonzero()[0]
-    speaks = np.log(truth.taste[person])  # (N, K)
-    speaks[searched] = (
-        np.log(c.topics / c.search_accident) * np.eye(c.topics)[truth.event_topic[rows[searched]]]
-    )
-    log_topic = _sums(item, speaks, n)
-    topic = np.exp(log_topic - log_topic.max(axis=1, keepdims=True))
-    topic /= topic.sum(axis=1, keepdims=True)
-    strength = np.where(is_search, c.search_affinity, c.affinity)[:, None] / c.latent_dim**0.5
-    taste = np.where(
-        is_search[:, None],
-        truth.tastes.src(person, truth.topic[item]),
-        truth.tastes.rec(person, truth.topic[item]),
-    )
-    v = strength * taste  # (N, d)
-    words = _sums(item[searched], _query_words(truth, rows[searched]), n)
-    times = np.bincount(item[searched], minlength=n)[:, None]
-    words = words / np.maximum(times, 1)
-    mean, variance = _looks(truth)
+    topic = _topic_of_clicks(truth, rows)
+    words = _words_of_searches(truth, rows)
     if not use_text:
-        mean, variance = np.zeros_like(mean), np.ones_like(variance)
-    precision = _sums(item, v[:, :, None] * v[:, None, :], n) + _diagonals(1 / variance)
-    latent = np.linalg.solve(precision, (_sums(item, v, n) + mean / variance)[:, :, None])[:, :, 0]
-    if not use_text:
-        return Knowledge(topic, latent, words)
+        nothing = np.zeros_like(truth.item_latent)
+        return Knowledge(topic, _latent_of_clicks(truth, rows, nothing, nothing + 1), words)
     text = from_text(truth)
     silent = truth.silent[:, None]
     return Knowledge(
         topic=np.where(silent, topic, text.topic),
-        latent=latent,
+        latent=_latent_of_clicks(truth, rows, *_looks(truth)),
         words=np.where(silent, words, text.words),
     )
+
+
+def _topic_of_clicks(truth: Truth, rows: np.ndarray) -> np.ndarray:
+    """Probability of each topic of each item (I, K), as its clicks speak for it."""
+    c = truth.config
+    speaks = np.log(truth.taste[truth.person[rows]])  # (N, K)
+    searched = np.flatnonzero(truth.is_search[rows])
+    said = np.eye(c.topics)[truth.event_topic[rows[searched]]]
+    # A click of the topic that was said is K / eps times as likely as one by accident.
+    speaks[searched] = np.log(c.topics / c.search_accident) * said
+    log_topic = _sums(truth.clicked(rows), speaks, c.n_items)
+    topic = np.exp(log_topic - log_topic.max(axis=1, keepdims=True))
+    return topic / topic.sum(axis=1, keepdims=True)
+
+
+def _latent_of_clicks(
+    truth: Truth, rows: np.ndarray, mean: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """Expected latent vectors (I, d) from those who clicked, and what is known before (I, d)."""
+    c = truth.config
+    item = truth.clicked(rows)
+    person = truth.person[rows]
+    is_search = truth.is_search[rows][:, None]  # (N, 1)
+    src = c.search_affinity * truth.tastes.src(person, truth.topic[item])
+    rec = c.affinity * truth.tastes.rec(person, truth.topic[item])
+    v = np.where(is_search, src, rec) / c.latent_dim**0.5  # (N, d)
+    precision = _sums(item, v[:, :, None] * v[:, None, :], c.n_items) + _diagonals(1 / variance)
+    total = _sums(item, v, c.n_items) + mean / variance
+    return np.linalg.solve(precision, total[:, :, None])[:, :, 0]
+
+
+def _words_of_searches(truth: Truth, rows: np.ndarray) -> np.ndarray:
+    """Which share of the searches that led to each item had each word: (I, V)."""
+    searched = rows[truth.is_search[rows]]
+    item = truth.clicked(searched)
+    times = np.bincount(item, minlength=truth.config.n_items)[:, None]
+    hot = _hot(truth, truth.event_topic[searched], truth.query_codes[searched])
+    return _sums(item, hot, truth.config.n_items) / np.maximum(times, 1)
 
 
 def query_words(truth: Truth, texts: Sequence[str]) -> np.ndarray:
@@ -147,18 +160,6 @@ def _hot(truth: Truth, topic: np.ndarray, codes: np.ndarray) -> np.ndarray:
     hot = np.zeros((len(codes), _n_words(truth)))
     hot[row, _number(topic[row], codes[row, slot].astype(np.int64))] = 1.0
     return hot
-
-
-def _words_of(truth: Truth, items: np.ndarray) -> np.ndarray:
-    return _hot(truth, truth.topic[items], truth.words[items])
-
-
-def _query_words(truth: Truth, rows: np.ndarray) -> np.ndarray:
-    return _hot(truth, truth.event_topic[rows], truth.query_codes[rows])
-
-
-def _one_hot(truth: Truth) -> np.ndarray:
-    return np.eye(truth.config.topics)[truth.topic]
 
 
 def _looks(truth: Truth) -> tuple[np.ndarray, np.ndarray]:

@@ -98,7 +98,8 @@ def test_words_of_queries_are_those_of_the_events(tables, truth):
     rows = np.flatnonzero(truth.is_search)[:50]
     typed = tables.interactions["query"].astype(str).to_numpy()[rows]
     words = knowledge.query_words(truth, typed)
-    np.testing.assert_array_equal(words, knowledge._query_words(truth, rows))
+    by_code = knowledge._hot(truth, truth.event_topic[rows], truth.query_codes[rows])
+    np.testing.assert_array_equal(words, by_code)
     assert (words.sum(axis=1) == (truth.query_codes[rows] != vocabulary.NO_WORD).sum(axis=1)).all()
     topics = words @ knowledge.topic_of_words(truth)
     assert (topics.argmax(axis=1) == truth.event_topic[rows]).all()
