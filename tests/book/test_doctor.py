@@ -181,7 +181,7 @@ def test_the_project_and_what_it_holds(home, monkeypatch):
         (home / "runs/pocket/smoke" / name).mkdir(parents=True)
         (home / "runs/pocket/smoke" / name / "metrics.json").touch()
     (home / "runs/pocket/smoke/sasrec/seed-0").mkdir(parents=True)  # not finished
-    for words in ("chapters: 1", "pocket, amazon-kindle", "finished runs: 2"):
+    for words in ("chapters: 1", "pocket, pocket-plain, amazon-kindle", "finished runs: 2"):
         assert found(doctor.check_project, words) == [OK], words
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     assert found(doctor.check_project, "nothing can be written") == [PROBLEM]
