@@ -40,12 +40,13 @@ def test_text_tells_what_spoken_items_are_and_nothing_of_silent_ones(truth):
 
 
 def test_looks_are_the_mean_given_the_bin():
-    """The mean of many latent values whose look fell into a bin is what its colour stands for."""
+    """Mean and variance of many latent values whose look fell into a bin are its colour's."""
     truth = simulate(PocketConfig(n_items=30_000, n_users=10, n_events=200), seed=0).truth
-    mean, _ = knowledge._looks(truth)
+    mean, variance = knowledge._looks(truth)
     for colour in (0, 5, 12, 23):
         same = truth.words[:, 0] == colour
         assert abs(truth.item_latent[same, 0].mean() - mean[same, 0][0]) < 0.1
+        assert abs(truth.item_latent[same, 0].var() - variance[same, 0][0]) < 0.1
 
 
 def test_clicks_against_loops(truth):
