@@ -221,11 +221,12 @@ def test_what_is_reported_takes_no_part_in_training_or_stopping():
 
 def test_rows_of_a_group_that_lie_in_several_parts_would_leak():
     """Eight copies of each x share a random label: known by heart, it says nothing of others."""
-    x, y = rng().standard_normal((150, 5)).repeat(8, axis=0), rng(1).integers(0, 2, 150).repeat(8)
-    group = np.arange(150).repeat(8)
+    # Enough groups to choose by when to stop: of few, what is learned by heart costs held-out nats.
+    x, y = rng().standard_normal((800, 5)).repeat(8, axis=0), rng(1).integers(0, 2, 800).repeat(8)
+    group = np.arange(800).repeat(8)
     assert estimate(x, y, repeats=3).nats > 0.15
-    # 15 groups choose when to stop: what is learned by heart may be kept, and costs held-out nats.
-    assert estimate(x, y, repeats=3, groups=group).nats < 0.05
+    assert abs(estimate(x, y, repeats=3, groups=group).nats) < 0.05
+    x, y, group = x[:1200], y[:1200], group[:1200]
     halves = estimate(x, y, "knn", groups=group)  # a half has all eight copies or none
     assert halves.values.min() > 0.6 > estimate(x, y, "knn").values.max()
 
