@@ -34,7 +34,7 @@ from scipy.stats import norm
 from gensr_lib import Workspace
 from gensr_lib.analysis import ceilings_of
 from gensr_lib.data import merged_history
-from gensr_lib.experiments import result_table
+from gensr_lib.experiments import result_table, seen_table
 from gensr_lib.models import PROMPTS, SoftFilter, contrastive
 from gensr_lib.show import plots, tables
 
@@ -405,6 +405,33 @@ if book.is_default:
         for task in shares
     )
 tables.show(shares_table, "03_shares", book.figures)
+
+# %% [markdown]
+# ## Pairs that training has seen
+#
+# A search can be answered in two ways: by matching the query with the item, or by remembering that
+# this very query led to this very item before. Where each item has one query, as in data whose
+# searches are made of categories, remembering is enough: whoever clicked the item in training left
+# the pair there, and search can be a dictionary of pairs of query and item. Only pairs that are not in
+# it ask for matching; with one query for each item these are of items that no training search led to.
+# So here are both kinds of test searches apart. The floor `query_lookup` is the dictionary itself.
+#
+# The metric is the plain one, also where the law is known: the expected one averages each list over
+# seen and unseen pairs, and would mix what the table parts.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:03-seen
+#| caption: "NDCG@10 of test searches whose pair of query and clicked item is among the training searches, and of the others, with 95 % intervals over rows. A dash: too few rows."
+seen = None
+if book.has("src", part="pairs that training has seen"):
+    seen = seen_table(runs, dataset, metric="N@10")
+tables.show(seen, "03_seen", book.figures)
+
+# %% [markdown]
+# Read each row across: a system that is good on seen pairs and near popularity on the others has learned
+# the dictionary; one that matches words should lose less. An item that is clicked often is also more
+# often in a seen pair, so some of the gap may be popularity's: its own row says how much. Few rows on
+# one side make wide intervals, and then the table says little about that side.
 
 # %% [markdown]
 # ## What this world can and cannot show

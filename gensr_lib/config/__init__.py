@@ -156,6 +156,12 @@ class DataConfig(Config):
     history_src: int = Field(30, ge=1, description="most recent search sessions in a batch")
     session_clicks: int = Field(5, ge=1, description="clicks kept per session (Amazon: 1)")
     query_words: int = Field(50, ge=1, description="words kept per query")
+    categories_in_text: bool = Field(
+        False,
+        description="an item's category stands in front of its title and text; where searches are "
+        "made out of categories (`made_searches`), the text then answers the query and search is "
+        "a lookup: show both ways",
+    )
 
 
 class TrainingConfig(Config):

@@ -38,7 +38,7 @@ from .schema import (
     validate,
 )
 from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out
-from .words import Words, make_vocabulary
+from .words import Words, make_vocabulary, spoken_levels
 
 HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
 
@@ -148,21 +148,28 @@ class Dataset:
 
     @cached_property
     def item_text(self) -> list[str]:
-        """Description of each item by index: title and text, else its category; '' for padding.
+        """What systems read of each item by index: title and text, else category; '' for padding.
 
-        A text that begins with the title stands alone.
+        A text that begins with the title stands alone. With `DataConfig.categories_in_text` the
+        levels of the category come first, as in ``Beauty, Nails. Red polish. for ten days``.
         """
-        title = self.items[TITLE]
-        text = self.items[TEXT]
-        alone = np.frompyfunc(str.startswith, 2, 1)(text, title).astype(bool)
-        known = text.where(alone, (title + ". " + text).str.strip(" ."))
-        return ["", *known.where(known.ne(""), self.items[CATEGORIES])]
+        return ["", *self._texts(self.config.categories_in_text)]
 
     @cached_property
     def item_title(self) -> list[str]:
         """A short name of each item by index, for people: title, else text, else id."""
-        name = self.items[TITLE].where(lambda title: title.ne(""), self.item_text[1:])
+        name = self.items[TITLE].where(lambda title: title.ne(""), self._texts(False))
         return ["", *name.where(name.ne(""), self.items[ITEM])]
+
+    def _texts(self, with_categories: bool) -> pd.Series:
+        """Title and text of each item (I,), behind its category if asked for, or that alone."""
+        title, text, categories = (self.items[column] for column in (TITLE, TEXT, CATEGORIES))
+        alone = np.frompyfunc(str.startswith, 2, 1)(text, title).astype(bool)
+        known = text.where(alone, (title + ". " + text).str.strip(" ."))
+        if with_categories:
+            levels = spoken_levels(categories)
+            known = known.mask(known.ne("") & levels.ne(""), levels + ". " + known)
+        return known.where(known.ne(""), categories)
 
     def training_edges(self, behaviors: str = REC) -> tuple[np.ndarray, np.ndarray]:
         """(user, item) of every click in the training part: LightGCN's graph.
@@ -173,6 +180,23 @@ class Dataset:
         chosen = BEHAVIORS if behaviors == "both" else [known("behavior", behaviors, BEHAVIORS)]
         rows = np.concatenate([self.rows[TRAIN][task].event for task in chosen])
         return self.user[rows], self.item[rows]
+
+    def seen_pairs(self, split: str) -> np.ndarray:
+        """Whether training has seen the pair of query and clicked item of each search row (N,).
+
+        A pair is the text of the query, as it stands, and the item. In stored order; True for all
+        rows of the training split.
+
+        Raises:
+            ConfigError: an unknown split.
+        """
+        trained, asked = map(self._search_pairs, (TRAIN, known("split", split, SPLITS)))
+        return np.isin(asked, trained)
+
+    def _search_pairs(self, split: str) -> np.ndarray:
+        """A number (N,) for the pair of query and clicked item of each search row."""
+        event = self.rows[split][SRC].event
+        return self.query[event].astype(np.int64) * len(self.item_ids) + self.item[event]
 
     @cached_property
     def law(self) -> ClickLaw:
@@ -279,8 +303,8 @@ class Dataset:
         """Vocabulary of training queries and item texts, and the word ids of every query."""
         queries = Words(self.query_texts)
         trained = queries.of(self.query[self.rows_before_cut() & self.is_search])
-        texts = np.concatenate([self.items[TITLE], self.items[TEXT]])
-        self.words = make_vocabulary(trained, Words(texts).distinct)
+        texts = Words(np.array(self.item_text, dtype=object))
+        self.words = make_vocabulary(trained, texts.distinct)
         width = min(queries.longest(), self.config.query_words)
         self.query_word_ids = queries.matrix(self.words, width)
 

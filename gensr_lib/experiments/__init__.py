@@ -6,7 +6,7 @@ __getattr__, __all__ = attach(
     __name__,
     {
         "spec": ["RunSpec", "load_profile"],
-        "store": ["Run", "result_table"],
+        "store": ["Run", "result_table", "seen_table"],
         "workspace": ["Workspace"],
         "sweep": ["Sweep", "grid"],
         "significance": [

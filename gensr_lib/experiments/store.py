@@ -16,8 +16,10 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from scipy import stats
 
 from ..data.dataset import Dataset
+from ..data.schema import SRC
 from ..errors import ConfigError
 from ..files import read_json, read_or_refuse, write_atomically, write_json, writing
 from ..models.base import RankingModel
@@ -25,6 +27,7 @@ from ..models.registry import model_class
 from ..training.evaluation import Evaluation
 from ..training.loop import TrainingRun
 from .model_card import model_card
+from .significance import LEVEL
 from .spec import RunSpec
 
 RESULT, RANKS, HISTORY, GRADIENTS = (
@@ -205,3 +208,45 @@ def result_table(runs: Mapping[str, Run], expected: bool = False) -> pd.DataFram
             for metric, value in values.items()
         }
     return pd.DataFrame(rows).T.rename_axis("system")
+
+
+def seen_table(
+    runs: Mapping[str, Run], dataset: Dataset, metric: str | None = None
+) -> pd.DataFrame:
+    """Search where training has seen the pair of query and clicked item, and where it has not.
+
+    A row per run, columns (pairs, what): for the pairs ``seen`` and ``unseen``, which
+    `Dataset.seen_pairs` tells apart, the mean of a metric over rows, its 95 % interval (Student's
+    t) from ``low`` to ``high``, and the number of ``rows``. Of no row the mean is NaN; of one row
+    the interval is.
+
+    Args:
+        runs: by the names of the rows; those that do not serve search are left out.
+        dataset: what they were tested on.
+        metric: by default the expected N@10 where all of them have it, else the plain one. Of a
+            list whose click was a seen pair, the expected metric averages over unseen ones too:
+            the plain one parts the two more sharply.
+
+    Raises:
+        ConfigError: a metric that a run does not have.
+    """
+    found = {name: run.evaluation for name, run in runs.items()}
+    found = {name: each for name, each in found.items() if each.table["task"].eq(SRC).any()}
+    if metric is None:
+        metric = "expected N@10" if all(each.expected for each in found.values()) else "N@10"
+    parts = {"seen": {}, "unseen": {}}
+    for name, each in found.items():
+        values = pd.Series(each.values(SRC, metric))
+        row = each.table.loc[each.table["task"].eq(SRC), "row"]
+        seen = dataset.seen_pairs(each.split)[row]
+        parts["seen"][name] = _mean_of(values[seen], metric)
+        parts["unseen"][name] = _mean_of(values[~seen], metric)
+    tables = {pairs: pd.DataFrame.from_dict(part, "index") for pairs, part in parts.items()}
+    return pd.concat(tables, axis=1).rename_axis("system")
+
+
+def _mean_of(values: pd.Series, metric: str) -> dict[str, float]:
+    """Mean, interval and number of some values (N,); N may be 0."""
+    mean = values.mean()
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.sem()
+    return {metric: mean, "low": mean - half, "high": mean + half, "rows": len(values)}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from gensr_lib.config import DataConfig
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.negatives import checksum
 from gensr_lib.data.schema import INTERACTION_COLUMNS, Tables
 from gensr_lib.data.split import SPLITS
+from gensr_lib.errors import ConfigError
+from gensr_lib.models import build_model
 from tests.worlds import TINY, catalogue, log, pocket, tables
 
 
@@ -69,6 +73,74 @@ def test_texts_and_titles_say_nothing_twice():
     texts = ["", "Pen, blue", "Pen. for ink", "own words", "Home > Things", "Pen"]
     assert dataset.item_text == texts
     assert dataset.item_title == ["", "Pen", "Pen", "own words", "Home > Things", "Pen."]
+
+
+PATHS = {
+    "a": ("Pen", "Pen, blue", "Home > Things", "Home, Things. Pen, blue"),
+    "b": ("Pen", "for ink", "Home > Ink | Home > Gifts | Toys", "Home, Ink, Gifts, Toys. Pen. for ink"),
+    "c": ("", "own words", "Ink co.", "Ink co. own words"),
+    "d": ("Pen", "", "", "Pen"),
+    "e": ("", "", "Home > Things", "Home > Things"),
+    "f": ("", "", "", ""),
+}
+
+
+def with_paths(**options) -> Dataset:
+    """Searches for six items, whose titles, texts and categories are those of `PATHS`."""
+    items = pd.DataFrame(PATHS.values(), columns=["title", "text", "categories", "read"]).assign(item_id=[*PATHS])
+    events = [("u", item, time, "src", "cap") for time, item in enumerate("abcd")]
+    events += [("v", item, 0, "src", "cap") for item in "ef"]
+    return Dataset.from_tables(Tables(log(*events), items), TINY.replace(eval_negatives=1, **options))
+
+
+def test_categories_stand_in_front_of_texts_where_both_are():
+    plain, dataset = with_paths(), with_paths(categories_in_text=True)
+    assert dataset.item_text == ["", *(read for *_, read in PATHS.values())]
+    assert plain.item_text == ["", "Pen, blue", "Pen. for ink", "own words", "Pen", "Home > Things", ""]
+    assert dataset.item_title == plain.item_title == ["", "Pen", "Pen", "own words", "Pen", "Home > Things", "f"]
+    assert dataset.hash != plain.hash
+
+
+def test_systems_that_read_texts_read_the_categories_too():
+    plain, dataset = with_paths(), with_paths(categories_in_text=True)
+    for word, was_known in (("gifts", False), ("things", True), ("ink", True), ("cap", True)):
+        assert word in dataset.words and (word in plain.words) == was_known
+    options = {"popularity": 0}
+    batch = dataset.batch("train", "src", np.arange(1), candidates=np.arange(1, 7)[None])
+    batch = replace(batch, query_text=("toys",))
+    found = [build_model("bm25", each, options).score(batch)[0].numpy() for each in (plain, dataset)]
+    assert not found[0].any() and np.flatnonzero(found[1]).tolist() == [1], "the item of the third path"
+
+
+def test_seen_pairs_equal_a_loop_over_rows():
+    rng = np.random.default_rng(0)
+    events = [(f"u{u}", f"i{rng.integers(12)}", t, "src", f"q{rng.integers(12)}") for u in range(40) for t in range(6)]
+    dataset = Dataset.from_tables(tables(*events, ("u0", "i0", 9, "rec")), TINY)
+
+    def pairs(split: str) -> list[tuple[str, str]]:
+        rows = dataset.rows[split]["src"].event
+        return [(dataset.query_texts[dataset.query[e]], dataset.item_ids[dataset.item[e]]) for e in rows]
+
+    trained = set(pairs("train"))
+    for split in SPLITS:
+        assert dataset.seen_pairs(split).tolist() == [pair in trained for pair in pairs(split)]
+    assert dataset.seen_pairs("train").all() and 0 < dataset.seen_pairs("test").mean() < 1
+
+
+def test_a_pair_is_seen_only_whole_in_training_and_with_the_query_as_typed():
+    last = [("q", "b"), ("p", "a"), ("Q", "a"), ("q", "a")]  # each is the test search of a user
+    before = [("q", "a"), ("p", "b"), ("r", "c"), ("x", "d")]
+    events = [(f"u{n}", item, t, "src", query) for n in range(4) for t, (query, item) in enumerate([*before, last[n]])]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert dataset.seen_pairs("test").tolist() == [False, False, False, True]
+    assert not dataset.seen_pairs("valid").any(), "of the other users too it is held out"
+    with pytest.raises(ConfigError, match="split"):
+        dataset.seen_pairs("tests")
+
+
+def test_without_searches_no_pair_is_asked_for():
+    events = [("u", f"i{t}", t, "rec") for t in range(6)]
+    assert Dataset.from_tables(tables(*events), TINY).seen_pairs("test").shape == (0,)
 
 
 def test_words_are_numbered_by_the_alphabet_and_long_queries_are_cut():

@@ -101,6 +101,8 @@ def test_only_weights_of_simulated_data_have_a_licence_and_limits_fit_the_protoc
     other = model_card(of_data(record, "tables", **protocol), model)
     assert "gives answers away" in other and "before the test events" in other
     assert "gives answers away" not in text and "training events only" in text
+    spoken = model_card(of_data(record, "tables", categories_in_text=True), model)
+    assert "the text answers them" in spoken and "the text answers them" not in text + other
 
 
 def test_the_code_in_the_card_runs(tmp_path, monkeypatch):
