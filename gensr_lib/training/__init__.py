@@ -7,6 +7,6 @@ __getattr__, __all__ = attach(
     {
         "loop": ["TrainingRun", "train"],
         "evaluation": ["Evaluation", "evaluate"],
-        "metrics": ["METRICS", "metric_columns", "ndcg_at_k", "ranks"],
+        "metrics": ["EXPECTED", "METRICS", "metric_columns", "ndcg_at_k", "ranks"],
     },
 )
