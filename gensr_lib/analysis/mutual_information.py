@@ -130,9 +130,7 @@ def estimate(
     groups = _groups(groups, len(x))
     _check_rows(x, y)
     x = _standardise(x)
-    labels = _labels(y, discrete)
-    y = _standardise(y) if labels is None else labels
-    ceiling = None if labels is None else float(entropy(np.bincount(labels) / len(labels)))
+    y, ceiling = _target(y, discrete)
     curve = pd.DataFrame(columns=CURVE)
     if x.shape[1] == 0 or y.size == 0 or ceiling == 0:
         return Information(method, 0.0, np.zeros(repeats), len(x), ceiling, curve)
@@ -231,6 +229,14 @@ def _groups(groups, n: int) -> np.ndarray:
     if len(names) < MIN_GROUPS:
         raise DataError(f"groups has {len(names)} distinct ids; a split needs {MIN_GROUPS}.")
     return codes
+
+
+def _target(y: np.ndarray, discrete: bool | None) -> tuple[np.ndarray, float | None]:
+    """Y as numbers of classes (n,) and H(Y) in nats, or standardised (n, e) and None."""
+    labels = _labels(y, discrete)
+    if labels is None:
+        return _standardise(y), None
+    return labels, float(entropy(np.bincount(labels) / len(labels)))
 
 
 def _labels(y: np.ndarray, discrete: bool | None) -> np.ndarray | None:

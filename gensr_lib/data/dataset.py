@@ -16,29 +16,27 @@ from ..config import DataConfig
 from ..errors import DataError, known
 from .batches import Batch
 from .histories import Histories
+from .item_texts import item_texts, item_titles
 from .law import ClickLaw
 from .negatives import NegativeSampler, checksum, stored_negatives
 from .schema import (
     BEHAVIOR,
     BEHAVIORS,
-    CATEGORIES,
     ITEM,
     NAME_COLUMNS,
     QUERY,
     REC,
     SESSION,
     SRC,
-    TEXT,
     TIME,
-    TITLE,
     USER,
     Tables,
     coded,
     cut_query,
     validate,
 )
-from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out
-from .words import Words, make_vocabulary, spoken_levels
+from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out, split_counts
+from .words import Words, make_vocabulary
 
 HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
 
@@ -83,7 +81,7 @@ class Dataset:
         self._make_words()
         self.rows = {split: {b: self._rows(split, b) for b in BEHAVIORS} for split in SPLITS}
         self._store_negatives(cache)
-        self._count_split()
+        self.counts += split_counts(self.rows, self.split, self.user, self.item, self.query)
 
     @classmethod
     def from_tables(
@@ -148,28 +146,13 @@ class Dataset:
 
     @cached_property
     def item_text(self) -> list[str]:
-        """What systems read of each item by index: title and text, else category; '' for padding.
-
-        A text that begins with the title stands alone. With `DataConfig.categories_in_text` the
-        levels of the category come first, as in ``Beauty, Nails. Red polish. for ten days``.
-        """
-        return ["", *self._texts(self.config.categories_in_text)]
+        """What systems read of each item by index, as in `item_texts`; '' for padding."""
+        return ["", *item_texts(self.items, self.config.categories_in_text)]
 
     @cached_property
     def item_title(self) -> list[str]:
-        """A short name of each item by index, for people: title, else text, else id."""
-        name = self.items[TITLE].where(lambda title: title.ne(""), self._texts(False))
-        return ["", *name.where(name.ne(""), self.items[ITEM])]
-
-    def _texts(self, with_categories: bool) -> pd.Series:
-        """Title and text of each item (I,), behind its category if asked for, or that alone."""
-        title, text, categories = (self.items[column] for column in (TITLE, TEXT, CATEGORIES))
-        alone = np.frompyfunc(str.startswith, 2, 1)(text, title).astype(bool)
-        known = text.where(alone, (title + ". " + text).str.strip(" ."))
-        if with_categories:
-            levels = spoken_levels(categories)
-            known = known.mask(known.ne("") & levels.ne(""), levels + ". " + known)
-        return known.where(known.ne(""), categories)
+        """A short name of each item by index, for people, as in `item_titles`."""
+        return ["", *item_titles(self.items)]
 
     def training_edges(self, behaviors: str = REC) -> tuple[np.ndarray, np.ndarray]:
         """(user, item) of every click in the training part: LightGCN's graph.
@@ -347,23 +330,6 @@ class Dataset:
         for split, task in HELD_OUT:
             rows = self.rows[split][task]
             self.rows[split][task] = replace(rows, negatives=stored[f"{split}_{task}"])
-
-    def _count_split(self) -> None:
-        """Add the split itself to the table of counts."""
-        short = int(self.split.too_short.sum())
-        notes = {TRAIN: f" ({short} users too short to hold out)"} if short else {}
-        for split in SPLITS:
-            rows = {task: self.rows[split][task].event for task in BEHAVIORS}
-            every = np.concatenate(list(rows.values()))
-            line = {
-                "step": f"{split} rows{notes.get(split, '')}",
-                "rec events": len(rows[REC]),
-                "src events": len(rows[SRC]),
-                "users": len(pd.unique(self.user[every])),
-                "items": len(pd.unique(self.item[every])),
-                "queries": len(pd.unique(self.query[rows[SRC]])),
-            }
-            self.counts.append(line)
 
     def count_table(self) -> pd.DataFrame:
         """Events, users, items and queries after each step, for the book."""

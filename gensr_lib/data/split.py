@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from .schema import BEHAVIORS, ITEM, QUERY, REC, SRC, TIME, USER, Tables, count_events
 
@@ -174,3 +175,29 @@ def _hold_out(log: _Log, kinds: tuple[str, ...]) -> _Option:
     train_share = (cut_valid - log.starts) / (log.ends - log.starts)
     possible = (cut_valid < cut_test) & (cut_test < log.ends) & (train_share >= MIN_TRAIN_SHARE)
     return _Option(cut_valid, cut_test, {VALID: nothing | valids, TEST: nothing | tests}, possible)
+
+
+def split_counts(
+    rows: Mapping[str, Mapping[str, Rows]],
+    split: Split,
+    user: np.ndarray,
+    item: np.ndarray,
+    query: np.ndarray,
+) -> list[dict[str, object]]:
+    """A line of the table of counts for each split; ``user, item, query`` (E,) are the events'."""
+    short = int(split.too_short.sum())
+    notes = {TRAIN: f" ({short} users too short to hold out)"} if short else {}
+    lines = []
+    for name in SPLITS:
+        events = {task: rows[name][task].event for task in BEHAVIORS}
+        every = np.concatenate(list(events.values()))
+        line = {
+            "step": f"{name} rows{notes.get(name, '')}",
+            "rec events": len(events[REC]),
+            "src events": len(events[SRC]),
+            "users": len(pd.unique(user[every])),
+            "items": len(pd.unique(item[every])),
+            "queries": len(pd.unique(query[events[SRC]])),
+        }
+        lines.append(line)
+    return lines

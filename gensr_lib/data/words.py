@@ -7,8 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 
-from .schema import CATEGORY_SEPARATOR, PATH_SEPARATOR
-
 UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
 _FIRST = ("<pad>", "<unknown>")
 
@@ -57,21 +55,3 @@ class Words:
 def make_vocabulary(*parts: np.ndarray) -> pd.Index:
     """All words of some parts in alphabetical order, behind the padding and the unknown word."""
     return pd.Index([*_FIRST, *np.unique(np.concatenate([[], *parts]).astype(object))])
-
-
-def spoken_levels(categories: pd.Series) -> pd.Series:
-    """The levels of each item's category paths as a reader says them, joined by commas.
-
-    Of several paths all are said, one after the other, and a level that they share only once.
-
-    Args:
-        categories: paths such as ``A > B > C``, several joined by `` | ``; empty where none is.
-
-    >>> spoken_levels(pd.Series(["Beauty > Nails > Polish | Beauty > Gifts", ""])).tolist()
-    ['Beauty, Nails, Polish, Gifts', '']
-    """
-    number, distinct = pd.factorize(categories)  # thousands of items share a path
-    paths = [path.replace(PATH_SEPARATOR, CATEGORY_SEPARATOR) for path in distinct]
-    levels = [dict.fromkeys(path.split(CATEGORY_SEPARATOR)) for path in paths]
-    said = np.array([", ".join(filter(None, each)) for each in levels], dtype=object)
-    return pd.Series(said[number], index=categories.index).str.strip(" .")

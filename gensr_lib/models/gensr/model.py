@@ -261,8 +261,7 @@ class GenSR(RankingModel):
 
     @property
     def _aligns(self) -> bool:
-        config = self.config
-        return config.cf_view and config.semantic_view and config.contrastive
+        return self.config.cf_view and self.config.semantic_view and self.config.contrastive
 
     def _contrastive(
         self, batch: Batch, views: dict[str, View], slots: dict[str, Tensor]
