@@ -614,11 +614,11 @@ def positive_in_history(data: Dataset, split: str, task: str, most: int = 5000) 
 
 # %% [markdown]
 # We measure two data sets. The first is the book's, as loaded above. The second is a *twin world*, so that the effect
-# can be seen without any download: the recommendation clicks of the pocket world on items with a category, each given a
-# search by the recipe above, as if they were purchases.
+# can be seen without any download: the recommendation clicks of the plain pocket world on items with a category, each
+# given a search by the recipe above, as if they were purchases.
 
 # %%
-world = simulate(book.profile.pocket, SEED)
+world = simulate(book.profile.pocket.plain(), SEED)
 named = world.items.loc[world.items["categories"] != "", "item_id"]  # others get no search
 recommended = world.interactions[world.interactions["behavior"] == "rec"]
 purchases = Tables(recommended[recommended["item_id"].isin(named)], world.items)

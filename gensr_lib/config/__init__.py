@@ -7,132 +7,30 @@ An unknown key or a value out of range is a `ConfigError` that names it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from importlib import resources
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import ConfigError, unknown
+from .base import Config, digest
+from .world import DefaultWorld, PocketConfig
 
-
-class Config(BaseModel):
-    """Base of every configuration: frozen, no unknown keys, nothing infinite, errors as
-    `ConfigError`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def parse(cls, values: dict[str, Any] | None = None, where: str = "") -> Config:
-        """Build from a plain dict; raise `ConfigError` naming the option at fault."""
-        try:
-            return cls.model_validate(values or {})
-        except ValidationError as error:
-            raise ConfigError(_explain(error, cls, where or cls.__name__)) from None
-
-    def replace(self, **changes: Any) -> Config:
-        """A validated copy with some options changed; what was left to its default stays so."""
-        return type(self).parse({**self.model_dump(exclude_unset=True), **changes})
-
-
-class PocketConfig(Config):
-    """Sizes and strengths of the pocket world; the letters are those of `data.pocket.world`."""
-
-    n_users: int = Field(1000, ge=1, description="users; enough for a paired test, one event each")
-    n_items: int = Field(1500, ge=2, description="items; some 15 training clicks (rec) each")
-    n_events: int = Field(45_000, ge=10, description="expected events; a user has 0.6 to 1.4 means")
-    n_topics: int | None = Field(None, ge=2, description="K; by default 24 sqrt(items / 1500)")
-    latent_dim: int = Field(4, ge=1, le=64, description="d; 21 clicks can teach few directions")
-    favourites: float = Field(
-        5.0, gt=0, description="Dirichlet total of the taste: favourite topics"
-    )
-    curiosity: float = Field(
-        0.3, gt=0, lt=1, description="share of taste over all topics: none is 0"
-    )
-    popularity: float = Field(0.45, ge=0, le=20, description="A: Zipf exponent of items (rec)")
-    affinity: float = Field(1.0, ge=0, le=20, description="B: strength of the latent taste (rec)")
-    drift: float = Field(0.3, ge=0, le=20, description="D: the drift; small, as tests lie ahead")
-    drift_memory: float = Field(
-        0.9, ge=0, le=1, description="AR(1) coefficient from visit to visit"
-    )
-    search_shift: float = Field(
-        4.5, ge=0, le=20, description="S: how far a search raises its topic"
-    )
-    half_life: float = Field(15.0, gt=0, description="events after which a click counts half")
-    search_share: float = Field(0.4, gt=0, lt=1, description="share of searches among the events")
-    repeat: float = Field(0.005, ge=0.001, le=1, description="R: weight of items clicked before")
-    longest_run: int = Field(4, ge=1, description="of one behavior, so that both stay recent")
-    search_taste: float = Field(0.55, ge=0, description="weight of long-term taste in searches")
-    search_explore: float = Field(0.25, ge=0, description="weight of all topics in searches")
-    search_recent: float = Field(0.2, ge=0, description="weight of recent clicks in searches")
-    query_match: float = Field(5.0, ge=0, le=20, description="C: logit per query word of the item")
-    query_noise: float = Field(0.05, ge=0, le=1, description="share of words misremembered")
-    search_popularity: float = Field(
-        0.3, ge=0, le=20, description="A': Zipf exponent of items (src)"
-    )
-    search_affinity: float = Field(
-        1.5, ge=0, le=20, description="B': strength of the latent taste (src)"
-    )
-    search_accident: float = Field(0.01, gt=0, lt=1, description="eps: search clicks on any item")
-    look_follows_taste: float = Field(0.8, ge=0, le=1, description="correlation of looks with z_i")
-    visit_length: float = Field(
-        8.0, ge=1, description="mean events of a visit; drift between visits"
-    )
-    # The dials: each makes one mechanism of the paper worth something, and is off at 0.
-    topic_taste: float = Field(
-        0.0, ge=0, le=1, description="T: share of the latent taste that is a topic's own"
-    )
-    second_person: float = Field(
-        0.0, ge=0, le=0.5, description="share of visits by a second person of the account"
-    )
-    own_search_taste: float = Field(
-        0.0, ge=0, le=1, description="O: share of the latent taste that is search's own"
-    )
-    task_angle: float = Field(
-        0.0, ge=0, le=180, description="theta: degrees between the laws of the two tasks"
-    )
-    rec_hidden: float = Field(
-        0.0, ge=0, le=0.9, description="share of items that recommendation hardly shows"
-    )
-    no_text: float = Field(
-        0.0, ge=0, le=0.9, description="share of items without title, category and text"
-    )
-
-    @model_validator(mode="after")
-    def _fits(self):
-        if self.n_events < 10 * self.n_users:
-            raise ValueError(
-                f"n_events={self.n_events} is below 10 per user; raise it to "
-                f"{10 * self.n_users} or more"
-            )
-        if self.topics > self.n_items:
-            raise ValueError(
-                f"n_topics={self.topics} is above n_items={self.n_items}; every topic needs an item"
-            )
-        if self.search_taste + self.search_explore + self.search_recent == 0:
-            raise ValueError(
-                "search_taste, search_explore and search_recent are all 0; "
-                "one of them must be positive"
-            )
-        return self
-
-    def plain(self) -> PocketConfig:
-        """The world of these sizes in which every dial is off and every strength the default."""
-        sizes = {"n_users", "n_items", "n_events", "n_topics"}
-        return PocketConfig(**self.model_dump(include=sizes))
-
-    @property
-    def topics(self) -> int:
-        """The number of topics K, given or derived from the number of items."""
-        return self.n_topics or max(2, round(24 * (self.n_items / 1500) ** 0.5))
-
-    @property
-    def most_events(self) -> int:
-        """The largest number of events that a user can have."""
-        return int(1.4 * self.n_events / self.n_users)
+__all__ = [
+    "BackboneConfig",
+    "Config",
+    "DataConfig",
+    "DefaultWorld",
+    "ModelBlock",
+    "PocketConfig",
+    "Profile",
+    "SweepConfig",
+    "TrainingConfig",
+    "available_profiles",
+    "digest",
+    "read_profile",
+]
 
 
 class DataConfig(Config):
@@ -256,7 +154,7 @@ class Profile(Config):
     """
 
     name: str
-    pocket: PocketConfig = PocketConfig()
+    pocket: DefaultWorld = DefaultWorld()
     data: DataConfig = DataConfig()
     backbone: BackboneConfig = BackboneConfig()
     families: dict[str, ModelBlock] = Field(default_factory=dict)
@@ -293,34 +191,3 @@ def read_profile(name: str) -> Profile:
             f"and holds {str(values)[:60]!r}"
         )
     return Profile.parse({"name": name} | values, where=where)
-
-
-def digest(*values: Any) -> str:
-    """Short SHA-256 of plain values and configurations, the same on every machine.
-
-    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
-    True
-    """
-    plain = [v.model_dump(mode="json") if isinstance(v, BaseModel) else v for v in values]
-    text = json.dumps(plain, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _explain(error: ValidationError, cls: type[BaseModel], where: str) -> str:
-    lines = []
-    for detail in error.errors():
-        option = ".".join(map(str, detail["loc"]))
-        if detail["type"] == "extra_forbidden":
-            lines.append(str(unknown("option", option, _options(cls))))
-        else:
-            lines.append(f"option '{option}': {detail['msg']}, got {detail['input']!r}")
-    return f"{where}: " + "; ".join(lines)
-
-
-def _options(cls: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
-    for name, info in cls.model_fields.items():
-        nested = info.annotation
-        is_config = isinstance(nested, type) and issubclass(nested, BaseModel)
-        names += _options(nested, f"{prefix}{name}.") if is_config else [prefix + name]
-    return names

@@ -242,8 +242,7 @@ def _most_jobs() -> int:
 def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
     """What another process needs to open the workspace; the profile may not be its file's."""
     where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
-    # What the profile leaves to its data source must stay unset on the other side.
-    return (str(project_root()), *where, workspace.profile.model_dump_json(exclude_unset=True))
+    return (str(project_root()), *where, workspace.profile.model_dump_json())
 
 
 def _run_elsewhere(home: tuple[str, str, str, int, str], *task) -> str | None:

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from gensr_lib.book.cli import main
-from gensr_lib.config import PocketConfig
-from gensr_lib.data.sources.pocket import STRENGTHS, default_world
+from gensr_lib.config import DefaultWorld, PocketConfig
 from gensr_lib.errors import ConfigError
 
 GAP = "…"
@@ -81,7 +80,7 @@ def test_the_strengths_on_the_page_are_those_of_the_two_worlds(root):
     """Each dial with its range and value, each strength with both values; none is left out."""
     page = (root / "book/pocket_world.md").read_text(encoding="utf-8")
     plain = PocketConfig()
-    default = default_world(plain)
+    default = DefaultWorld()
     dials = re.findall(r"^\| `(\w+)`[^|]*\| 0 to (\S+) \| (\S+) \|", page, re.MULTILINE)
     assert len(dials) == 6
     for name, most, value in dials:
@@ -94,7 +93,7 @@ def test_the_strengths_on_the_page_are_those_of_the_two_worlds(root):
     n_topics = said.pop("n_topics")
     assert n_topics == (plain.topics, default.topics)
     assert said == {name: (getattr(plain, name), getattr(default, name)) for name in said}
-    changed = {name for name in STRENGTHS if getattr(plain, name) != getattr(default, name)}
+    changed = {name for name in DefaultWorld.strengths if getattr(plain, name) != getattr(default, name)}
     assert changed == {*said, "n_topics", *(name for name, _, value in dials if float(value))}
 
 

@@ -12,6 +12,7 @@ from gensr_lib import config as configs
 from gensr_lib.config import (
     BackboneConfig,
     DataConfig,
+    DefaultWorld,
     Profile,
     TrainingConfig,
     available_profiles,
@@ -19,7 +20,6 @@ from gensr_lib.config import (
     read_profile,
 )
 from gensr_lib.data.pocket.world import PocketConfig
-from gensr_lib.data.sources.pocket import default_world
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments.spec import checked, load_profile, resolve
 from gensr_lib.models import available_models
@@ -116,12 +116,13 @@ def test_both_joint_models_are_given_the_same(name):
 
 
 def test_a_changed_profile_leaves_the_world_as_it_is():
-    """The default world fills in what a profile does not set: a copy must not set what it did not."""
+    """Also where it comes back from a file with every option written out, as in a sweep's processes."""
     profile = load_profile("smoke")
     changed = profile.replace(data=profile.data.replace(min_interactions=2))
     assert changed.data.min_interactions == 2
-    assert default_world(changed.pocket) == default_world(profile.pocket)
-    assert default_world(profile.pocket.replace(topic_taste=0.2)).topic_taste == 0.2
+    assert changed.pocket == profile.pocket == DefaultWorld(n_users=120, n_items=300, n_events=3000)
+    assert profile.pocket.replace(topic_taste=0.2) == DefaultWorld(**profile.pocket.model_dump() | {"topic_taste": 0.2})
+    assert Profile.model_validate_json(profile.model_dump_json()).pocket == profile.pocket
 
 
 def test_a_rate_that_would_fall_below_zero_is_refused():

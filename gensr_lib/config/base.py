@@ -1,0 +1,62 @@
+"""The base of every configuration, its errors, and short hashes of configurations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import ConfigError, unknown
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, no unknown keys, nothing infinite, errors as
+    `ConfigError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any] | None = None, where: str = "") -> Config:
+        """Build from a plain dict; raise `ConfigError` naming the option at fault."""
+        try:
+            return cls.model_validate(values or {})
+        except ValidationError as error:
+            raise ConfigError(_explain(error, cls, where or cls.__name__)) from None
+
+    def replace(self, **changes: Any) -> Config:
+        """A validated copy with some options changed; what was left to its default stays so."""
+        return type(self).parse({**self.model_dump(exclude_unset=True), **changes})
+
+
+def digest(*values: Any) -> str:
+    """Short SHA-256 of plain values and configurations, the same on every machine.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    plain = [v.model_dump(mode="json") if isinstance(v, BaseModel) else v for v in values]
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _explain(error: ValidationError, cls: type[BaseModel], where: str) -> str:
+    lines = []
+    for detail in error.errors():
+        option = ".".join(map(str, detail["loc"]))
+        if detail["type"] == "extra_forbidden":
+            lines.append(str(unknown("option", option, _options(cls))))
+        else:
+            lines.append(f"option '{option}': {detail['msg']}, got {detail['input']!r}")
+    return f"{where}: " + "; ".join(lines)
+
+
+def _options(cls: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, info in cls.model_fields.items():
+        nested = info.annotation
+        is_config = isinstance(nested, type) and issubclass(nested, BaseModel)
+        names += _options(nested, f"{prefix}{name}.") if is_config else [prefix + name]
+    return names
