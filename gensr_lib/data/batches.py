@@ -96,3 +96,24 @@ def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tenso
     inside = at < count  # fewer than n clicks: the rest is padding
     at = real_first.gather(1, at.clamp(max=items.shape[1] - 1))
     return items.gather(1, at) * inside, is_search.gather(1, at) & inside
+
+
+def trimmed(items: Tensor) -> Tensor:
+    """Histories (B, N) without the last columns if they are padding in all rows; one is left."""
+    longest = int((items != 0).any(dim=0).sum())
+    return items[:, : max(longest, 1)]
+
+
+def appended(items: Tensor, item: Tensor | int) -> Tensor:
+    """Histories (B, N) with an item behind the last, one of each row (B,) or of all: (B, N + 1)."""
+    count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
+    is_behind = torch.arange(items.shape[1] + 1, device=items.device) == count  # (B, N + 1)
+    item = torch.as_tensor(item, device=items.device).view(-1, 1)
+    return torch.where(is_behind, item, torch.nn.functional.pad(items, (0, 1)))
+
+
+def left_padded(items: Tensor) -> Tensor:
+    """Histories (B, N) with their padding in front: the last column has the newest items."""
+    n = items.shape[1]
+    count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
+    return items.gather(1, (torch.arange(n, device=items.device) + count) % n)

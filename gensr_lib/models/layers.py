@@ -37,14 +37,44 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
+def last_state(x: Tensor, valid: Tensor) -> Tensor:
+    """x at the last valid position: x (B, N, d), valid (B, N), padding on the right -> (B, d);
+    zeros where none is valid.
+    """
+    last = (valid.sum(dim=1) - 1).clamp(min=0)  # (B,)
+    state = x.gather(1, last[:, None, None].expand(-1, 1, x.shape[2])).squeeze(1)
+    return state * valid.any(dim=1, keepdim=True)
+
+
+def up_to_here(valid: Tensor) -> Tensor:
+    """What a causal reader may read: (B, N) -> (B, N, N), row i its real columns up to i."""
+    return valid.unsqueeze(1).expand(-1, valid.shape[1], -1).tril()
+
+
+def start_normal(model: nn.Module, std: float = 0.02) -> None:
+    """Start as BERT: all weights normal(0, std) but those of norms, biases and padding rows 0."""
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=std)
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
+
+
 class Encoder(nn.Module):
-    """A post-norm transformer encoder with learned positions: eq. 3 and eq. 4 of GenSR.
+    """A transformer encoder with learned positions; as it stands, eq. 3 and eq. 4 of GenSR.
 
     Args:
-        width: d, of tokens and feed-forward.
+        width: d of tokens.
         length: how many positions there are.
         layers, heads, dropout: as released for GenSR: 1 layer, 2 heads.
         position_std: spread of the positions at the start; None leaves it to the model.
+        entry: what tokens with their positions pass first, such as a norm and dropout.
+        inner: width of the feed-forward; None: d.
+        activation: of the feed-forward, ``relu`` or ``gelu``.
+        norm_first: norms in front of each part, and one behind the last; False: behind each part.
     """
 
     def __init__(
@@ -55,16 +85,23 @@ class Encoder(nn.Module):
         heads: int = 2,
         dropout: float = 0.1,
         position_std: float | None = 0.02,
+        entry: nn.Module | None = None,
+        inner: int | None = None,
+        activation: str = "relu",
+        norm_first: bool = False,
     ):
         super().__init__()
         check_heads(width, heads)
         self.heads = heads
+        self.entry = entry or nn.Identity()
         position = torch.empty(length, width)
         if position_std is not None:
             position = torch.randn(length, width) * position_std
         self.position = nn.Parameter(position)
-        layer = nn.TransformerEncoderLayer(width, heads, width, dropout, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        shape = {"activation": activation, "norm_first": norm_first, "batch_first": True}
+        layer = nn.TransformerEncoderLayer(width, heads, inner or width, dropout, **shape)
+        last = nn.LayerNorm(width) if norm_first else None
+        self.encoder = nn.TransformerEncoder(layer, layers, last, enable_nested_tensor=False)
 
     def forward(
         self, x: Tensor, valid: Tensor, place: Tensor | None = None, readable: Tensor | None = None
@@ -83,6 +120,7 @@ class Encoder(nn.Module):
         else:
             # Only padding stands behind the last position.
             x = x + F.embedding(place.clamp(max=len(self.position) - 1), self.position)
+        x = self.entry(x)
         # torch gives NaN, and only in eval mode, for a token in which every key is blocked: such a
         # token reads everything instead, and is zeroed afterwards.
         if readable is None:

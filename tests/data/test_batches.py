@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gensr_lib.data.batches import merged_history
+from gensr_lib.data.batches import appended, left_padded, merged_history, trimmed
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.words import UNKNOWN_WORD
 from gensr_lib.errors import ConfigError
@@ -130,3 +130,14 @@ def test_as_many_merged_events_as_both_histories_hold_are_both_histories():
             assert sorted(merged[row][real & ~is_search[row]].tolist()) == rec
             assert sorted(merged[row][real & is_search[row]].tolist()) == src
     assert (batch.rec_items != 0).all(dim=1).any(), "some histories are cut, else this test sees nothing"
+
+
+def test_histories_are_trimmed_appended_to_and_padded_in_front():
+    items = torch.tensor([[3, 7, 0, 0], [0, 0, 0, 0], [5, 5, 9, 0]])
+    assert trimmed(items).tolist() == [[3, 7, 0], [0, 0, 0], [5, 5, 9]]
+    assert trimmed(items[:0]).shape == (0, 1) and trimmed(items[1:2]).tolist() == [[0]]
+    assert appended(items, 8).tolist() == [[3, 7, 8, 0, 0], [8, 0, 0, 0, 0], [5, 5, 9, 8, 0]]
+    of_each_row = torch.tensor([8, 6, 5])
+    assert appended(items[:, :3], of_each_row).tolist() == [[3, 7, 8, 0], [6, 0, 0, 0], [5, 5, 9, 5]]
+    assert left_padded(items).tolist() == [[0, 0, 3, 7], [0, 0, 0, 0], [0, 5, 5, 9]]
+    assert left_padded(items[:, :1]).tolist() == [[3], [0], [5]]

@@ -9,7 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gensr_lib.models.losses import bpr, contrastive, contrastive_released, instruction_tuning
+from gensr_lib.models.losses import (
+    bpr,
+    contrastive,
+    contrastive_released,
+    instruction_tuning,
+    softmax_over_items,
+)
 
 
 def contrastive_by_loops(cf, semantic, user, tau):
@@ -111,3 +117,34 @@ def test_instruction_tuning_is_the_mean_negative_log_likelihood():
 def test_bpr_at_zero_is_ln_two():
     assert bpr(torch.zeros(3), torch.zeros(3, 4)).item() == pytest.approx(math.log(2))
     assert bpr(torch.full((1,), 30.0), torch.zeros(1, 2)).item() < 1e-9
+
+
+def softmax_by_loops(states, target, items, bias, pool: list[int]) -> float:
+    """Each state's target among the items of a pool."""
+    total = 0.0
+    for state, right in zip(states, target.tolist(), strict=True):
+        logits = {i: float(state @ items[i] + bias[i]) for i in pool}
+        total += math.log(sum(math.exp(logit) for logit in logits.values())) - logits[right]
+    return total / len(states)
+
+
+def test_softmax_over_all_items_and_over_a_sample_equals_loops():
+    """A sample has each item once: those drawn, and the targets, whose draws are no second negatives."""
+    states, items, bias = torch.randn(4, 3), torch.randn(9, 3), torch.randn(9)
+    target = torch.tensor([7, 2, 7, 0])
+    everything = softmax_by_loops(states, target, items, bias, list(range(9)))
+    assert softmax_over_items(states, target, items, bias).item() == pytest.approx(everything, abs=1e-5)
+    without = softmax_by_loops(states, target, items, torch.zeros(9), list(range(9)))
+    assert softmax_over_items(states, target, items).item() == pytest.approx(without, abs=1e-5)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        pool = sorted({0, 2, 7, *torch.randint(9, (4,)).tolist()})
+        torch.manual_seed(seed)
+        found = softmax_over_items(states, target, items, bias, draws=4).item()
+        assert len(pool) < 9 and found == pytest.approx(softmax_by_loops(states, target, items, bias, pool), abs=1e-5)
+
+
+def test_softmax_of_no_state_is_zero():
+    nothing = torch.zeros(0, dtype=torch.long)
+    for draws in (None, 2):
+        assert softmax_over_items(torch.zeros(0, 3), nothing, torch.randn(9, 3), draws=draws).item() == 0
