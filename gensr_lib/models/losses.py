@@ -6,6 +6,8 @@
 - `bpr`: Bayesian personalised ranking (Rendle et al. 2009).
 - `click`: binary cross-entropy of each candidate's click.
 - `info_nce`: the positive among its negatives (van den Oord et al. 2018).
+- `softmax_over_items`: the positive among the whole catalogue, or among a sample of it.
+- `triplet`: the anchor nearer to its positive than to its negative, by a margin.
 
 Where rows are each other's negatives, several processes that train together show each other theirs:
 `of_all_processes`.
@@ -14,6 +16,7 @@ Where rows are each other's negatives, several processes that train together sho
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 
@@ -22,6 +25,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LOG = logging.getLogger(__name__)
 _TOGETHER = ContextVar("together", default=False)
 
 
@@ -113,6 +117,60 @@ def info_nce(logits: Tensor) -> Tensor:
     """Cross-entropy of column 0 among all columns of logits (B, 1 + n)."""
     first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     return F.cross_entropy(logits, first)
+
+
+def softmax_over_items(
+    states: Tensor,
+    target: Tensor,
+    items: Tensor,
+    bias: Tensor | None = None,
+    draws: int | None = None,
+) -> Tensor:
+    """Mean of -log softmax(states @ items.T + bias) at the targets; 0 if there are no states.
+
+    Args:
+        states: (P, d), one for each prediction.
+        target: (P,) the right rows of ``items``.
+        items: (I, d) vectors of all items, without padding.
+        bias: (I,) of all items.
+        draws: None for a softmax over all items. Else it is over the distinct ones of this many
+            uniform draws and of all targets: the targets of other states are negatives too, and the
+            more often an item is clicked the more often it is one. No correction is made for that.
+    """
+    if draws is not None:
+        drawn = torch.randint(len(items), (draws,), device=target.device)
+        pool = torch.cat([target, drawn]).unique()  # sorted
+        target = torch.searchsorted(pool, target)
+        # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
+        items = F.embedding(pool, items)
+        bias = bias if bias is None else bias[pool]
+    logits = F.linear(states, items, bias).float()  # (P, I)
+    return F.cross_entropy(logits, target, reduction="sum") / max(len(target), 1)
+
+
+def draws_of_softmax(name: str, n_items: int, largest: int, draws: int) -> int | None:
+    """The ``draws`` of `softmax_over_items`: None up to the ``largest`` catalogue.
+
+    Above it, a warning in the log says that the softmax of the model ``name`` is a sampled one.
+    """
+    if n_items <= largest:
+        return None
+    LOG.warning(
+        "%s: %d items are more than full_softmax=%d; the softmax of its loss is over %d random "
+        "items and the targets of the batch.",
+        name,
+        n_items,
+        largest,
+        draws,
+    )
+    return draws
+
+
+def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Mean of max(0, |a - p| - |a - n| + margin), Euclidean, over rows (B, d); 0 without rows."""
+    if not len(anchor):
+        return anchor.sum()
+    return F.triplet_margin_loss(anchor, positive, negative, margin)
 
 
 @contextlib.contextmanager
