@@ -89,12 +89,7 @@ def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tenso
     is_search = (order >= rec.shape[1]).flatten(1)  # (B, (R+S)*K)
     if behaviors != "both":
         items = items * (is_search == (behaviors == SRC))
-    # Real clicks first, their order kept; then the window of the newest n of them.
-    real_first = (items == 0).to(torch.int8).argsort(dim=1, stable=True)
-    count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
-    at = (count - n).clamp(min=0) + torch.arange(n, device=items.device)  # (B, n)
-    inside = at < count  # fewer than n clicks: the rest is padding
-    at = real_first.gather(1, at.clamp(max=items.shape[1] - 1))
+    at, inside = newest(items != 0, n)
     return items.gather(1, at) * inside, is_search.gather(1, at) & inside
 
 
@@ -117,3 +112,18 @@ def left_padded(items: Tensor) -> Tensor:
     n = items.shape[1]
     count = (items != 0).sum(dim=1, keepdim=True)  # (B, 1)
     return items.gather(1, (torch.arange(n, device=items.device) + count) % n)
+
+
+def newest(real: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The last ``n`` real columns of each row of (B, N), in their order.
+
+    Returns:
+        at (B, n) their places in the row, and inside (B, n): False where there are no more, whose
+        place means nothing.
+    """
+    # Real ones first, their order kept; then the window of the newest n of them.
+    real_first = (~real).to(torch.int8).argsort(dim=1, stable=True)
+    count = real.sum(dim=1, keepdim=True)  # (B, 1)
+    at = (count - n).clamp(min=0) + torch.arange(n, device=real.device)  # (B, n)
+    inside = at < count  # fewer than n: the rest is padding
+    return real_first.gather(1, at.clamp(max=real.shape[1] - 1)), inside

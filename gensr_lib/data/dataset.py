@@ -190,6 +190,12 @@ class Dataset:
         """(E,) which events are training."""
         return np.arange(len(self.user)) < self.split.cut_valid[self.user]
 
+    @cached_property
+    def training_queries(self) -> np.ndarray:
+        """Numbers (Q,), ascending, of the distinct queries of training that have a word."""
+        typed = np.unique(self.query[self.rows_before_cut() & self.is_search])
+        return typed[self.query_word_ids[typed].any(axis=1)]
+
     # --- batches -----------------------------------------------------------------------------
 
     def batch(

@@ -5,12 +5,14 @@ Shapes: B rows, N tokens of a history, C candidates, d the width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.batches import Batch
 from ..errors import ConfigError
 from .losses import info_nce, of_all_processes
 
@@ -73,7 +75,7 @@ class Encoder(nn.Module):
         position_std: spread of the positions at the start; None leaves it to the model.
         entry: what tokens with their positions pass first, such as a norm and dropout.
         inner: width of the feed-forward; None: d.
-        activation: of the feed-forward, ``relu`` or ``gelu``.
+        activation: of the feed-forward: ``relu``, ``gelu`` or a function.
         norm_first: norms in front of each part, and one behind the last; False: behind each part.
     """
 
@@ -87,7 +89,7 @@ class Encoder(nn.Module):
         position_std: float | None = 0.02,
         entry: nn.Module | None = None,
         inner: int | None = None,
-        activation: str = "relu",
+        activation: str | Callable[[Tensor], Tensor] = "relu",
         norm_first: bool = False,
     ):
         super().__init__()
@@ -185,7 +187,7 @@ class SoftFilter(nn.Module):
         k = self._split(self.key(history))  # (B, h, N, d/h)
         v = self._split(self.value(history))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (B, h, C, N)
-        alpha = _masked_softmax(scores, valid[:, None, None, :])  # eq. 5
+        alpha = masked_softmax(scores, valid[:, None, None, :])  # eq. 5
         filtered = (alpha @ v).transpose(1, 2).flatten(2)  # eq. 6, (B, C, d)
         return filtered, alpha.mean(dim=1)
 
@@ -205,10 +207,10 @@ class BilinearPool(nn.Module):
         0.
         """
         scores = candidate @ self.weight.T @ history.transpose(1, 2)  # (B, C, N)
-        return _masked_softmax(scores, valid.unsqueeze(1)) @ history
+        return masked_softmax(scores, valid.unsqueeze(1)) @ history
 
 
-def _masked_softmax(scores: Tensor, keep: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor, keep: Tensor) -> Tensor:
     """Softmax over the last axis where ``keep``; all 0 where nothing is kept."""
     lowest = torch.finfo(scores.dtype).min  # not -inf: a row without any would be NaN
     return scores.masked_fill(~keep, lowest).softmax(dim=-1) * keep
@@ -278,3 +280,42 @@ def mlp(dropout: float, *widths: int) -> nn.Sequential:
     for before, after in pairwise(widths):
         steps += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*steps)
+
+
+def id_table(n: int, width: int, std: float = 0.1, padding: bool = True) -> nn.Embedding:
+    """A table of n small random vectors; with padding, row 0 is one and starts as zeros."""
+    table = nn.Embedding(n, width, padding_idx=0 if padding else None)
+    nn.init.normal_(table.weight, std=std)
+    if padding:
+        nn.init.zeros_(table.weight[0])
+    return table
+
+
+class QueryEncoder(nn.Module):
+    """A query is the mean of its words' vectors; without words, a zero vector."""
+
+    def __init__(self, n_words: int, width: int):
+        super().__init__()
+        self.table = id_table(n_words, width)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """words (..., W), 0 for padding -> (..., d)."""
+        valid = (words != 0).unsqueeze(-1)  # (..., W, 1)
+        return (self.table(words) * valid).sum(dim=-2) / valid.sum(dim=-2).clamp(min=1)
+
+
+def query_click_pairs(batch: Batch, queries: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
+    """Each query with words of the batch's histories beside each item clicked after it.
+
+    Args:
+        queries, clicks: (B, S, d) and (B, S, K, d), the vectors of all sessions.
+
+    Returns:
+        (P, d) and (P, d).
+    """
+    typed = (batch.ses_words != 0).any(dim=-1, keepdim=True)  # (B, S, 1)
+    real = (batch.ses_clicks != 0) & typed  # (B, S, K)
+    pair = real.flatten().nonzero().squeeze(1)  # (P,)
+    # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
+    query = F.embedding(pair // real.shape[2], queries.flatten(0, 1))
+    return query, F.embedding(pair, clicks.flatten(0, 2))

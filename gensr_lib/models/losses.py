@@ -7,6 +7,7 @@
 - `click`: binary cross-entropy of each candidate's click.
 - `info_nce`: the positive among its negatives (van den Oord et al. 2018).
 - `softmax_over_items`: the positive among the whole catalogue, or among a sample of it.
+- `triplet`: the anchor nearer to its positive than to its negative, by a margin.
 
 Where rows are each other's negatives, several processes that train together show each other theirs:
 `of_all_processes`.
@@ -163,6 +164,13 @@ def draws_of_softmax(name: str, n_items: int, largest: int, draws: int) -> int |
         draws,
     )
     return draws
+
+
+def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """Mean of max(0, |a - p| - |a - n| + margin), Euclidean, over rows (B, d); 0 without rows."""
+    if not len(anchor):
+        return anchor.sum()
+    return F.triplet_margin_loss(anchor, positive, negative, margin)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -24,7 +23,16 @@ from ...data.batches import Batch
 from ...data.dataset import Dataset
 from ...data.schema import BEHAVIORS, REC, SRC
 from ..base import RankingModel, Representation
-from ..layers import Alignment, BilinearPool, CrossEncoder, Encoder, Experts, masked_mean, mlp
+from ..layers import (
+    Alignment,
+    BilinearPool,
+    CrossEncoder,
+    Encoder,
+    Experts,
+    masked_mean,
+    mlp,
+    query_click_pairs,
+)
 from ..losses import click
 
 
@@ -161,9 +169,7 @@ class UniSAR(RankingModel):
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: UniSARConfig) -> UniSAR:
         """Sized for a data set; its distinct training queries are what the alignment draws from."""
-        typed = np.unique(dataset.query[dataset.rows_before_cut() & dataset.is_search])
-        queries = torch.from_numpy(dataset.query_word_ids[typed]).long()
-        queries = queries[(queries != 0).any(dim=1)]
+        queries = torch.from_numpy(dataset.query_word_ids[dataset.training_queries]).long()
         return cls(
             config,
             n_users=dataset.n_users,
@@ -277,15 +283,9 @@ class UniSAR(RankingModel):
 
     def _align_queries(self, batch: Batch, history: History) -> Tensor:
         """Each query of a history with its clicks, against random items and random queries."""
-        b, s, k = batch.ses_clicks.shape
-        typed = (batch.ses_words != 0).any(dim=-1, keepdim=True)  # (B, S, 1)
-        real = (batch.ses_clicks != 0) & typed  # (B, S, K)
-        pair = real.flatten().nonzero().squeeze(1)  # (P,)
-        # F.embedding, not indexing: on several threads an index's gradient adds up in any order.
-        query = F.embedding(pair // k, history.queries.reshape(b * s, -1))
-        click = F.embedding(pair, history.clicks.reshape(b * s * k, -1))
+        query, click = query_click_pairs(batch, history.queries, history.clicks)
         n = self.config.align_negatives
-        device = pair.device
+        device = query.device
         random_items = self.items(1 + torch.randperm(self.n_items, device=device)[:n])
         some = torch.randperm(len(self.queries), device=device)[:n]
         random_queries = self.words(self.queries[some])
