@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gensr_lib.config import BackboneConfig, TrainingConfig
-from gensr_lib.models import Popularity
+from gensr_lib.models import Popularity, build_model
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
 from gensr_lib.models.language_model import load_backbone
@@ -53,7 +53,24 @@ def gensr() -> GenSR:
     return GenSR.from_dataset(pocket(), GenSRConfig(history=4, dropout=0, beta=1), backbone, Vectors(table))
 
 
-SYSTEMS = {"lightgcn": lightgcn, "unisar": unisar, "gensr": gensr}
+def of_stage(name: str, stage: int, **options):
+    """A tiny model that is trained in stages, in one of them."""
+    backbone = load_backbone(BackboneConfig(d_model=16, d_ff=16, heads=2, vocabulary=200), pocket().item_text)
+    torch.manual_seed(0)
+    model = build_model(name, pocket(), options, language_model=backbone, lightgcn=lightgcn())
+    model.stages.enter(stage)
+    return model
+
+
+SYSTEMS = {
+    "lightgcn": lightgcn,
+    "unisar": unisar,
+    "gensr": gensr,
+    "collm, LoRA": lambda: of_stage("collm", 0, history=4, lora_dropout=0),
+    "collm, vectors": lambda: of_stage("collm", 1, history=4, lora_dropout=0),
+    "idgenrec, at first": lambda: of_stage("idgenrec", 0, history=4, text_tokens=8),
+    "idgenrec, the generator": lambda: of_stage("idgenrec", 1, history=4, text_tokens=8),
+}
 ROWS = 8  # of each task in the step below; the first is a user's first event, which has no history
 
 

@@ -46,6 +46,7 @@ class RankingModel(nn.Module, ABC):
     A rule that nobody trains needs no ``loss``, and without sizes no ``from_dataset``. The rest are
     traits with defaults; `obstacle` is for models that not all data allow. Nothing outside of
     `gensr_lib.models` asks for a model by its name or class: what must be known of it stands here.
+    One that is trained in stages keeps them as ``self.stages``, a `stages.Stages`.
 
     Class attributes:
         name: in tables and folders.

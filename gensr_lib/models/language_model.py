@@ -7,11 +7,13 @@ The pocket T5 is a real `T5ForConditionalGeneration` with random weights and a r
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -36,16 +38,18 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from ..config import BackboneConfig, digest
+from ..config import BackboneConfig, Config, digest
 from ..errors import ConfigError
 from ..files import sync, writing
 
+LOG = logging.getLogger(__name__)
 # What a folder's config.json names could be code of its own: it is never run, and never asked for.
 SAFE = {"trust_remote_code": False}
 KEPT = {".json", ".safetensors", ".bin", ".model", ".txt"}  # files that decide what a folder holds
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
 LONG_WORD = re.compile(r"(\S{200})\S+")  # merging pairs in a word costs more than its length
 YES, NO = "Yes", "No"
+NO_TEXT = "no description"  # what is read of an item without a text
 N_SENTINELS = 4  # <extra_id_0> … <extra_id_3> mark the slots of a prompt, as in T5's vocabulary
 
 
@@ -75,6 +79,24 @@ class Backbone:
         config = AutoConfig.from_pretrained(folder, **SAFE)
         model = AutoModelForSeq2SeqLM.from_config(config, **SAFE)
         return cls(model, AutoTokenizer.from_pretrained(folder, **SAFE))
+
+
+class OnLanguageModel:
+    """Mixed into a `RankingModel` that has a language model, ``lm``, and its ``tokenizer``."""
+
+    lm: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Weights and options; in ``backbone/`` the language model's shape and tokenizer."""
+        Backbone(self.lm, self.tokenizer).save(Path(folder) / "backbone")
+        super().save_pretrained(folder)
+
+    @classmethod
+    def from_sizes(cls, config: Config, folder: Path, **sizes: Any) -> OnLanguageModel:
+        """An untrained model of the saved shape, with the saved tokenizer."""
+        language_model = Backbone.from_folder(folder / "backbone")
+        return super().from_sizes(config, folder, language_model=language_model, **sizes)
 
 
 def identity(config: BackboneConfig) -> str:
@@ -241,6 +263,21 @@ def token_matrix(tokenizer: PreTrainedTokenizerFast, texts: list[str], width: in
         return_tensors="pt",
     )
     return encoded["input_ids"]
+
+
+def readable_texts(texts: Sequence[str], model: str) -> tuple[list[str], int]:
+    """Item texts by index, with `NO_TEXT` where an item has none; and how many have none.
+
+    Args:
+        texts: as `Dataset.item_text`, '' for the padding in front, which stays empty.
+        model: who reads them, for the sentence that is logged if any has none.
+    """
+    found = [text if text.strip() else NO_TEXT for text in texts[1:]]
+    missing = sum(not text.strip() for text in texts[1:])
+    if missing:
+        said = "%s: %d of %d items have no text; it reads '%s' in its place."
+        LOG.warning(said, model, missing, len(found), NO_TEXT)
+    return [texts[0], *found], missing
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int]:

@@ -26,7 +26,7 @@ def test_the_gradient_of_two_processes_is_that_of_one(together, system):
     """Without dropout, and with as many rows in each: also of eq. 10 and of UniSAR's transition alignment, where the
     rows of a batch are each other's negatives."""
     alone = step_gradient(system, make_accelerator(cpu=True))
-    assert any(gradient.abs().max() > 1e-3 for gradient in alone.values())
+    assert any(gradient.abs().max() > 1e-4 for gradient in alone.values())
     for found in together:
         assert set(found[system]) == set(alone)
         for name, gradient in alone.items():

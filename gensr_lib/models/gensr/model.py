@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,14 @@ from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ..base import RankingModel, Representation
-from ..language_model import Backbone, answer_ids, answer_states, log_probs_of, token_matrix
+from ..language_model import (
+    Backbone,
+    OnLanguageModel,
+    answer_ids,
+    answer_states,
+    log_probs_of,
+    token_matrix,
+)
 from ..layers import Encoder, SoftFilter, masked_mean
 from ..losses import contrastive, contrastive_released, instruction_tuning, of_all_processes
 from ..recommendation.lightgcn import LightGCN
@@ -45,7 +51,7 @@ class View:
     valid: Tensor
 
 
-class GenSR(RankingModel):
+class GenSR(OnLanguageModel, RankingModel):
     """The model of the paper.
 
     Args:
@@ -329,19 +335,6 @@ class GenSR(RankingModel):
         _, weights = self.soft_filter(self.encode(batch), batch)
         n = self.config.history
         return items, {view: w.unflatten(-1, (n, -1)).sum(-1) for view, w in weights.items()}
-
-    # --- on disk -----------------------------------------------------------------------------
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Weights and options; in ``backbone/`` the language model's shape and tokenizer."""
-        Backbone(self.lm, self.tokenizer).save(Path(folder) / "backbone")
-        super().save_pretrained(folder)
-
-    @classmethod
-    def from_sizes(cls, config: GenSRConfig, folder: Path, **sizes: Any) -> GenSR:
-        """An untrained GenSR of the saved shape, with the saved tokenizer."""
-        language_model = Backbone.from_folder(folder / "backbone")
-        return super().from_sizes(config, folder, language_model=language_model, **sizes)
 
 
 def _logit(log_probs: Tensor) -> Tensor:

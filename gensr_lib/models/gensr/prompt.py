@@ -107,7 +107,7 @@ def assemble(
         slot_of: the slot that each slot id stands for.
         text: (len(ids), d') embeddings of ``ids``; those of slots are not used.
         query: embeddings (B, Q, d') or (1, Q, d') and mask of what stands behind the text.
-        slots: (B, C, d') by slot, one vector per candidate.
+        slots: (B, C, d') by slot, one vector per candidate; (B, C, n, d') if it takes n positions.
         sequences: (B, N, d') and mask (B, N) by slot: these take the place of the slot's vector.
     """
     one = query[1].new_ones(1, 1)  # the mask of a single word
@@ -121,9 +121,10 @@ def assemble(
         # A slot holds either one vector per candidate, or a whole history, which all candidates
         # share and which then counts as many positions as it has items.
         if slot is not None and slot not in sequences:  # filled by each candidate itself
-            own.append(slots[slot])
-            own_at.append(position)
-            position += 1
+            filled = slots[slot] if slots[slot].ndim == 4 else slots[slot].unsqueeze(2)
+            own.append(filled)  # (B, C, n, d')
+            own_at += range(position, position + filled.shape[2])
+            position += filled.shape[2]
             continue
         part = sequences[slot] if slot else (vector[None, None], one)
         length = part[1].shape[1]
@@ -140,7 +141,7 @@ def assemble(
         shared=torch.cat(embeddings, dim=1),
         mask=torch.cat(masks, dim=1),
         shared_at=torch.tensor(shared_at, device=text.device),
-        own=torch.stack(own, dim=2).to(text.dtype),
+        own=torch.cat(own, dim=2).to(text.dtype),
         own_at=torch.tensor(own_at, device=text.device),
         query=length,
     )
