@@ -18,8 +18,8 @@
 #
 # - how to tell a difference from the luck of a training,
 # - Figure 4: without the CF view, the semantic view, the soft filter, the contrastive loss,
-# - beyond the paper: one prompt for both tasks, one task alone, a history of one behavior, token-level semantics, the
-#   whole history in the slot, and random vectors in the place of LightGCN's,
+# - beyond the paper: one prompt for both tasks, one task alone, a history of one behavior, the whole history in the
+#   slot, and random vectors in the place of LightGCN's,
 # - each effect beside the ceiling of its mechanism.
 #
 # You need [chapter 3](03_gensr.ipynb), which builds the model that is taken apart here.
@@ -252,7 +252,6 @@ if book.has("rec", "src", part="one prompt, one task and histories of one behavi
         "history of src alone": {"history_of": "src"},
     }
 beyond |= {
-    "one vector per token": {"semantic_level": "token"},
     "whole history in the slot": {"history_slot": "sequence"},
     "random CF vectors": {"cf_vectors": "random"},
 }
@@ -262,7 +261,6 @@ beyond |= {
 # - *Trained on one task*: no rows of the other task, and no test on it.
 # - *History of one behavior*: the last clicks of that behavior, up to 20 in the default profile, where the whole model
 #   has up to 40 of both.
-# - *One vector per token*: the semantic history has ten steps per item, as in the authors' released code.
 # - *Whole history in the slot*: $C_u$ and $S_u$ as eq. 7 prints them, a vector for each click; no soft filter.
 # - *Random CF vectors*: frozen noise of the same size. What remains of the CF view is an identity per item.
 
