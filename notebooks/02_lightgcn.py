@@ -162,9 +162,9 @@ fig
 #
 # The test ranks of recommendation, beside what costs almost nothing: popularity, a count of the categories in the
 # history, the neighbours of its items (itemKNN) and a linear model of items in closed form (EASE). The last two read a
-# user's last forty clicks; they learn from the clicks of both behaviors, or of recommendation alone (`rec`). Where the click law is known, the oracle scores by the
-# true probability of a click; no system can be better on average. There each metric is also averaged over the law,
-# which takes much of the noise of single clicks out of it (`expected`).
+# user's last forty clicks; they learn from the clicks of both behaviors, or of recommendation alone (`rec`). Where the
+# click law is known, the oracle scores by the true probability of a click; no system can be better on average. There
+# each metric is also averaged over the law, which takes much of the noise of single clicks out of it (`expected`).
 #
 # One more row is LightGCN on the clicks of *both* behaviors: one graph, trained on both tasks. GenSR's collaborative
 # view keeps it out: the paper trains LightGCN on recommendation alone (its footnote 1).
@@ -194,10 +194,11 @@ fig
 # %% [markdown]
 # In the default run LightGCN stands *among the floors that read the history*: its expected NDCG@10 is 0.420, that of
 # itemKNN 0.420 and of EASE 0.415. Learned from recommendation alone, as LightGCN is, EASE has 0.423 and itemKNN 0.447.
-# None of the three has more than clicks. On the clicks of both behaviors all three rank recommendation worse than on its
-# own: in this world the two tasks weigh tastes differently, and items that recommendation hardly shows take a third of
-# the searches. For LightGCN's own ranking, the footnote costs nothing here. Read the results of later chapters with this
-# table in mind: GenSR takes LightGCN's item vectors, not its ranking, and what it learns must show against the floors.
+# None of the three has more than clicks. On the clicks of both behaviors all three rank recommendation worse than on
+# its own: in this world the two tasks weigh tastes differently, and items that recommendation hardly shows take a third
+# of the searches. For LightGCN's own ranking, the footnote costs nothing here. Read the results of later chapters with
+# this table in mind: GenSR takes LightGCN's item vectors, not its ranking, and what it learns must show against the
+# floors.
 #
 # How long LightGCN is trained decides a great deal. With half of the epochs at half of the rate it ended at 0.377 on
 # validation rows, where this training reaches 0.428, and everything that was built on its vectors ended lower.
@@ -358,8 +359,8 @@ fig if truth else None
 
 # %% [markdown]
 # The less the two histograms overlap, the better the topic can be read off a pair of vectors. In the default run pairs
-# of one topic lie around 0.4 and the others around 0.06. They cross near 0.25, and a quarter of the pairs of one topic lie
-# below it.
+# of one topic lie around 0.4 and the others around 0.06. They cross near 0.25, and a quarter of the pairs of one topic
+# lie below it.
 
 # %% [markdown]
 # The second question needs care: a topic gives all its items a common direction, which may hide what sets them apart.
@@ -421,8 +422,8 @@ pd.Series(truth, name="pocket world", dtype=float).round(3)
 
 # %% [markdown]
 # In the default run the moment and the taste are about equal parts of the gap: the exact taste without the moment has a
-# (plain) NDCG@10 of 0.523, which is 0.09 below the oracle's and 0.11 above LightGCN's. That second part is what has to be
-# inferred from some twenty recommendation clicks per user; itemKNN, at 0.436, gets a little further with them.
+# (plain) NDCG@10 of 0.523, which is 0.09 below the oracle's and 0.11 above LightGCN's. That second part is what has to
+# be inferred from some twenty recommendation clicks per user; itemKNN, at 0.436, gets a little further with them.
 #
 # ## What it cannot do
 #

@@ -11,8 +11,8 @@
 #
 # **Overview.** This chapter builds GenSR from the parts of the paper's §4, one equation at a time, each on numbers
 # small enough to check by hand. Then the model is trained on the data of chapter 1, with the frozen LightGCN table of
-# chapter 2. The question is that of Tables 2 and 3 (§6.2): how well does one model rank in both tasks? The answer stands
-# between floors, which cost nothing, and what can be known at all.
+# chapter 2. The question is that of Tables 2 and 3 (§6.2): how well does one model rank in both tasks? The answer
+# stands between floors, which cost nothing, and what can be known at all.
 #
 # **What follows**
 #
@@ -190,8 +190,8 @@ pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object
 # .4310 and .8819), in half of the seconds. `one_way=False` is the paper's form, and the profile `paper`
 # has it. One more help for a small random model: the soft filter of the CF view
 # begins with $W_Q = W_K = W_V = I$ (`cf_filter_start`), as a filter by likeness, and is trained from
-# there. And it is trained without dropout: on validation rows three epochs without it, at twice the rate, end where three
-# with it do.
+# there. And it is trained without dropout: on validation rows three epochs without it, at twice the rate, end where
+# three with it do.
 
 # %% [markdown]
 # ## What differs between GenSR and UniSAR
@@ -384,10 +384,10 @@ tables.show(against, "03_against", book.figures)
 # reads, by 0.044. In search it is above BM25 by 0.047.
 #
 # It is *not* above its own perceptron. What reads the four slots as products and one hidden layer is even in
-# recommendation (0.005 ahead, less than the test could have missed), ahead by 0.043 in search, and trained in half of the
-# time. The language model's part in GenSR, as far as this world and a random T5 of this size can show it, is to read the
-# slots, and a perceptron reads them as well. What T5 might bring besides, its knowledge of language, a random one does not
-# have.
+# recommendation (0.005 ahead, less than the test could have missed), ahead by 0.043 in search, and trained in half of
+# the time. The language model's part in GenSR, as far as this world and a random T5 of this size can show it, is to
+# read the slots, and a perceptron reads them as well. What T5 might bring besides, its knowledge of language, a random
+# one does not have.
 #
 # These intervals are over test rows, for one training on one world: they say nothing of how much
 # another training, or another world of the same law, would differ.
@@ -509,9 +509,9 @@ semantic_map
 
 # %% [markdown]
 # In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind. In the
-# default run they do so loosely: the suitcase looks at a suitcase organiser a little, and as much at a rucksack; the audio
-# speaker looks at a planting trellis, with near half of its weight. A candidate without text, named here by its id,
-# weighs all clicks alike.
+# default run they do so loosely: the suitcase looks at a suitcase organiser a little, and as much at a rucksack; the
+# audio speaker looks at a planting trellis, with near half of its weight. A candidate without text, named here by its
+# id, weighs all clicks alike.
 
 # %%
 #| label: fig:03-filter-cf
@@ -571,9 +571,9 @@ tables.show(filter_table, "03_filter", book.figures)
 
 # %% [markdown]
 # In the default run the filter is soft indeed: 0.81 to 0.94 of the entropy of equal weights. It leans towards the
-# candidate's own category, most of all in the CF view, where in recommendation 0.23 of the items get 0.32 of the weight;
-# the semantic view picks harder, and hardly by category there. The ceiling of the soft filter above is what a reader gains
-# by going all the way: from a mean over all clicks to one over those of the candidate's own topic.
+# candidate's own category, most of all in the CF view, where in recommendation 0.23 of the items get 0.32 of the
+# weight; the semantic view picks harder, and hardly by category there. The ceiling of the soft filter above is what a
+# reader gains by going all the way: from a mean over all clicks to one over those of the candidate's own topic.
 
 # %% [markdown]
 # ## Two ranked lists
@@ -617,10 +617,10 @@ if ten is not None:
 tables.show(ten, "03_search", book.figures)
 
 # %% [markdown]
-# In the default run the search finds audio devices, as the query says, and puts the clicked earbuds first; among them are
-# items without text, of which only the clicks can tell what they are. In recommendation skincare, suitcases and hiking
-# gear lead, which is what the user clicks, and the clicked suitcase is not among the ten: a click is one draw from a broad
-# law. The two lists come from the same weights: only the prompt, and the query in it, differ.
+# In the default run the search finds audio devices, as the query says, and puts the clicked earbuds first; among them
+# are items without text, of which only the clicks can tell what they are. In recommendation skincare, suitcases and
+# hiking gear lead, which is what the user clicks, and the clicked suitcase is not among the ten: a click is one draw
+# from a broad law. The two lists come from the same weights: only the prompt, and the query in it, differ.
 #
 # What this chapter found goes on record, with its provenance:
 
@@ -639,7 +639,8 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - The language model reads four soft tokens and a few words; the words name the task (eq. 7).
 # - One decoder step and two logits give P(Yes), which ranks the candidates. The history is encoded once per user.
 # - In the default run one model is above every floor in both tasks, itemKNN in recommendation and BM25 in search. It
-#   reaches what the reader with its input does in recommendation, and 0.95 of it in search; of the oracle 0.73 and 0.70.
+#   reaches what the reader with its input does in recommendation, and 0.95 of it in search; of the oracle 0.73 and
+#   0.70.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
 # - On this world every mechanism of the paper has a ceiling of .03 or more in one of the tasks. What an ablation finds
 #   there, or does not find, says something.

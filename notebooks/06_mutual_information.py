@@ -547,10 +547,10 @@ control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.i
 tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
-# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds a quarter to a third for UniSAR,
-# and half for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to search
-# meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and output"
-# nothing ties the number to what a model knows.
+# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds a quarter to a third for
+# UniSAR, and half for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
+# search meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and
+# output" nothing ties the number to what a model knows.
 
 # %%
 assert not book.is_default or control["untrained"].min() > 0.1
@@ -603,19 +603,19 @@ tables.show(bound_table, "06_bounds", book.figures)
 # %% [markdown]
 # In recommendation the bound and the bits that the ranking implies are near each other (0.04 apart in the default run),
 # though they have little in common: one is measured on questions with a yes or no, the other on lists of 100. In search
-# the bound is higher, by 0.08 for UniSAR and 0.15 for GenSR: a query rules out whole topics, so the scores of clicks and
-# of other items are no two bells of one width, and a question with one random item is easier than its share of a list.
-# And where "input → label" by MINE is *below* the bound, as in all four rows, the estimate is proved to be too low: the
-# input knows at least what the score knows.
+# the bound is higher, by 0.08 for UniSAR and 0.15 for GenSR: a query rules out whole topics, so the scores of clicks
+# and of other items are no two bells of one width, and a question with one random item is easier than its share of a
+# list. And where "input → label" by MINE is *below* the bound, as in all four rows, the estimate is proved to be too
+# low: the input knows at least what the score knows.
 #
 # ## Does the order survive?
 #
-# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. An order can be read off numbers that are right.
-# So the readings in which $X$ is the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function of
-# its X, whose information is infinite. Four readings are left. Both systems were asked the same questions of the same
-# users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95 %
-# over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of the
-# paired repeats instead.
+# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. An order can be read off numbers that are
+# right. So the readings in which $X$ is the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function
+# of its X, whose information is infinite. Four readings are left. Both systems were asked the same questions of the
+# same users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95
+# % over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of
+# the paired repeats instead.
 
 
 # %%
@@ -664,9 +664,9 @@ tables.show(gap_table, "06_order", book.figures)
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
 # training of each model stands behind them. In the default run GenSR is above UniSAR by 0.048 bit in recommendation
-# [0.024, 0.072] and by 0.044 in search [0.019, 0.066], in the bound; MINE on hidden states agrees in sign. In search that
-# is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label depends
-# on the question, one random item or ninety-nine, and not only on what is called information.
+# [0.024, 0.072] and by 0.044 in search [0.019, 0.066], in the bound; MINE on hidden states agrees in sign. In search
+# that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
+# depends on the question, one random item or ninety-nine, and not only on what is called information.
 #
 # ## The paper's ranking in bits
 #
@@ -713,9 +713,9 @@ tables.show(implied_table, "06_printed", book.figures)
 #
 # Two things are assumed. The Gaussian scores are one: other shapes move the bits. On our own models the map is near the
 # bound that assumes no shape in recommendation, and up to 0.15 bit below it in search. That is not the gap between 0.38
-# and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows may lie above what
-# the system's ranking shows; but then Table 1 would say that both systems leave more than half of what they know in
-# recommendation unused, and it would not speak for either.
+# and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows
+# may lie above what the system's ranking shows; but then Table 1 would say that both systems leave more than half of
+# what they know in recommendation unused, and it would not speak for either.
 
 # %%
 low_rate = information_of_ndcg(ranking["rec", "KuaiSAR", "UniSAR"], base_rate=0.2)
@@ -747,8 +747,8 @@ book.record("06_mutual_information", results).name
 # %% [markdown]
 # ## What this chapter found
 #
-# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world), and
-#   the scale of a column does not matter. Where a product of a few hidden columns decides, it finds nearly all with
+# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world),
+#   and the scale of a column does not matter. Where a product of a few hidden columns decides, it finds nearly all with
 #   noise and about three quarters without, at 4,000 rows; of many columns it finds little.
 # - Values of 0.85 to 0.94 for a yes or no can be bits, not nats. A *decided* yes or no has exactly $H(\hat Y)$, which
 #   lies in that range for any model that says yes to about three questions in ten.
