@@ -88,10 +88,12 @@ print(
 #
 # - **MINE** (eq. 12) trains a network $f$ to tell true pairs from shuffled ones; the Donsker–Varadhan formula
 #   $\mathbb{E}_{p(x,y)}[f] - \ln \mathbb{E}_{p(x)p(y)}[e^f]$ is a lower bound for every $f$, and tight for the best.
-#   Ours is MINE plus three things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
+#   Ours is MINE plus four things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
 #   columns of which one tells, less than half of the information would be found without it (a test of the library).
 #   Columns enter as *normal scores*, Gaussian quantiles of their ranks in the training part. And for a discrete $Y$
-#   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes.
+#   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes. For a continuous
+#   one $f$ is *cut off* at the highest value that it gave to a pair of the part that stops the training: a single
+#   shuffled pair, far from all that training saw, could else have the whole mean of $e^f$ to itself.
 # - **InfoNCE** asks the network to find the true partner among a batch; a lower bound too, and never above the
 #   logarithm of the batch size.
 # - **kNN** (Kraskov; Ross for a discrete $Y$) counts neighbours and trains nothing.
