@@ -11,8 +11,8 @@
 #
 # **Overview.** This chapter builds GenSR from the parts of the paper's §4, one equation at a time, each on numbers
 # small enough to check by hand. Then the model is trained on the data of chapter 1, with the frozen LightGCN table of
-# chapter 2. The question is that of Tables 2 and 3 (§6.2): how well does one model rank in both tasks? The answer stands
-# between floors, which cost nothing, and what can be known at all.
+# chapter 2. The question is that of Tables 2 and 3 (§6.2): how well does one model rank in both tasks? The answer
+# stands between floors, which cost nothing, and what can be known at all.
 #
 # **What follows**
 #
@@ -190,7 +190,8 @@ pd.Series({**spec.training.model_dump(), **profiled}, name="value", dtype=object
 # .4310 and .8819), in half of the seconds. `one_way=False` is the paper's form, and the profile `paper`
 # has it. One more help for a small random model: the soft filter of the CF view
 # begins with $W_Q = W_K = W_V = I$ (`cf_filter_start`), as a filter by likeness, and is trained from
-# there.
+# there. And it is trained without dropout: on validation rows three epochs without it, at twice the rate, end where
+# three with it do.
 
 # %% [markdown]
 # ## What differs between GenSR and UniSAR
@@ -378,18 +379,22 @@ against = pd.DataFrame(rows, columns=columns).set_index(["task", "GenSR minus"])
 tables.show(against, "03_against", book.figures)
 
 # %% [markdown]
-# In the default run GenSR is above LightGCN in recommendation by 0.055, five times what the test
-# could have missed, and above BM25 in search by 0.053. Three floors stop it in recommendation: itemKNN
-# on both behaviors and EASE cannot be told from it, and **itemKNN that learns from recommendation alone
-# is above it**, by 0.02. What GenSR is given would allow more: the neighbours of the clicked items need
-# no more than the clicks that LightGCN saw.
+# In the default run GenSR is **above every floor in both tasks**. In recommendation it is above itemKNN on
+# recommendation alone, the best of them, by 0.017, and the test could have seen 0.011; above LightGCN, whose vectors it
+# reads, by 0.044. In search it is above BM25 by 0.047.
+#
+# It is *not* above its own perceptron. What reads the four slots as products and one hidden layer is even in
+# recommendation (0.005 ahead, less than the test could have missed), ahead by 0.043 in search, and trained in half of
+# the time. The language model's part in GenSR, as far as this world and a random T5 of this size can show it, is to
+# read the slots, and a perceptron reads them as well. What T5 might bring besides, its knowledge of language, a random
+# one does not have.
 #
 # These intervals are over test rows, for one training on one world: they say nothing of how much
 # another training, or another world of the same law, would differ.
 #
 # How much of what can be known does GenSR know? Where the law is known, two ratios answer that. The
-# reader is no strict bound: it weighs a few features of the law, and itemKNN on recommendation alone
-# does as well in recommendation without knowing any law.
+# reader is no strict bound: it weighs a few features of the law, and in recommendation GenSR is above it, as the
+# perceptron is in both tasks.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:03-shares
@@ -403,10 +408,8 @@ if is_simulated:
 shares_table = pd.DataFrame(shares).T.rename_axis("task").add_prefix("of ") if shares else None
 if book.is_default:
     assert all(share["reader, as GenSR"] >= 0.8 for share in shares.values())
-    assert all(
-        standing[task].loc["gensr", "mean"] > standing[task].loc["popularity", "mean"] + 0.1
-        for task in shares
-    )
+    for ranked in standing.values():
+        assert ranked["mean"]["gensr"] > ranked["mean"].reindex(floors).max()
 tables.show(shares_table, "03_shares", book.figures)
 
 # %% [markdown]
@@ -435,6 +438,9 @@ tables.show(seen, "03_seen", book.figures)
 # the dictionary; one that matches words should lose less. An item that is clicked often is also more
 # often in a seen pair, so some of the gap may be popularity's: its own row says how much. Few rows on
 # one side make wide intervals, and then the table says little about that side.
+#
+# In the default run a fifth of the pairs are seen. The dictionary has 0.95 there and popularity's 0.13 on the others.
+# GenSR falls from 0.76 to 0.59, less than popularity falls, and on unseen pairs it is above BM25: it matches.
 
 # %% [markdown]
 # ## What this world can and cannot show
@@ -503,8 +509,9 @@ semantic_map
 
 # %% [markdown]
 # In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind. In the
-# default run they do so loosely: the audio speaker looks at a suitcase organiser and a planting trellis, and all weights
-# are small beside those of a hard choice. A candidate without text, named here by its id, weighs all clicks alike.
+# default run they do so loosely: the suitcase looks at a suitcase organiser a little, and as much at a rucksack; the
+# audio speaker looks at a planting trellis, with near half of its weight. A candidate without text, named here by its
+# id, weighs all clicks alike.
 
 # %%
 #| label: fig:03-filter-cf
@@ -563,10 +570,10 @@ if not book.has("categories", part="weights within the candidate's own category"
 tables.show(filter_table, "03_filter", book.figures)
 
 # %% [markdown]
-# In the default run the filter is soft indeed: 0.91 of the entropy of equal weights and more. It leans towards the
-# candidate's own category, which in recommendation is 0.23 of the items and gets 0.31 to 0.34 of the weight. The ceiling
-# of the soft filter above is what a reader gains by going all the way: from a mean over all clicks to one over those of
-# the candidate's own topic.
+# In the default run the filter is soft indeed: 0.81 to 0.94 of the entropy of equal weights. It leans towards the
+# candidate's own category, most of all in the CF view, where in recommendation 0.23 of the items get 0.32 of the
+# weight; the semantic view picks harder, and hardly by category there. The ceiling of the soft filter above is what a
+# reader gains by going all the way: from a mean over all clicks to one over those of the candidate's own topic.
 
 # %% [markdown]
 # ## Two ranked lists
@@ -610,10 +617,10 @@ if ten is not None:
 tables.show(ten, "03_search", book.figures)
 
 # %% [markdown]
-# In the default run the search finds audio devices, as the query says, and puts the clicked earbuds first; among them are
-# items without text, of which only the clicks can tell what they are. In recommendation the user's hiking gear leads,
-# and the clicked suitcase is tenth: a click is one draw from a broad law. The two lists come from the same weights: only
-# the prompt, and the query in it, differ.
+# In the default run the search finds audio devices, as the query says, and puts the clicked earbuds first; among them
+# are items without text, of which only the clicks can tell what they are. In recommendation skincare, suitcases and
+# hiking gear lead, which is what the user clicks, and the clicked suitcase is not among the ten: a click is one draw
+# from a broad law. The two lists come from the same weights: only the prompt, and the query in it, differ.
 #
 # What this chapter found goes on record, with its provenance:
 
@@ -631,9 +638,10 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - A candidate sees its own summary of the user's history, made by attention over both behaviors (eq. 5 and 6).
 # - The language model reads four soft tokens and a few words; the words name the task (eq. 7).
 # - One decoder step and two logits give P(Yes), which ranks the candidates. The history is encoded once per user.
-# - In the default run one model reaches 0.95 of the reader with its input in recommendation, and 0.96 in search; of the
-#   oracle 0.66 and 0.71. It is well above LightGCN and BM25. In recommendation the neighbours of the clicked items, a rule
-#   that is fitted in a second, do as well or better.
+# - In the default run one model is above every floor in both tasks, itemKNN in recommendation and BM25 in search. It
+#   reaches what the reader with its input does in recommendation, and 0.95 of it in search; of the oracle 0.73 and
+#   0.70.
+# - A perceptron in the language model's place does as well in recommendation and better in search.
 # - On this world every mechanism of the paper has a ceiling of .03 or more in one of the tasks. What an ablation finds
 #   there, or does not find, says something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million

@@ -88,10 +88,12 @@ print(
 #
 # - **MINE** (eq. 12) trains a network $f$ to tell true pairs from shuffled ones; the Donsker–Varadhan formula
 #   $\mathbb{E}_{p(x,y)}[f] - \ln \mathbb{E}_{p(x)p(y)}[e^f]$ is a lower bound for every $f$, and tight for the best.
-#   Ours is MINE plus three things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
+#   Ours is MINE plus four things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
 #   columns of which one tells, less than half of the information would be found without it (a test of the library).
 #   Columns enter as *normal scores*, Gaussian quantiles of their ranks in the training part. And for a discrete $Y$
-#   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes.
+#   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes. For a continuous
+#   one $f$ is *cut off* at the highest value that it gave to a pair of the part that stops the training: a single
+#   shuffled pair, far from all that training saw, could else have the whole mean of $e^f$ to itself.
 # - **InfoNCE** asks the network to find the true partner among a batch; a lower bound too, and never above the
 #   logarithm of the batch size.
 # - **kNN** (Kraskov; Ross for a discrete $Y$) counts neighbours and trains nothing.
@@ -499,9 +501,8 @@ tables.show(
 )
 
 # %% [markdown]
-# MINE stays below what is known, as a lower bound should: for the drawn answers of the default run by 0.12 bit (GenSR)
-# and 0.21 (UniSAR) in recommendation, and by 0.3 for both in search, which is half of UniSAR's and more than half of
-# GenSR's.
+# MINE stays below what is known, as a lower bound should: for the drawn answers of the default run by 0.2 bit
+# in recommendation, and by 0.3 in search, which is half of UniSAR's and near two thirds of GenSR's.
 #
 # **Second: a hidden state cannot know more than its input.** UniSAR's hidden state is computed from its input and
 # nothing else, so it cannot know more of the label than the input does (the data-processing inequality). What MINE
@@ -548,10 +549,10 @@ control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.i
 tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
-# In the default run models that have learned nothing have 0.96 to 1.70 bits. The trained UniSAR has a little more than
-# before, 1.12 and 1.26; of the trained GenSR there is no number: its repeats scatter by more than a bit around 0.43 and
-# -0.34, as some networks of MINE diverge on it. A random network is a smooth function, easily found. Under the most
-# literal reading of "input and output" nothing ties the number to what a model knows.
+# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds a quarter to a third for
+# UniSAR, and half for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
+# search meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and
+# output" nothing ties the number to what a model knows.
 
 # %%
 assert not book.is_default or control["untrained"].min() > 0.1
@@ -604,19 +605,19 @@ tables.show(bound_table, "06_bounds", book.figures)
 # %% [markdown]
 # In recommendation the bound and the bits that the ranking implies are near each other (0.04 apart in the default run),
 # though they have little in common: one is measured on questions with a yes or no, the other on lists of 100. In search
-# the bound is higher, by 0.08 for UniSAR and 0.14 for GenSR: a query rules out whole topics, so the scores of clicks and
-# of other items are no two bells of one width, and a question with one random item is easier than its share of a list.
-# And where "input → label" by MINE is *below* the bound, as in all four rows, the estimate is proved to be too low: the
-# input knows at least what the score knows.
+# the bound is higher, by 0.08 for UniSAR and 0.15 for GenSR: a query rules out whole topics, so the scores of clicks
+# and of other items are no two bells of one width, and a question with one random item is easier than its share of a
+# list. And where "input → label" by MINE is *below* the bound, as in all four rows, the estimate is proved to be too
+# low: the input knows at least what the score knows.
 #
 # ## Does the order survive?
 #
-# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. An order can be read off numbers that are right.
-# So the readings in which $X$ is the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function of
-# its X, whose information is infinite. Four readings are left. Both systems were asked the same questions of the same
-# users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95 %
-# over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of the
-# paired repeats instead.
+# The paper's conclusion is an order: GenSR above UniSAR, in both tasks. An order can be read off numbers that are
+# right. So the readings in which $X$ is the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function
+# of its X, whose information is infinite. Four readings are left. Both systems were asked the same questions of the
+# same users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95
+# % over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of
+# the paired repeats instead.
 
 
 # %%
@@ -664,10 +665,10 @@ tables.show(gap_table, "06_order", book.figures)
 # Two of these readings are about being right, two about being sure, and nothing ties the one to the other. A model can
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
-# training of each model stands behind them. In the default run GenSR is above UniSAR by 0.034 bit in recommendation
-# [0.012, 0.057] and by 0.032 in search [0.007, 0.058], in the bound; MINE on hidden states agrees in sign. In search that
-# is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label depends
-# on the question, one random item or ninety-nine, and not only on what is called information.
+# training of each model stands behind them. In the default run GenSR is above UniSAR by 0.048 bit in recommendation
+# [0.024, 0.072] and by 0.044 in search [0.019, 0.066], in the bound; MINE on hidden states agrees in sign. In search
+# that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
+# depends on the question, one random item or ninety-nine, and not only on what is called information.
 #
 # ## The paper's ranking in bits
 #
@@ -713,10 +714,10 @@ tables.show(implied_table, "06_printed", book.figures)
 # bits, that the systems' outputs carry about what the user clicked.
 #
 # Two things are assumed. The Gaussian scores are one: other shapes move the bits. On our own models the map is near the
-# bound that assumes no shape in recommendation, and up to 0.14 bit below it in search. That is not the gap between 0.38
-# and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows may lie above what
-# the system's ranking shows; but then Table 1 would say that both systems leave more than half of what they know in
-# recommendation unused, and it would not speak for either.
+# bound that assumes no shape in recommendation, and up to 0.15 bit below it in search. That is not the gap between 0.38
+# and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows
+# may lie above what the system's ranking shows; but then Table 1 would say that both systems leave more than half of
+# what they know in recommendation unused, and it would not speak for either.
 
 # %%
 low_rate = information_of_ndcg(ranking["rec", "KuaiSAR", "UniSAR"], base_rate=0.2)
@@ -748,8 +749,8 @@ book.record("06_mutual_information", results).name
 # %% [markdown]
 # ## What this chapter found
 #
-# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world), and
-#   the scale of a column does not matter. Where a product of a few hidden columns decides, it finds nearly all with
+# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world),
+#   and the scale of a column does not matter. Where a product of a few hidden columns decides, it finds nearly all with
 #   noise and about three quarters without, at 4,000 rows; of many columns it finds little.
 # - Values of 0.85 to 0.94 for a yes or no can be bits, not nats. A *decided* yes or no has exactly $H(\hat Y)$, which
 #   lies in that range for any model that says yes to about three questions in ten.
@@ -757,7 +758,7 @@ book.record("06_mutual_information", results).name
 #   should be read off it. Under the most literal reading, untrained models score without having learned anything.
 # - The calibrated score gives a bound that is the same for all systems, with an error by users. Ranking metrics imply
 #   nearly the same bits in recommendation, and too few in search. In the default run GenSR's bound is above UniSAR's in
-#   both tasks, by 0.03 bit; in search UniSAR ranks better all the same.
+#   both tasks, by 0.05 and 0.04 bit; in search UniSAR ranks better all the same.
 # - Turned into bits, the paper's Tables 2 and 3 refute its Table 1 as information that outputs carry about the label:
 #   0.38 bit against 0.85 and 0.92 for KuaiSAR's recommendation.
 #

@@ -115,10 +115,10 @@ tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 
 # %% [markdown]
 # Compare the categories with those of the history. In the default run half of the list has no text, hence no category;
-# the other half is hiking, suitcases and skincare, which the history has too.
+# the other half is suitcases and skincare, which the history has too.
 #
 # P(Yes) is not the probability of a click. The model was trained with a few random negatives per click, so it answers
-# "clicked, or drawn at random?". In the default run each of the ten has 0.67 or more, while the probabilities of the
+# "clicked, or drawn at random?". In the default run each of the ten has 0.80 or more, while the probabilities of the
 # next click add up to 1 over the whole catalogue.
 
 # %% [markdown]
@@ -135,9 +135,9 @@ print(f"query: {query}")
 tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 
 # %% [markdown]
-# In the default run the whole list is audio, as the query says, though only three of the ten are earbuds. (Elsewhere an
-# item of another kind can come up, where it matches a single word, a colour say, and the history speaks for it.) How
-# much does the user add to a query? Here is the same query from nobody, an empty history.
+# In the default run all items that have a category are audio, as the query says, though only two of those seven are
+# earbuds. The other three have no text; only the CF view can tell what they are. How much does the user add to a query?
+# Here is the same query from nobody, an empty history.
 
 # %% tags=["nbval-ignore-output"]
 if searches:
@@ -146,10 +146,11 @@ if searches:
     print(f"{shared} of the 10 items are found without a history too")
 
 # %% [markdown]
-# In the default run the user adds nothing to *which* items are found.
+# In the default run six are, so four of the ten are there because of her history.
 #
 # Words that nobody has ever typed are allowed. The model has to answer something, so it does; look at P(Yes) of the
-# first item, not at the fact that there is a list. In the default run it is 0.909 for her query and 0.205 for nonsense.
+# first item, not at the fact that there is a list. In the default run it is 0.905 for her query and 0.689 for nonsense:
+# lower, but still a yes.
 
 # %% tags=["nbval-ignore-output"]
 if searches:
@@ -179,10 +180,10 @@ tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 
 # %% [markdown]
 # One click is one click. In the default run GenSR puts the clicked earbuds first in search. In recommendation the
-# clicked suitcase trolley is 185th of 1,364 items, although another suitcase trolley is third in the list above; the
-# other systems have it lower still. A good list can miss the click, and a rank of several hundred can be a fair answer.
-# The averages stand in the chapters before; further down there is a measure that does not depend on which item was
-# clicked.
+# clicked suitcase trolley is 295th of 1,364 items, although another suitcase trolley is first in the list above; UniSAR
+# and LightGCN have it a little higher, popularity lower. A good list can miss the click, and a rank of several hundred
+# can be a fair answer. The averages stand in the chapters before; further down there is a measure that does not depend
+# on which item was clicked.
 
 # %% [markdown]
 # ## Where GenSR looks
@@ -216,8 +217,9 @@ semantic_map
 # %% [markdown]
 # Columns that are bright for all candidates are clicks that the filter always looks at; a row that differs from the
 # others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03, in the default run.
-# There the planting trellis is bright for all five candidates, and the suitcase organiser after it: no kin of audio
-# devices. So look at the weights, but do not read too much into them.
+# There the planting trellis, no kin of audio devices, is bright for all candidates with a text: it has about a quarter
+# of their weight. The candidate without text, `i01404`, weighs all clicks alike. So look at the weights, but do not
+# read too much into them.
 
 # %%
 #| label: fig:11-weights-cf
@@ -227,9 +229,9 @@ plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
 # %% [markdown]
-# In the default run no column of the CF view is bright for all five candidates. Both earbuds and the speaker look at
-# the same clicks, hiking boots and `i00427` among them; the two amplifiers have no such favourites here, and weights
-# nearer to equal.
+# In the default run the weights of the CF view are nearer to equal. All five candidates give the salmon hiking rucksack
+# more than an equal share, the first earbuds most. Both earbuds and the headphones look at `i00164` too, which has no
+# text; she clicked it when she searched for a speaker. The amplifier does not.
 #
 # The importance scores do not depend on the query: eq. 5 has the candidate and the history in it, nothing else. They
 # say where the model looks, not what it concludes.
@@ -252,9 +254,9 @@ plots.save_figure(bars, "11_contributions", book.figures)
 bars
 
 # %% [markdown]
-# In the default run the items of one search differ: both earbuds and the speaker lose most without the CF view, the two
-# amplifiers without the semantic view. The history is never worth most. The speaker loses nothing without the
-# history or the semantic view.
+# In the default run all five items lose most without the CF view, by far. The history comes second and differs from
+# item to item: it is worth little to the first earbuds and most to the amplifier. The semantic view is worth next to
+# nothing; four of the five scores even rise a little without it.
 #
 # But a loss that all items share changes no list. So the next table asks what stays of the ten best items when a part
 # is taken out, for this user with and without her query.
@@ -272,11 +274,10 @@ staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("wit
 tables.show(staying, "11_without", book.figures, digits=1)
 
 # %% [markdown]
-# A low number means that the part decides the list. In the default run this search does not lean on who asks: the whole
-# list stays without the history. Six of the ten items stay without the semantic view, and three without the CF view.
-# Without a query the list hangs on the CF view, without which nothing stays, then on the history, where four items
-# stay. The semantic view matters least: nine stay. Here 388 of the 1,364 items have no text, and only the CF view can
-# tell those apart. See in the form below whether other users are like this one.
+# A low number means that the part decides the list. In the default run both lists hang on the CF view: without it, one of
+# the ten items found by the query stays, and none of those recommended. The history comes next: six found items stay,
+# and four recommended ones. The semantic view matters least: seven and all ten stay. Here 388 of the 1,364 items have
+# no text, and only the CF view can tell those apart. See in the form below whether other users are like this one.
 
 # %% [markdown]
 # ## Side by side
@@ -290,9 +291,9 @@ side = explore.side_by_side(rankers, user, k=5) if recommends else None
 tables.show(side, "11_side_rec", book.figures)
 
 # %% [markdown]
-# In the default run UniSAR's list shares two items with GenSR's, and three with LightGCN's; GenSR and LightGCN have
-# none in common. UniSAR and LightGCN put the same two skincare items first. Popularity has one list per task for
-# everybody, without what the user has seen. With the query:
+# In the default run GenSR's list shares three items with UniSAR's and three with LightGCN's; those two have four in
+# common, and put the same two skincare items first. A suitcase trolley and a skincare serum are in all four lists.
+# Popularity has one list per task for everybody, without what the user has seen. With the query:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-side-src
@@ -302,7 +303,7 @@ tables.show(side, "11_side_src", book.figures)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query. In the default run GenSR and UniSAR have
-# three of the five items in common, and all their items with a text are audio devices.
+# two of the five items in common, and all their items with a text are audio devices.
 #
 # How alike are the lists in general? Over several test users, the share of ten recommended items that two systems have
 # in common.
@@ -318,10 +319,10 @@ assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
 tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 
 # %% [markdown]
-# In the default run any two of the trained systems share between 0.52 and 0.57 of their lists. GenSR and LightGCN,
-# which had nothing in common for one user's first five, are the most alike of all on average. As the next section
-# shows, the three are about equally good. In a catalogue of this size many items suit a user about equally well, and
-# systems break such ties by different things.
+# In the default run any two of the trained systems share less than half of their lists. On average GenSR and LightGCN
+# are the most alike, with 0.49; GenSR and UniSAR are the least, with 0.31. As the next section shows, what their lists
+# are worth differs less. In a catalogue of this size many items suit a user about equally well, and systems break such
+# ties by different things.
 
 # %% [markdown]
 # ## How good is a list?
@@ -356,7 +357,7 @@ tables.show(mean_worth, "11_worth", book.figures)
 # %% [markdown]
 # This is the recall at ten over the whole catalogue that each system can expect, without the noise of which item
 # happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. In the default run
-# it is 0.40. The three trained systems are close together at 0.15, which is less than twice popularity's 0.08. Over so
+# it is 0.40. GenSR's lists are worth half of that, 0.20, LightGCN's 0.17 and UniSAR's 0.15; popularity's 0.08. Over so
 # few users, small differences between systems mean nothing; [chapter 8](08_ablations.ipynb) has tests for that.
 
 # %% [markdown]
@@ -387,7 +388,7 @@ for name in ("gensr", "unisar"):
     print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
 
 # %% [markdown]
-# In the default run most of them do, six in GenSR's list and seven in UniSAR's. In training only the first event of
+# In the default run most of them do, eight in GenSR's list and seven in UniSAR's. In training only the first event of
 # each user had an empty history, so little taught the models what to say to nobody.
 
 # %% [markdown]
@@ -439,8 +440,8 @@ assert path.exists()
 # ## What this chapter found
 #
 # - A trained model and a data set make a `Ranker`: lists over the whole catalogue for known users, new ones and nobody.
-# - A query decides the kind of item, whoever asks. Without one, the list of our user rests on the CF view and on the
-#   history, in the default run.
+# - A query decides the kind of item; who asks has a say in which items of that kind. With the query and without one,
+#   the list of our user rests on the CF view first, then on the history, in the default run.
 # - The importance scores show where GenSR looks; what a part is worth to a list must be measured by taking it out.
 # - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged without
 #   waiting for a click.

@@ -126,6 +126,7 @@ class Critics:
         self.best = {name: torch.zeros_like(p) for name, p in self.network.named_parameters()}
         self.best_bound = torch.zeros(len(self.penalties))
         self.best_step = torch.zeros(len(self.penalties))
+        self.best_most = torch.zeros(len(self.penalties))
         self.done = 0
         self._recent: list[Tensor] = []
         self._curve: list[tuple[int, Tensor, Tensor]] = []
@@ -183,26 +184,29 @@ class Critics:
 
     def improves(self, rows: np.ndarray) -> bool:
         """Keep what is best on these rows so far; false if no network improved for `patience`."""
-        bound = self.bound(rows, self.config.shuffles)
+        bound, most = self.bound(rows, self.config.shuffles)
         better = bound > self.best_bound
         for name, weights in self.network.named_parameters():
             self.best[name][better] = weights.detach()[better]
         self.best_bound[better] = bound[better]
         self.best_step[better] = self.done
+        self.best_most[better] = most[better]
         self._curve.append((self.done, torch.stack(self._recent).mean(0), bound))
         self._recent = []
         waited = self.done - self.best_step.max().item()
         return waited < self.config.patience * self.config.eval_every
 
     @torch.no_grad()
-    def bound(self, rows: np.ndarray, shuffles: int) -> Tensor:
-        """The bound on these rows in nats, (R,), with the pairings a few at a time."""
+    def bound(self, rows: np.ndarray, shuffles: int) -> tuple[Tensor, Tensor]:
+        """The bound on these rows in nats, (R,), with the pairings a few at a time, and the highest
+        score of a row with its own y (R,).
+        """
         shifts = self._shifts(rows, shuffles)
         parts = []
         for some in torch.tensor(shifts).split(SHIFTS_AT_ONCE):
             joint, log_mean = self._scores(rows, some.tolist())
             parts.append(log_mean + math.log(len(some) / len(shifts)))
-        return self.value(joint, torch.logsumexp(torch.stack(parts), 0))
+        return self.value(joint, torch.logsumexp(torch.stack(parts), 0)), joint.amax(1)
 
     def result(self, rows: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
         """The bound (repeats,) of the best weights on the rows to report, and the curve."""
@@ -210,7 +214,10 @@ class Critics:
         level = self.best_bound.view(-1, self.repeats).argmax(0)
         chosen = level * self.repeats + torch.arange(self.repeats)
         self.network.load_state_dict(self.best)
-        found = self.bound(rows, self.config.test_shuffles)[chosen]
+        if isinstance(self.network, PairCritic):
+            # No pair is scored higher than the best of the rows that chose the weights.
+            self.network.most = self.best_most
+        found = self.bound(rows, self.config.test_shuffles)[0][chosen]
         steps, *bounds = zip(*self._curve, strict=True)
         rows = pd.MultiIndex.from_product([steps, range(self.repeats)], names=["step", "repeat"])
         bounds = [torch.stack(each)[:, chosen].flatten().double() for each in bounds]

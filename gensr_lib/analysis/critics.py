@@ -199,10 +199,15 @@ class PairCritic(nn.Module):
 
     A network of [x, y] alone learns products slowly. The separable rest has them from the start;
     with a = b = -1/2 it is minus half a squared distance, so e^f is bounded while training begins.
+
+    Attributes:
+        most: (R,) what no score is above, or None: cut off, f is as good a critic, and a single
+            pair of rows, far from all that training saw, cannot have all of the mean of e^f.
     """
 
     def __init__(self, networks: int, columns: int, outputs: int, config: CriticConfig, generator):
         super().__init__()
+        self.most: Tensor | None = None
         self.g = Embedding(networks, columns, config, generator)
         self.h = Embedding(networks, outputs, config, generator)
         self.x = BatchedLinear(networks, columns, config.hidden, generator)
@@ -225,6 +230,8 @@ class PairCritic(nn.Module):
         # The first layer is linear in [x, y]: one product for x, one for y, then all the pairs.
         hidden = self.x(x).unsqueeze(1) + _shifted(self.y(y), pairing)  # (R, 1 + S, B, H)
         scores = self.rest(hidden.flatten(1, 2)).view(products.shape) + products + norms
+        if self.most is not None:
+            scores = torch.minimum(scores, self.most.view(-1, 1, 1))
         return scores[:, 0], torch.logsumexp(scores[:, 1:], 1) - math.log(len(shifts))
 
 

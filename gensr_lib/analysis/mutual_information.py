@@ -2,7 +2,8 @@
 
 `estimate` is what the book uses for Table 1 of the paper (§5, eq. 12); the plain functions below it
 are closed forms to check it with. MINE here is MINE plus normal scores, a group lasso on the
-columns of X (`bounds`) and, for a discrete Y, products of columns (`critics`). MINE and InfoNCE are
+columns of X (`bounds`) and, for a discrete Y, products of columns (`critics`); for a continuous one
+no pair is scored above the own pairs of the rows that stopped the training. MINE and InfoNCE are
 lower bounds on held-out rows, so what they report for independent variables lies around 0, often
 slightly below; no value is clamped.
 """

@@ -210,9 +210,7 @@ def result_table(runs: Mapping[str, Run], expected: bool = False) -> pd.DataFram
     return pd.DataFrame(rows).T.rename_axis("system")
 
 
-def seen_table(
-    runs: Mapping[str, Run], dataset: Dataset, metric: str | None = None
-) -> pd.DataFrame:
+def seen_table(runs: Mapping[str, Run], dataset: Dataset, metric: str = "N@10") -> pd.DataFrame:
     """Search where training has seen the pair of query and clicked item, and where it has not.
 
     A row per run, columns (pairs, what): for the pairs ``seen`` and ``unseen``, which
@@ -223,17 +221,14 @@ def seen_table(
     Args:
         runs: by the names of the rows; those that do not serve search are left out.
         dataset: what they were tested on.
-        metric: by default the expected N@10 where all of them have it, else the plain one. Of a
-            list whose click was a seen pair, the expected metric averages over unseen ones too:
-            the plain one parts the two more sharply.
+        metric: a plain one parts the two sharply. An expected one averages over the whole list of
+            a row, seen pairs and unseen ones, whichever the click was.
 
     Raises:
         ConfigError: a metric that a run does not have.
     """
     found = {name: run.evaluation for name, run in runs.items()}
     found = {name: each for name, each in found.items() if each.table["task"].eq(SRC).any()}
-    if metric is None:
-        metric = "expected N@10" if all(each.expected for each in found.values()) else "N@10"
     parts = {"seen": {}, "unseen": {}}
     for name, each in found.items():
         values = pd.Series(each.values(SRC, metric))

@@ -58,6 +58,35 @@ def test_pair_critic_scores_the_pairs_of_a_loop():
             assert torch.allclose(log_mean[:, i], others.log(), atol=1e-5)
 
 
+def test_no_pair_is_scored_above_the_most():
+    x, y = torch.randn(2, 6, 3), torch.randn(2, 6, 2)
+    critic = PairCritic(2, 3, 2, CriticConfig(hidden=5, embedding=4), generator())
+    with torch.no_grad():
+        own, other = critic(x, y, [1])
+        most = torch.tensor([own[0].median(), own[1].max()])
+        critic.most = most
+        own_cut, other_cut = critic(x, y, [1])
+    assert torch.equal(own_cut, torch.minimum(own, most[:, None]))
+    assert torch.equal(other_cut, torch.minimum(other, most[:, None]))
+    assert (own_cut[0] < own[0]).sum() == 3 and torch.equal(own_cut[1], own[1])
+
+
+def test_no_reported_pair_is_scored_above_the_rows_that_chose_the_weights():
+    x = rng().standard_normal((400, 1))
+    y = x + 0.5 * rng(1).standard_normal((400, 1))
+    by_size = np.abs(x[:, 0]).argsort()  # own pairs score higher the further out they are
+    valid, trained, reported = by_size[None, :300:4], by_size[None], by_size[None, 300:]
+    critics = Critics(x[None], y[None], MineConfig(penalties=(0.0,)), repeats=1, seed=0)
+    for _ in range(60):
+        critics.step(trained)
+    critics.improves(valid)
+    highest = critics.bound(valid, 64)[1]
+    assert critics.bound(reported, 64)[1] > highest
+    critics.result(reported)
+    assert torch.equal(critics.network.most, highest)
+    assert critics.bound(reported, 64)[1] == highest
+
+
 def test_class_critic_sums_over_classes_with_the_frequencies_of_the_rows():
     x = torch.randn(2, 8, 3)
     y = torch.eye(3)[torch.tensor([[0, 0, 1, 1, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0, 1, 1]])]

@@ -121,6 +121,8 @@ def test_a_changed_profile_leaves_the_world_as_it_is():
     changed = profile.replace(data=profile.data.replace(min_interactions=2))
     assert changed.data.min_interactions == 2
     assert changed.pocket == profile.pocket == DefaultWorld(n_users=120, n_items=300, n_events=3000)
+    stated = profile.pocket.model_dump(include=set(DefaultWorld.strengths))
+    assert stated == DefaultWorld.strengths != PocketConfig().model_dump(include=set(stated))
     assert profile.pocket.replace(topic_taste=0.2) == DefaultWorld(**profile.pocket.model_dump() | {"topic_taste": 0.2})
     assert Profile.model_validate_json(profile.model_dump_json()).pocket == profile.pocket
 

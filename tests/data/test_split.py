@@ -166,3 +166,16 @@ def test_k_core_repeats_until_stable():
     events = [(user, item, time, REC) for time, (user, item) in enumerate(pairs)]
     left = k_core(validate(tables(*events), "test"), 2).interactions
     assert set(left["user_id"]) == {"a", "b"}, "c falls below 2 once its rare item is gone"
+
+
+def test_the_counts_of_the_split_are_those_of_a_loop():
+    dataset = pocket()
+    lines = [line for line in dataset.counts if " rows" in line["step"]]
+    assert [line["step"].split()[0] for line in lines] == list(SPLITS)
+    for line, split in zip(lines, SPLITS, strict=True):
+        rows = {task: dataset.rows[split][task].event for task in ("rec", "src")}
+        every = [*rows["rec"], *rows["src"]]
+        assert (line["rec events"], line["src events"]) == (len(rows["rec"]), len(rows["src"]))
+        assert line["users"] == len({dataset.user[event] for event in every})
+        assert line["items"] == len({dataset.item[event] for event in every})
+        assert line["queries"] == len({dataset.query_texts[dataset.query[event]] for event in rows["src"]})
