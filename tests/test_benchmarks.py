@@ -121,3 +121,16 @@ def test_loading_compares_two_checkouts(load_benchmark, root, tmp_path, capsys):
         assert found[form]["same data"] and found[form]["this / other"]["cpu s"] > 0
         assert found[form]["loads"][0]["other"]["events"] > 1000
     assert "csv, ratio" in capsys.readouterr().out
+
+
+def test_systems_times_every_system_that_is_trained(load_benchmark, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    systems = load_benchmark("systems")
+    systems.main(["--quick", "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())["systems"]
+    trained = {name for name, cls in systems.available_models().items() if "loss" in vars(cls)}
+    assert set(found) == trained >= {"gensr", "unisar", "lightgcn", "sasrec", "idgenrec"}
+    printed = capsys.readouterr().out
+    for name, figures in found.items():
+        assert min(figures[key] for key in figures if key != "seconds") > 0
+        assert f"\n{name} " in printed

@@ -25,7 +25,7 @@ MODELS = {
     "bert4rec": "recommendation.bert4rec:BERT4Rec",
     "collm": "recommendation.collm:CoLLM",
     "din": "recommendation.din:DIN",
-    "fmlp_rec": "recommendation.fmlp_rec:FMLPRec",
+    "fmlp": "recommendation.fmlp:FMLPRec",
     "gru4rec": "recommendation.gru4rec:GRU4Rec",
     "idgenrec": "recommendation.idgenrec:IDGenRec",
     "nrhub": "recommendation.nrhub:NRHUB",

@@ -7,7 +7,7 @@ import torch
 from gensr_lib.data.batches import Batch
 from gensr_lib.models import RankingModel, available_models
 
-SEQUENCE_MODELS = ("bert4rec", "fmlp_rec", "gru4rec", "sasrec")
+SEQUENCE_MODELS = ("bert4rec", "fmlp", "gru4rec", "sasrec")
 ITEMS = 20
 LONGEST = 6
 HISTORIES = [[3, 7, 1, 9], [], [5], [2, 4, 6, 8, 10, 12], [11, 5, 11]]

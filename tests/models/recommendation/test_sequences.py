@@ -33,7 +33,7 @@ by_name = pytest.mark.parametrize("name", SEQUENCE_MODELS)
         ("gru4rec", 60, {"full_softmax": 10, "sampled_items": 8}),
         ("sasrec", 150, {}),
         ("sasrec", 100, {"loss": "ce"}),
-        ("fmlp_rec", 150, {}),
+        ("fmlp", 150, {}),
     ],
 )
 def test_a_cycle_is_learned(name, steps, options):

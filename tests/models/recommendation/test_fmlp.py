@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import erf
 
-from gensr_lib.models.recommendation.fmlp_rec import SpectralFilter
+from gensr_lib.models.recommendation.fmlp import SpectralFilter
 from tests.models.recommendation.sequences import CANDIDATES, HISTORIES, batch_of, untrained
 
 by_length = pytest.mark.parametrize("length", [6, 7])
@@ -91,7 +91,7 @@ def by_hand(model, history: list[int]) -> np.ndarray:
 @torch.no_grad()
 @by_length
 def test_scores_are_those_by_hand(length):
-    model = untrained("fmlp_rec", history=length)
+    model = untrained("fmlp", history=length)
     scores = model.score(batch_of())
     for row, history, candidates in zip(scores, HISTORIES, CANDIDATES, strict=True):
         expected = model.items.weight[candidates].numpy() @ by_hand(model, history)[-1]
@@ -101,7 +101,7 @@ def test_scores_are_those_by_hand(length):
 @torch.no_grad()
 def test_the_loss_is_of_the_last_position_against_the_first_negatives():
     for negatives in (1, 2):
-        model = untrained("fmlp_rec", negatives=negatives)
+        model = untrained("fmlp", negatives=negatives)
         found = []
         for history, candidates in zip(HISTORIES, CANDIDATES, strict=True):
             scores = model.items.weight[candidates].numpy() @ by_hand(model, history)[-1]
@@ -112,7 +112,7 @@ def test_the_loss_is_of_the_last_position_against_the_first_negatives():
 
 @torch.no_grad()
 def test_zero_scores_cost_ln_2():
-    model = untrained("fmlp_rec")
+    model = untrained("fmlp")
     model.items.weight.zero_()
     assert model.loss(batch_of())["click"].item() == pytest.approx(math.log(2))
 
@@ -120,6 +120,6 @@ def test_zero_scores_cost_ln_2():
 @torch.no_grad()
 def test_an_earlier_state_has_read_the_newest_item():
     """Not causal: this is why no position but the last may be trained."""
-    model = untrained("fmlp_rec")
+    model = untrained("fmlp")
     one, two = (model.states(torch.tensor([[3, 7, 1, 4, 9, item]])) for item in (2, 5))
     assert not torch.allclose(one[:, 0], two[:, 0], atol=1e-4)

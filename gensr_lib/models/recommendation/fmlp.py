@@ -93,7 +93,7 @@ class FMLPRec(RankingModel):
         n_items: items are 1-based; 0 is padding, whose row of the table stays 0.
     """
 
-    name = "fmlp_rec"
+    name = "fmlp"
     tasks = frozenset({REC})
     task_term = "click"
     Config = FMLPRecConfig

@@ -1,0 +1,61 @@
+"""Figures of many models at once: a small panel for each, on common axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from .plots import lines
+from .style import panels
+
+IN_A_ROW = 5
+LEAST = 1e-3
+
+
+def curves(
+    values: Mapping[str, pd.Series], xlabel: str, ylabel: str, marks: Mapping[str, float]
+) -> Figure:
+    """A panel for each curve, five in a row.
+
+    Args:
+        values: over an index, by the titles of the panels; those that are missing are gaps.
+        marks: by the same titles, where a dotted vertical line stands; 0 for none.
+    """
+    wide = min(len(values), IN_A_ROW)
+    rows = -(-len(values) // wide)
+    fig, axes = panels(wide, height=0.4 + 1.6 * rows, rows=rows, sharex=True, sharey=True)
+    for ax, (title, curve) in zip(axes, values.items(), strict=False):
+        lines(curve.to_frame(), "", "", ax=ax, markers=True)
+        ax.set_title(title, fontsize=9)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        if marks[title]:
+            ax.axvline(marks[title], color="#777777", linestyle=":")
+    for ax in axes[len(values) :]:
+        ax.set_visible(False)
+    fig.supxlabel(xlabel, fontsize=10)
+    fig.supylabel(ylabel, fontsize=10)
+    return fig
+
+
+def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
+    """A panel for each matrix of shares, such as what reads what, on one logarithmic scale.
+
+    Args:
+        values: by the titles of the panels, numbers up to 1; what is below `LEAST` is white.
+    """
+    fig, axes = panels(len(values), height=2.6, sharey=True)
+    for ax, (title, table) in zip(axes, values.items(), strict=True):
+        seen = np.ma.masked_less(table, LEAST)
+        picture = ax.imshow(seen, cmap="cividis_r", norm=LogNorm(LEAST, 1))
+        rows, columns = (np.arange(n) for n in np.shape(table))
+        ax.set_yticks(rows, rows + 1)
+        ax.set_xticks(columns, columns + 1)
+        ax.set(title=title, xlabel=xlabel)
+        ax.grid(visible=False)
+    axes[0].set_ylabel(ylabel)
+    fig.colorbar(picture, ax=axes, pad=0.02, fraction=0.05)
+    return fig

@@ -1,0 +1,399 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4. Baselines: ten recommenders
+#
+# **Overview.** The paper holds GenSR against 21 systems (Tables 2 and 3). Ten of them only recommend. This chapter
+# builds these ten, each in a file of its own under the data, losses and tests that all systems of the book share,
+# trains them on the data of chapter 1, and asks what each can know. Systems that search, alone or beside recommending,
+# are UniSAR's kind and come with [chapter 6](06_mutual_information.ipynb).
+#
+# **What follows**
+#
+# - the four families and the idea of each,
+# - what reads what: order, causality and wrapping round, drawn from the models themselves,
+# - a batch on its way through them, shape by shape,
+# - what a language model is given to read by CoLLM and by IDGenRec,
+# - the training of all ten, and how long each needs,
+# - what they reach between floors and ceilings, and at what cost.
+#
+# You need [chapter 1](01_data.ipynb) for the protocol and [chapter 2](02_lightgcn.ipynb) for LightGCN, which CoLLM is
+# built on.
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+
+from gensr_lib import Workspace
+from gensr_lib.experiments import result_table
+from gensr_lib.models import available_models
+from gensr_lib.models.recommendation.seqrec import interleave
+from gensr_lib.show import plots, side_by_side, tables
+
+plots.use_style()
+
+# %% tags=["parameters"]
+DATASET = "pocket"  # or "pocket-plain", "amazon-<category>", or a folder with your own tables
+PROFILE = "pocket"  # or "smoke" (does it run?), "paper" (flan-t5-base; needs a GPU)
+SEED = 0  # of the data, the initial weights and the training
+
+# %%
+book = Workspace.open(DATASET, PROFILE, SEED)
+dataset = book.dataset
+is_simulated = dataset.truth is not None
+
+# %% [markdown]
+# ## Four families
+#
+# **A sequence, and what follows.** *GRU4Rec* (Hidasi et al., 2016) reads the clicks one by one with a recurrent unit.
+# *SASRec* (Kang and McAuley, 2018) lets each click attend to those before it. *BERT4Rec* (Sun et al., 2019) reads in
+# both directions and is trained to fill gaps, so at the end it is asked for a gap behind the last click. *FMLP-Rec*
+# (Zhou et al., 2022) has no attention at all: it filters the frequencies of the sequence. All four end in one vector
+# of the user, and a candidate's score is its inner product with the candidate's vector.
+#
+# **The candidate asks.** In *DIN* (Zhou et al., 2018) there is no one vector of the user: each candidate weighs the
+# clicks its own way. It is the ancestor of GenSR's soft filter.
+#
+# **Searches tell about tastes.** *NRHUB* (Wu et al., 2019) has three views of a user, the items browsed, the queries
+# typed and the items found, each pooled by attention, then pooled again. *Query-SeqRec* (He et al., 2022) puts queries
+# and clicks into one sequence in order of time, and reads it as SASRec does. *SESRec* (Si et al., 2023) asks of each
+# click and each search whether it agrees with the other history or not, and keeps the two kinds apart.
+#
+# **A language model recommends.** *CoLLM* (Zhang et al., 2023) asks it a question about each candidate, Yes or No, with
+# texts in the prompt and LightGCN's vectors of user and item in soft slots: it is what GenSR's §4.1 builds on. In
+# *IDGenRec* (Tan et al., 2024) one language model writes a short name for each item, and another one writes the name of
+# the next.
+
+# %%
+SYSTEMS = {
+    "sequence": ["gru4rec", "sasrec", "bert4rec", "fmlp"],
+    "candidate asks": ["din"],
+    "searches tell": ["nrhub", "seqrec", "sesrec"],
+    "language model": ["collm", "idgenrec"],
+}
+family_of = {name: family for family, names in SYSTEMS.items() for name in names}
+systems = []
+if book.has("rec", part="recommenders"):
+    systems = book.able(*family_of)
+
+# %% [markdown]
+# ## What reads what
+#
+# Take a history of six clicks and a model with random weights. Change one click: which of the states, one for each
+# position, change? A row is a state, a column a click; white is no change.
+
+# %%
+CLICKS = torch.tensor([[3, 8, 1, 12, 5, 10]])
+OTHER = 15
+
+
+def reach(name: str) -> np.ndarray:
+    """How far the state at each position (rows) moves if one click (columns) is another item."""
+    cls = available_models()[name]
+    torch.manual_seed(0)
+    model = cls(cls.Config(width=32, history=6), n_items=20).eval()
+    n = CLICKS.shape[1]
+    changed = CLICKS.repeat(n, 1)
+    changed[range(n), range(n)] = OTHER
+    with torch.no_grad():
+        moved = (model.states(changed) - model.states(CLICKS)).norm(dim=-1).T  # (state, click)
+    return (moved / moved.max()).numpy()
+
+
+reached = {name: reach(name) for name in SYSTEMS["sequence"]}
+for name in ("gru4rec", "sasrec"):  # causal: nothing that comes later is read
+    assert (reached[name][np.triu_indices(6, k=1)] < 1e-5).all()
+for name in ("bert4rec", "fmlp"):
+    assert (reached[name] > 1e-3).all()
+
+# %%
+#| label: fig:04-reach
+#| caption: How far the state at each position moves when one click is changed, as a share of the largest move; untrained models.
+figure = side_by_side.matrices(reached, "click that is changed", "state")
+plots.save_figure(figure, "04_reach", book.figures)
+figure
+
+# %% [markdown]
+# GRU4Rec and SASRec are *causal*: below the diagonal only. So every state can be trained to name the click that
+# follows, and one history gives as many lessons as it has clicks. A recurrent unit forgets with distance; attention
+# does not. BERT4Rec and FMLP-Rec read everything from everywhere. What follows would be given away, so BERT4Rec must
+# hide what it is asked for, and FMLP-Rec can be trained at its last position alone.
+#
+# A filter over frequencies is a circular convolution over time: to FMLP-Rec the first position stands right behind the
+# last one. And since padding in front of a short history is filtered with the rest, it is no nothing: the model knows
+# from it how long the history is.
+
+# %% [markdown]
+# ## A batch on its way
+#
+# Four users of the test part, 100 candidates each (as many as the data have), in untrained models of the profile's
+# size.
+
+# %%
+shapes = []
+
+
+def passed(system: str, step: str, tensor: torch.Tensor) -> None:
+    shapes.append((system, step, "x".join(map(str, tensor.shape))))
+
+
+if systems:
+    batch = dataset.batch("test", "rec", np.arange(4))
+    with torch.no_grad():
+        model = book.build("sasrec").eval()
+        clicks = model.clicks(batch)
+        passed("sasrec", "newest clicks, without columns of padding alone", clicks)
+        passed("sasrec", "a state for each", model.states(clicks))
+        passed("sasrec", "vectors of the candidates", model.items(batch.cand))
+        passed("sasrec", "scores: last state times candidate", model.score(batch))
+        model = book.build("din").eval()
+        history, candidates = model.items(batch.rec_items), model.items(batch.cand)
+        passed(
+            "din",
+            "how each candidate weighs each click",
+            model.attention.scores(history, candidates),
+        )
+        passed(
+            "din",
+            "interest, one for each candidate",
+            model.attention(history, candidates, batch.rec_items != 0),
+        )
+        model = book.build("nrhub").eval()
+        passed("nrhub", "three views of the user", model.views(batch)[0])
+        model = book.build("seqrec").eval()
+        passed(
+            "seqrec",
+            "newest clicks and queries, by time",
+            interleave(batch, model.config.tokens)[0],
+        )
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:04-shapes
+#| caption: Shapes on the way through four of the systems.
+walk = pd.DataFrame(shapes, columns=["system", "step", "shape"])
+tables.show(walk.set_index("system"), "04_shapes", book.figures)
+
+# %% [markdown]
+# DIN's table of weights is the dearest line: a perceptron for each pair of candidate and click. The library never lays
+# out its input, four vectors end to end for each pair; the first layer is a sum of a part of the candidate, a part of
+# the click and a part of their product, and only the last one is of pairs.
+
+# %% [markdown]
+# ## What a language model is given
+#
+# CoLLM's prompt has four slots: the texts of the last clicks, the candidate's text, and the two CF vectors, each
+# through one small perceptron. Its training has two stages. First LoRA, a correction of low rank to the language
+# model's own maps, learns the prompt *without* the vectors, as in TALLRec (Bao et al., 2023); then LoRA rests, and the
+# perceptron learns what the vectors say.
+
+# %% tags=["nbval-check-output"]
+for text in available_models()["collm"].prompts[:2]:
+    print(text)
+
+# %% [markdown]
+# IDGenRec has to name the items before it can recommend them. The first names are the first words of the texts that
+# are not in most texts; where two items would have the same name, further words of the text part them, then numbers.
+
+# %% tags=["nbval-ignore-output"]
+names = None
+if "idgenrec" in systems:
+    first = book.build("idgenrec")
+    ids = first.textual_ids
+    assert len(set(ids[1:])) == dataset.n_items  # no two items have one name
+    some = range(1, min(7, len(ids)))
+    names = pd.DataFrame(
+        {"text": [dataset.item_text[i][:60] for i in some], "first id": [ids[i] for i in some]},
+        index=pd.Index([dataset.item_ids[i] for i in some], name="item"),
+    )
+names
+
+# %% [markdown]
+# ## Training
+#
+# All ten see the same rows, histories and stored candidates, and are selected by the same validation. Each has the
+# epochs that its own validation asks for: a rate that falls to zero over them, and an end before that where
+# validation has not got better for a while (`patience`).
+
+# %%
+runs = {name: book.fit(name) for name in systems}
+
+# %%
+#| label: fig:04-training
+#| caption: Validation NDCG@5 by epoch. The dotted line is the epoch that is kept.
+curves = None
+if runs:
+    valid = {name: run.history.set_index("epoch")["valid rec N@5"] for name, run in runs.items()}
+    best = {name: run.record["best_epoch"] for name, run in runs.items()}
+    curves = side_by_side.curves(valid, "epoch", "N@5", marks=best)
+    plots.save_figure(curves, "04_training", book.figures)
+curves
+
+# %% [markdown]
+# TRAININGPROSE
+
+# %% [markdown]
+# ## What it costs
+#
+# Parameters that are trained; seconds of an epoch; candidates scored in a second, batches and metrics included. Seconds
+# are this machine's, and say little beside other work.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:04-cost
+#| caption: Size, training and speed of each system in this run.
+rows = {}
+for name, run in runs.items():
+    tested = sum(len(dataset.rows["test"][task]) for task in run.model.tasks)
+    rows[name] = {
+        "family": family_of[name],
+        "trained parameters": f"{sum(p.numel() for p in run.model.parameters() if p.requires_grad):,}",
+        "epochs": len(run.history),
+        "best epoch": run.record["best_epoch"],
+        "seconds of an epoch": run.history["seconds"].mean(),
+        "candidates per second": f"{tested * batch.cand.shape[1] / run.evaluation.seconds:,.0f}",
+    }
+cost = pd.DataFrame(rows).T.rename_axis("system") if rows else None
+tables.show(cost, "04_cost", book.figures, digits=1)
+
+# %% [markdown]
+# COSTPROSE
+
+# %% [markdown]
+# ## Between floors and ceilings
+#
+# The floors of chapter 3 stand below; LightGCN, GenSR and the oracle beside. Two readers, who know the law of the
+# simulated world, say how far anybody can get with what these systems read. *Reader, clicks* is given the last clicks of
+# recommendation and what all clicks of recommendation tell about the items, and no text: what the sequence models and
+# DIN have. *Reader, as GenSR* may also read the texts and the clicks after searches.
+
+# %%
+floors = ["popularity", "category_count"]
+rows = {}
+if runs:
+    rows = {name: book.fit(name) for name in book.able(*floors)}
+    for name in ("item_knn", "ease"):
+        rows[f"{name}, rec"] = book.fit(name, f"{name}-rec", edges="rec")
+    floors = list(rows)
+    rows |= runs | {name: book.fit(name) for name in ("lightgcn", "gensr")}
+    if is_simulated:
+        given = {"items": "clicks", "clicks_of": "rec", "history_of": "rec"}
+        length = book.profile.data.history_rec
+        rows["reader, clicks"] = book.fit("reader", "reader-clicks", history=length, **given)
+        given = {"items": "views", "clicks_of": "rec"}
+        length = book.specify("gensr").options.history
+        rows["reader, as GenSR"] = book.fit("reader", "reader-as-gensr", history=length, **given)
+        rows["oracle"] = book.fit("oracle")
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:04-results
+#| caption: "Recommendation on the test rows, plain and (where the law is known) expected under the law; one training each."
+table = None
+if rows:
+    table = result_table(rows, expected=is_simulated)["rec"]
+tables.show(table, "04_results", book.figures)
+
+# %%
+#| label: fig:04-ranking
+#| caption: What each system reaches in recommendation. Bars are 95 % intervals over test rows; one training each.
+metric = "expected N@10" if is_simulated else "N@10"
+kinds = dict.fromkeys(floors, "floors") | {"oracle": "oracle"} | family_of
+kinds |= dict.fromkeys(["reader, clicks", "reader, as GenSR"], "readers")
+ladder = None
+if rows:
+    values = {name: run.evaluation.values("rec", metric) for name, run in rows.items()}
+    standing = pd.DataFrame({"mean": {name: v.mean() for name, v in values.items()}})
+    half = pd.Series({name: 1.96 * v.std(ddof=1) / len(v) ** 0.5 for name, v in values.items()})
+    group = standing.index.map(lambda name: kinds.get(name, "chapters 2 and 3"))
+    standing = standing.assign(low=standing - half.to_frame("mean"), group=group)
+    standing["high"] = standing["mean"] + half
+    ladder = plots.ladders({"rec": standing}, metric)
+    plots.save_figure(ladder, "04_ranking", book.figures)
+ladder
+
+# %% [markdown]
+# RANKINGPROSE
+
+# %%
+if book.is_default:
+    assert (standing.loc[systems, "mean"] > standing.loc["popularity", "mean"]).all()
+
+# %% [markdown]
+# ## Two choices that move a system
+#
+# The order of systems in a table depends on choices that the table does not show. Two of them, on SASRec: it is
+# published with one negative for each position, and is often trained with a softmax over the catalogue instead (option
+# `loss="ce"`); and it reads recommendation clicks alone, where the systems of the third family are given searches too
+# (`history_of="both"` puts the clicks after searches into its sequence).
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:04-choices
+#| caption: SASRec as published, and with two other choices.
+choices = None
+if runs:
+    variants = {"sasrec, softmax": {"loss": "ce"}, "sasrec, clicks of both": {"history_of": "both"}}
+    if len(book.tasks) < 2:
+        del variants["sasrec, clicks of both"]
+    chosen = {
+        name: book.fit("sasrec", name.replace(", ", "-").replace(" ", "-"), **options)
+        for name, options in variants.items()
+    }
+    choices = result_table({"sasrec": runs["sasrec"], **chosen}, expected=is_simulated)["rec"]
+tables.show(choices, "04_choices", book.figures)
+
+# %% [markdown]
+# CHOICESPROSE
+
+# %% [markdown]
+# ## What IDGenRec writes
+#
+# After training the generator has written new names. Are they better ones? Here are the same items, and how many of all
+# items have the name they began with.
+
+# %% tags=["nbval-ignore-output"]
+if "idgenrec" in runs:
+    namer = runs["idgenrec"].model
+    now = namer.textual_ids
+    assert len(set(now[1:])) == dataset.n_items
+    names["id after training"] = [now[i] for i in some]
+    kept = np.mean([a == b for a, b in zip(ids[1:], now[1:], strict=True)])
+    print(f"{kept:.0%} of the items have the name that they began with.")
+names
+
+# %% [markdown]
+# The paper ranks by decoding: beam search over the tree of the candidates' names, with as many beams as candidates. It
+# gives what teacher forcing gives, in one pass: the likelihood of each name.
+
+# %% tags=["nbval-ignore-output"]
+if "idgenrec" in runs:
+    few = batch.with_candidates(batch.cand[:, :8])
+    decoded, by_decoding = namer.decode(few)
+    with torch.no_grad():
+        forced = namer.score(few)
+    in_order = forced.gather(1, forced.argsort(dim=1, descending=True))
+    assert torch.allclose(by_decoding.cpu(), in_order, atol=1e-3)
+    print(f"largest difference between the two: {(by_decoding.cpu() - in_order).abs().max():.1e}")
+
+# %% [markdown]
+# What this chapter found goes on record, with its provenance:
+
+# %% tags=["nbval-ignore-output"]
+results = {
+    "runs": {name: str(run.folder.relative_to(book.folder)) for name, run in rows.items()},
+    "metrics": {name: run.evaluation.both for name, run in rows.items()},
+    "cost": rows and cost.to_dict("index"),
+}
+book.record("04_baselines", results).name
+
+# %% [markdown]
+# ## What this chapter found
+#
+# FOUNDPROSE
+#
+# **Next:** [chapter 6](06_mutual_information.ipynb) trains UniSAR, the best system of the paper's tables after GenSR, and asks
+# what the inputs of both tell about their answers.
