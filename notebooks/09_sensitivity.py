@@ -30,7 +30,7 @@ import torch
 
 from gensr_lib import Workspace, compare, sweep
 from gensr_lib.experiments import compare_worlds, detectable, grid
-from gensr_lib.models import GenSRConfig, contrastive
+from gensr_lib.models import GenSRConfig, contrastive, contrastive_released
 from gensr_lib.show import plots, sweep_plots, tables
 from gensr_lib.training import EXPECTED, METRICS
 
@@ -95,6 +95,24 @@ tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09
 # %% [markdown]
 # From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: a small
 # $\tau$ is also a large $\beta$.
+
+# %% [markdown]
+# The authors' released code has another form of this loss (`contrastive_form="released"`), with the same $\tau = 0.07$
+# and a very different meaning of it. After the normalisation each vector passes a layer norm, which makes it
+# $\sqrt{d'}$ long again: the inner product is $d'$ times the cosine, and the temperature in the sense of eq. 10 is
+# $\tau / d'$. With flan-t5-base's $d' = 768$ that is a ten-thousandth, a loss that looks at nothing but the nearest
+# other user. The same vectors again, $d' = 16$:
+
+# %% tags=["nbval-check-output"]
+norms = [torch.nn.LayerNorm(16), torch.nn.LayerNorm(16)]
+forms = {
+    "eq. 10, 0.07": contrastive(cf, semantic, torch.arange(64), 0.07),
+    "eq. 10, 0.07 / 16": contrastive(cf, semantic, torch.arange(64), 0.07 / 16),
+    "released, 0.07": contrastive_released(cf, semantic, norms, 0.07),
+}
+forms = pd.Series({name: loss.item() for name, loss in forms.items()}, name="loss")
+assert abs(forms["released, 0.07"] / forms["eq. 10, 0.07 / 16"] - 1) < 0.15
+forms.round(1).to_frame()
 
 # %% [markdown]
 # ## The sweeps
