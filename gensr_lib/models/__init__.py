@@ -25,7 +25,7 @@ __getattr__, __all__ = attach(
         "gensr.model": ["GenSR", "GenSRConfig"],
         "gensr.prompt": ["PROMPTS"],
         "layers": ["SoftFilter"],
-        "losses": ["contrastive"],
+        "losses": ["contrastive", "contrastive_released"],
     },
     modules=["layers", "losses"],
 )

@@ -100,13 +100,14 @@ def difference_intervals(
     tasks = _served(comparison, tasks, [metric])
     variants = comparison["variant"].unique()
     fig, axes = panels(len(tasks), height=1.5 + 0.34 * len(variants), sharey=True)
-    xlabel = f"{metric}, difference from {comparison['reference'].iloc[0]}"
+    reference = comparison["reference"].iloc[0]
+    fig.supxlabel(f"{metric}, difference from {reference}", fontsize=10)  # too long for a panel
     for ax, task in zip(axes, tasks, strict=True):
         own = comparison[(comparison["task"] == task) & (comparison["metric"] == metric)]
         own = own.set_index("variant").reindex(variants)
         own = own.rename(columns={"difference": "mean"}).assign(group=task)
         zero = {"no difference": 0.0}
-        intervals(own, xlabel, ax=ax, reference=zero, title=TASK_LABELS[task], legend=False)
+        intervals(own, "", ax=ax, reference=zero, title=TASK_LABELS[task], legend=False)
         chance = np.flatnonzero(own["p_holm"] >= LEVEL)
         hollow = {"markerfacecolor": "white", "color": TASK_COLOURS[task], "zorder": 4}
         ax.plot(own["mean"].iloc[chance], chance, "o", **hollow)

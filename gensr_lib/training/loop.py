@@ -229,8 +229,10 @@ class Loop:
         plan = {task: self._plan(task, epoch) for task in self.tasks}
         self.objective.train()
         for step in range(self.state.step % self.steps, self.steps):
-            batches = (self.batch(plan[task], task, step) for task in self.tasks)
-            terms = self.step([batch for batch in batches if len(batch)])
+            batches = [self.batch(plan[task], task, step) for task in self.tasks]
+            batches = [batch for batch in batches if len(batch)]
+            # A task alone may run out before the last of the steps that joint training takes.
+            terms = self.step(batches) if batches else {}
             for name, value in terms.items():
                 self.state.sums[name] = self.state.sums.get(name, 0.0) + value
                 self.state.counts[name] = self.state.counts.get(name, 0) + 1

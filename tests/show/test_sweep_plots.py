@@ -158,6 +158,7 @@ def test_differences_with_intervals_are_filled_where_they_are_significant():
     assert (texts(rec.texts), texts(src.texts)) == ([], [" not compared"])
     assert src.texts[0].get_position() == (0, 1)
     assert texts(fig.legends[0].get_texts()) == ["p < 0.05 (Holm)", "p ≥ 0.05"]
+    assert fig.get_supxlabel() == "N@10, difference from full" and not rec.get_xlabel()
 
 
 # --- sensitivity ------------------------------------------------------------------------------

@@ -218,6 +218,18 @@ def test_a_task_alone_takes_the_steps_and_rows_of_joint_training(task):
     assert torch.equal(one.cand, other.cand), "and the same rows, at the same step"
 
 
+def test_a_task_alone_may_run_out_before_the_last_step(monkeypatch):
+    """A step without rows changes nothing, and the rows of the others are those of joint training."""
+    rows = len(pocket().rows["train"]["src"])
+    size = math.ceil(rows / 3)
+    monkeypatch.setattr(training, "plan_steps", lambda *given: ({"src": size}, 5))
+    run = train(gensr(trained_on="src"), pocket(), SHORT_GENSR.replace(epochs=1))
+    monkeypatch.setattr(training, "plan_steps", lambda *given: ({"src": size}, 3))
+    enough = train(gensr(trained_on="src"), pocket(), SHORT_GENSR.replace(epochs=1, decay_epochs=2))
+    assert math.isfinite(run.history.loc[0, "src generation"]) and "valid src N@5" in run.history
+    assert run.history.loc[0, "src generation"] == pytest.approx(enough.history.loc[0, "src generation"], rel=0.05)
+
+
 def test_a_system_of_one_task_has_its_own_batch():
     loop = training.Loop(lightgcn(), pocket(), SHORT, 0, None, training.make_accelerator())
     assert loop.sizes == {"rec": SHORT.batch_size} and loop.steps == STEPS
