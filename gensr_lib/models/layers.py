@@ -304,6 +304,12 @@ class QueryEncoder(nn.Module):
         return (self.table(words) * valid).sum(dim=-2) / valid.sum(dim=-2).clamp(min=1)
 
 
+def random_below(n: Tensor) -> Tensor:
+    """Random whole numbers from 0 to n - 1, for each n (...); 0 where n is 0."""
+    # Not a random float times n: it may round to n itself.
+    return torch.randint_like(n, 2**31) % n.clamp(min=1)
+
+
 def query_click_pairs(batch: Batch, queries: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
     """Each query with words of the batch's histories beside each item clicked after it.
 
