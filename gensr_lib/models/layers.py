@@ -65,6 +65,13 @@ def start_normal(model: nn.Module, std: float = 0.02) -> None:
             nn.init.zeros_(module.weight[module.padding_idx])
 
 
+def sinusoids(length: int, width: int) -> Tensor:
+    """Fixed positions (length, d) of sines and cosines in turn (Vaswani et al. 2017)."""
+    rate = 10_000.0 ** (-torch.arange(0, width, 2) / width)  # (d / 2,)
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+
+
 class Encoder(nn.Module):
     """A transformer encoder with learned positions; as it stands, eq. 3 and eq. 4 of GenSR.
 
