@@ -10,14 +10,13 @@
 # # 4. Baselines: ten recommenders
 #
 # **Overview.** The paper holds GenSR against 21 systems (Tables 2 and 3). Ten of them only recommend. This chapter
-# builds these ten, each in a file of its own under the data, losses and tests that all systems of the book share,
-# trains them on the data of chapter 1, and asks what each can know. Systems that search, alone or beside recommending,
-# are UniSAR's kind and come with [chapter 6](06_mutual_information.ipynb).
+# builds these ten, each in a file of its own on the data, blocks and tests that all systems of the book share, trains
+# them on the data of chapter 1, and asks what each can know.
 #
 # **What follows**
 #
 # - the four families and the idea of each,
-# - what reads what: order, causality and wrapping round, drawn from the models themselves,
+# - what reads what: order and causality, drawn from the models themselves,
 # - a batch on its way through them, shape by shape,
 # - what a language model is given to read by CoLLM and by IDGenRec,
 # - the training of all ten, and how long each needs,
@@ -56,7 +55,8 @@ is_simulated = dataset.truth is not None
 # *SASRec* (Kang and McAuley, 2018) lets each click attend to those before it. *BERT4Rec* (Sun et al., 2019) reads in
 # both directions and is trained to fill gaps, so at the end it is asked for a gap behind the last click. *FMLP-Rec*
 # (Zhou et al., 2022) has no attention at all: it filters the frequencies of the sequence. All four end in one vector
-# of the user, and a candidate's score is its inner product with the candidate's vector.
+# of the user, and a candidate's score is its inner product with the candidate's vector; GRU4Rec and BERT4Rec add a
+# number for each item, in which popularity can stand.
 #
 # **The candidate asks.** In *DIN* (Zhou et al., 2018) there is no one vector of the user: each candidate weighs the
 # clicks its own way. It is the ancestor of GenSR's soft filter.
@@ -121,9 +121,9 @@ plots.save_figure(figure, "04_reach", book.figures)
 figure
 
 # %% [markdown]
-# GRU4Rec and SASRec are *causal*: below the diagonal only. So every state can be trained to name the click that
-# follows, and one history gives as many lessons as it has clicks. A recurrent unit forgets with distance; attention
-# does not. BERT4Rec and FMLP-Rec read everything from everywhere. What follows would be given away, so BERT4Rec must
+# GRU4Rec and SASRec are *causal*: nothing above the diagonal. So every state can be trained to name the click that
+# follows, and one history gives as many lessons as it has clicks. At random weights a recurrent unit forgets with
+# distance, and attention has no reason to. BERT4Rec and FMLP-Rec read everything from everywhere. What follows would be given away, so BERT4Rec must
 # hide what it is asked for, and FMLP-Rec can be trained at its last position alone.
 #
 # A filter over frequencies is a circular convolution over time: to FMLP-Rec the first position stands right behind the
@@ -217,9 +217,10 @@ names
 # %% [markdown]
 # ## Training
 #
-# All ten see the same rows, histories and stored candidates, and are selected by the same validation. Each has the
-# epochs that its own validation asks for: a rate that falls to zero over them, and an end before that where
-# validation has not got better for a while (`patience`).
+# All ten see the same rows, histories and stored candidates, and are selected by the same validation. The rate falls to
+# zero over the epochs of the profile; a training ends before that where validation has not got better for some
+# epochs (`patience`). Two systems are trained in stages: CoLLM as above, IDGenRec in turns of its two models. There the
+# best epoch is one of the last stage, since what came before is not yet the system.
 
 # %%
 runs = {name: book.fit(name) for name in systems}
@@ -241,13 +242,14 @@ curves
 # %% [markdown]
 # ## What it costs
 #
-# Parameters that are trained; seconds of an epoch; candidates scored in a second, batches and metrics included. Seconds
-# are this machine's, and say little beside other work.
+# Parameters that are trained; how the training ended; seconds of an epoch; candidates scored in a second, batches and
+# metrics included. Seconds are those of the machine that trained the system, and say little beside other work.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:04-cost
 #| caption: Size, training and speed of each system in this run.
 rows = {}
+planned = {name: book.specify(name).training.epochs for name in runs}
 for name, run in runs.items():
     tested = sum(len(dataset.rows["test"][task]) for task in run.model.tasks)
     rows[name] = {
@@ -255,6 +257,7 @@ for name, run in runs.items():
         "trained parameters": f"{sum(p.numel() for p in run.model.parameters() if p.requires_grad):,}",
         "epochs": len(run.history),
         "best epoch": run.record["best_epoch"],
+        "ended by": "epochs" if len(run.history) == planned[name] else "patience",
         "seconds of an epoch": run.history["seconds"].mean(),
         "candidates per second": f"{tested * batch.cand.shape[1] / run.evaluation.seconds:,.0f}",
     }
@@ -268,9 +271,11 @@ tables.show(cost, "04_cost", book.figures, digits=1)
 # ## Between floors and ceilings
 #
 # The floors of chapter 3 stand below; LightGCN, GenSR and the oracle beside. Two readers, who know the law of the
-# simulated world, say how far anybody can get with what these systems read. *Reader, clicks* is given the last clicks of
+# simulated world, say how far one can get with some of the data. *Reader, clicks* is given the last clicks of
 # recommendation and what all clicks of recommendation tell about the items, and no text: what the sequence models and
-# DIN have. *Reader, as GenSR* may also read the texts and the clicks after searches.
+# DIN have. *Reader, as GenSR* may also read the texts and the clicks after searches. Neither is a strict bound: they
+# weigh a few features of the law. And neither reads the queries of the past, which NRHUB, Query-SeqRec and SESRec do, or
+# has a vector for each user, as SESRec and CoLLM.
 
 # %%
 floors = ["popularity", "category_count"]
@@ -310,7 +315,7 @@ if rows:
     standing = pd.DataFrame({"mean": {name: v.mean() for name, v in values.items()}})
     half = pd.Series({name: 1.96 * v.std(ddof=1) / len(v) ** 0.5 for name, v in values.items()})
     group = standing.index.map(lambda name: kinds.get(name, "chapters 2 and 3"))
-    standing = standing.assign(low=standing - half.to_frame("mean"), group=group)
+    standing = standing.assign(low=standing["mean"] - half, group=group)
     standing["high"] = standing["mean"] + half
     ladder = plots.ladders({"rec": standing}, metric)
     plots.save_figure(ladder, "04_ranking", book.figures)
@@ -320,7 +325,7 @@ ladder
 # RANKINGPROSE
 
 # %%
-if book.is_default:
+if book.is_default and rows:
     assert (standing.loc[systems, "mean"] > standing.loc["popularity", "mean"]).all()
 
 # %% [markdown]
@@ -352,8 +357,8 @@ tables.show(choices, "04_choices", book.figures)
 # %% [markdown]
 # ## What IDGenRec writes
 #
-# After training the generator has written new names. Are they better ones? Here are the same items, and how many of all
-# items have the name they began with.
+# When its turn is over, the generator writes a new name for each item. Are they better ones? Here are the same items, and
+# how many of all items have the name they began with.
 
 # %% tags=["nbval-ignore-output"]
 if "idgenrec" in runs:
@@ -366,8 +371,8 @@ if "idgenrec" in runs:
 names
 
 # %% [markdown]
-# The paper ranks by decoding: beam search over the tree of the candidates' names, with as many beams as candidates. It
-# gives what teacher forcing gives, in one pass: the likelihood of each name.
+# The paper ranks by decoding: beam search over the tree of the candidates' names. With as many beams as candidates it
+# ends in the likelihood of each name, which one pass over the names gives at once:
 
 # %% tags=["nbval-ignore-output"]
 if "idgenrec" in runs:
@@ -386,7 +391,7 @@ if "idgenrec" in runs:
 results = {
     "runs": {name: str(run.folder.relative_to(book.folder)) for name, run in rows.items()},
     "metrics": {name: run.evaluation.both for name, run in rows.items()},
-    "cost": rows and cost.to_dict("index"),
+    "cost": cost.to_dict("index") if runs else {},
 }
 book.record("04_baselines", results).name
 

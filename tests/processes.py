@@ -64,6 +64,12 @@ def of_stage(name: str, stage: int, **options):
     return model
 
 
+def recommender(name: str, **options):
+    """A tiny recommender of which nothing is random in a step."""
+    torch.manual_seed(0)
+    return build_model(name, pocket(), {"width": 8, "dropout": 0, **options})
+
+
 def copps() -> CoPPS:
     """A tiny CoPPS without what each process draws for itself: words of texts, and other histories."""
     torch.manual_seed(0)
@@ -75,6 +81,12 @@ def copps() -> CoPPS:
 
 
 SYSTEMS = {
+    "gru4rec": lambda: recommender("gru4rec"),
+    "sasrec": lambda: recommender("sasrec"),
+    "sasrec, softmax": lambda: recommender("sasrec", loss="ce"),
+    "fmlp": lambda: recommender("fmlp", history=6),
+    "nrhub": lambda: recommender("nrhub"),
+    "seqrec": lambda: recommender("seqrec", replace_items=0, replace_queries=0),
     "lightgcn": lightgcn,
     "unisar": unisar,
     "copps": copps,

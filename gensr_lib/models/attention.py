@@ -1,4 +1,4 @@
-"""Attention over histories, shared by models: by each candidate, by a query, by itself, of two.
+"""Attention over histories: by each candidate, by a query, by itself, and of two histories.
 
 Every block is safe with empty histories: what nothing is read from is a zero vector.
 

@@ -22,6 +22,7 @@ from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS
 from ..errors import ConfigError
 from .saving import load_weights, read_config, save_weights, write_config
+from .stages import Stages
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,6 @@ class RankingModel(nn.Module, ABC):
     A rule that nobody trains needs no ``loss``, and without sizes no ``from_dataset``. The rest are
     traits with defaults; `obstacle` is for models that not all data allow. Nothing outside of
     `gensr_lib.models` asks for a model by its name or class: what must be known of it stands here.
-    One that is trained in stages keeps them as ``self.stages``, a `stages.Stages`.
 
     Class attributes:
         name: in tables and folders.
@@ -65,6 +65,9 @@ class RankingModel(nn.Module, ABC):
         unreached: how the names of parameters begin that no loss can reach.
         task_term: the term of `loss` that asks for the click, and no auxiliary one; may be left
             out where there is one term.
+
+    Attributes:
+        stages: of a model that is trained in stages, which one it is in.
     """
 
     name: ClassVar[str]
@@ -90,6 +93,7 @@ class RankingModel(nn.Module, ABC):
                 again: plain values as they are, of a tensor its shape and type (it holds weights).
         """
         super().__init__()
+        self.stages: Stages | None = None
         self.config = config
         self.sizes = {name: _described(value) for name, value in sizes.items()}
 

@@ -54,7 +54,7 @@ def up_to_here(valid: Tensor) -> Tensor:
 
 
 def start_normal(model: nn.Module, std: float = 0.02) -> None:
-    """Start as BERT: all weights normal(0, std) but those of norms, biases and padding rows 0."""
+    """Start as BERT: weights normal(0, std), biases and rows of padding 0; norms as they are."""
     for parameter in model.parameters():
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=std)
@@ -244,7 +244,7 @@ class Alignment(nn.Module):
 
     def against(self, a: Tensor, b: Tensor, random_a: Tensor, random_b: Tensor) -> Tensor:
         """Each pair (a_i, b_i), both (P, d), against random partners (M, d), both ways; 0 for P =
-        0.
+        0. Of several processes each draws partners of its own, for its own pairs.
 
         As published, A is not transposed when b looks for its a.
         """

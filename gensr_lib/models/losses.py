@@ -176,7 +176,7 @@ def softmax_over_items(
         items = F.embedding(pool, items)
         bias = bias if bias is None else bias[pool]
     logits = F.linear(states, items, bias).float()  # (P, I)
-    return F.cross_entropy(logits, target, reduction="sum") / max(len(target), 1)
+    return mean_of_all(F.cross_entropy(logits, target, reduction="none"))
 
 
 def draws_of_softmax(name: str, n_items: int, largest: int, draws: int) -> int | None:
@@ -199,9 +199,7 @@ def draws_of_softmax(name: str, n_items: int, largest: int, draws: int) -> int |
 
 def triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     """Mean of max(0, |a - p| - |a - n| + margin), Euclidean, over rows (B, d); 0 without rows."""
-    if not len(anchor):
-        return anchor.sum()
-    return F.triplet_margin_loss(anchor, positive, negative, margin)
+    return mean_of_all(F.triplet_margin_loss(anchor, positive, negative, margin, reduction="none"))
 
 
 @contextlib.contextmanager
@@ -236,3 +234,9 @@ def of_all_processes(x: Tensor) -> Tensor:
     if x.requires_grad:
         rows[dist.get_rank()] = x.detach() + world * (x - x.detach())
     return torch.cat(rows)
+
+
+def mean_of_all(losses: Tensor) -> Tensor:
+    """Mean of the losses (P,) of all processes, however many each has; 0 if there are none."""
+    losses = of_all_processes(losses)
+    return losses.sum() / max(len(losses), 1)

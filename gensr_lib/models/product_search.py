@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset
 from ..data.words import UNKNOWN_WORD
 from .layers import QueryEncoder, random_below
-from .losses import negative_sampling
+from .losses import mean_of_all, negative_sampling
 
 LOG = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class WordLM(nn.Module):
         real = words != 0
         asked = torch.cat([words.unsqueeze(-1), self.draw_negatives(words)], dim=-1)  # (B, L, 1+n)
         scores = torch.einsum("bd,blnd->bln", x, table(asked)) + self.bias(asked).squeeze(-1)
-        return (negative_sampling(scores) * real).sum() / real.sum().clamp(min=1)
+        return mean_of_all(negative_sampling(scores)[real])
 
 
 def zero_table(n: int) -> nn.Embedding:

@@ -1,17 +1,14 @@
 """Training in stages: which one a model is in, and weights that rest while others are trained.
 
-The loop knows no stages: every step asks for a loss and trains what it has a gradient for. So a
-model that is trained in stages counts for itself, in buffers that checkpoints keep beside its
-weights: a run that is taken up goes on in the stage where it was. It counts rows and not steps,
-because papers give their stages in passes over the training rows, which are the same number of
-rows whatever the batch size. How long the training is it does not know: one that is shorter than
-the stages ends within one of them, and the model is then what it was trained to be by then.
+The loop says how many epochs lie behind, before each step; the stage follows from that, and `loss`
+and `score` ask for it. It is kept with the weights, so that a model that is loaded scores as in the
+stage in which it was saved. The loop selects within a stage: what an earlier one left behind is not
+what the training is for, however well it validates.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -19,39 +16,37 @@ from itertools import accumulate
 import torch
 from torch import nn
 
-from ..data.batches import Batch
-from .losses import of_all_processes
-
 
 class Stages(nn.Module):
-    """Which stage of its training a model is in, by the number of rows that it was trained on.
+    """Which stage of its training a model is in.
 
     Args:
-        rows: training rows of the data set, one epoch of them.
-        epochs: how many epochs each stage lasts, but for the last one, which has no end.
+        epochs: how many epochs each stage lasts, but for the last one, which has no end. A stage
+            may begin within an epoch.
     """
 
-    def __init__(self, rows: int, epochs: Sequence[float]):
+    def __init__(self, epochs: Sequence[float]):
         super().__init__()
-        self.starts = [0, *accumulate(math.ceil(rows * length) for length in epochs)]
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        self.starts = [0.0, *accumulate(epochs)]
         self.register_buffer("stage", torch.zeros((), dtype=torch.long))
 
     @property
     def now(self) -> int:
-        """The stage of the last step of training, from 0: a validation is still of that one."""
+        """The stage, from 0; a validation is of that of the last step before it."""
         return int(self.stage)
 
-    def step(self, batch: Batch) -> int:
-        """The stage of the step that trains a batch; its rows are counted."""
-        self.stage.fill_(bisect_right(self.starts, int(self.seen)) - 1)
-        self.seen += len(of_all_processes(batch.user))
-        return self.now
+    @property
+    def is_last(self) -> bool:
+        """Whether no other stage follows."""
+        return self.now == len(self.starts) - 1
 
     def enter(self, stage: int) -> None:
-        """Be where a stage begins."""
-        self.seen.fill_(self.starts[stage])
+        """Be in a stage."""
         self.stage.fill_(stage)
+
+    def go_on(self, epochs: float) -> None:
+        """Be in the stage of a step that begins when so many epochs lie behind."""
+        self.enter(bisect_right(self.starts, epochs) - 1)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ that was killed goes on from its last checkpoint and ends with the same numbers.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from .evaluation import evaluate
 from .gradients import measure, probe_batches
 from .steps import plan_steps, training_batch
 
+LOG = logging.getLogger(__name__)
+
 
 @dataclass
 class TrainingRun:
@@ -40,7 +43,8 @@ class TrainingRun:
 
     Attributes:
         model: with the weights of the best epoch, in eval mode.
-        history: one row per epoch: mean of each loss term by task, validation metrics, seconds.
+        history: one row per epoch: mean of each loss term by task, validation metrics, seconds, and
+            the stage, from 1, of a model that is trained in stages.
         best_epoch: 1-based; 0 if nothing was trained.
         seconds: wall time, without the part before a resume.
         resumed_at: the step a killed run was taken up at; 0 for a fresh one.
@@ -63,6 +67,7 @@ class _Progress:
     step: int = 0
     best_epoch: int = 0
     best_value: float = -math.inf
+    best_stage: int = 0  # from 1, of a model that is trained in stages: the best epoch is one of it
     sums: dict[str, float] = field(default_factory=dict)
     # Steps that had the term: the last steps of an epoch may lack the rows of the shorter task.
     counts: dict[str, int] = field(default_factory=dict)
@@ -93,7 +98,8 @@ def train(
     """Train a model and give it the weights of its best epoch.
 
     The best epoch has the highest mean validation NDCG@5 over the model's tasks; without validation
-    rows it is the last one. A model without parameters is returned as it is.
+    rows it is the last one. Of a model that is trained in stages it is one of the last stage, and
+    patience counts in that alone. A model without parameters is returned as it is.
 
     Args:
         seed: of order, negatives and dropout (the initial weights are the model's own matter).
@@ -185,6 +191,10 @@ class Loop:
                 self._epoch(self.state.step // self.steps, progress)
         if self.best:
             self.model.load_state_dict(self.best, strict=False)
+        if self.model.stages is not None and not self.model.stages.is_last:
+            said = "%s: training ended in stage %d of %d; give it more epochs, or the stages fewer."
+            stages = self.model.stages
+            LOG.warning(said, self.model.name, stages.now + 1, len(stages.starts))
         return TrainingRun(
             model=self.model.eval(),
             history=pd.DataFrame(self.state.epochs),
@@ -198,6 +208,8 @@ class Loop:
         """Whether patience is over; asked between epochs, and of validated ones only."""
         epochs = len(self.state.epochs)
         if self.state.step % self.steps or not self._is_validated(epochs):
+            return False
+        if self.model.stages is not None and not self.model.stages.is_last:
             return False
         # The first validated epoch is the best one so far: none before it is counted.
         return epochs - self.state.best_epoch >= self.training.patience
@@ -253,6 +265,10 @@ class Loop:
         """Validate, remember the best weights, write a line of history."""
         means = {name: s / self.state.counts[name] for name, s in self.state.sums.items()}
         row = {"epoch": epoch + 1, **means}
+        if self.model.stages is not None:
+            row["stage"] = self.model.stages.now + 1
+            if row["stage"] > self.state.best_stage:
+                self.state.best_stage, self.state.best_value = row["stage"], -math.inf
         value = self.state.best_value
         if not self._selects():
             value = float(epoch)  # nothing to select by: the last epoch is the best
@@ -292,6 +308,8 @@ class Loop:
             self._probe()
         self._seed_step()
         self._set_learning_rate()
+        if self.model.stages is not None:
+            self.model.stages.go_on(self.state.step / self.steps)
         total, terms = self.objective(batches)
         if not torch.isfinite(total):
             raise ValueError(

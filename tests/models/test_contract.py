@@ -52,12 +52,12 @@ def make(name: str, seed: int = 0):
 
 def n_stages(model) -> int:
     """How many stages the training has; one for most models."""
-    return len(model.stages.starts) if hasattr(model, "stages") else 1
+    return len(model.stages.starts) if model.stages else 1
 
 
 def enter(model, stage: int):
     """Be at the beginning of a stage of the training."""
-    if hasattr(model, "stages"):
+    if model.stages:
         model.stages.enter(stage)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.models.stages import Stages
 from gensr_lib.training import checkpoints
 from gensr_lib.training import loop as training
 from gensr_lib.training.checkpoints import POINTER
@@ -311,6 +313,49 @@ def test_the_last_epoch_is_validated_too(monkeypatch):
     scripted(monkeypatch, [0.1, 0.2])
     run = train(lightgcn(), pocket(), SHORT.replace(epochs=3, eval_every=2))
     assert run.best_epoch == 3
+
+
+# --- stages -----------------------------------------------------------------------------------
+
+
+def staged(*epochs: float) -> LightGCN:
+    model = lightgcn()
+    model.stages = Stages(epochs)
+    return model
+
+
+def test_the_best_epoch_is_one_of_the_last_stage_and_patience_counts_there_alone(monkeypatch):
+    """Three epochs of text would have ended it by a patience of one, and 0.9 is of a stage that is over."""
+    seen = scripted(monkeypatch, [0.9, 0.2, 0.1, 0.3, 0.4, 0.2])
+    run = train(staged(3.0), pocket(), SHORT.replace(epochs=9, patience=1))
+    assert len(run.history) == 6 and run.best_epoch == 5
+    assert run.history["stage"].tolist() == [1, 1, 1, 2, 2, 2]
+    assert all(torch.equal(v, seen[4][k]) for k, v in run.model.state_dict().items())
+
+
+def test_an_epoch_that_nobody_validates_does_not_inherit_the_value_of_the_stage_before(monkeypatch):
+    scripted(monkeypatch, [0.9, 0.1])
+    run = train(staged(2.0), pocket(), SHORT.replace(epochs=4, eval_every=2))
+    assert run.best_epoch == 4
+
+
+def test_a_stage_may_begin_within_an_epoch_and_is_taken_up_there(monkeypatch, tmp_path):
+    model, steps = staged(0.5, 1.0), []
+    step = training.Loop.step
+
+    def noted(loop, batches):
+        terms = step(loop, batches)
+        steps.append(model.stages.now)
+        return terms
+
+    monkeypatch.setattr(training.Loop, "step", noted)
+    train(model, pocket(), SHORT.replace(epochs=2))
+    assert steps == [bisect([0.5 * STEPS, 1.5 * STEPS], n) for n in range(2 * STEPS)] and set(steps) == {0, 1, 2}
+
+
+def test_a_training_that_ends_before_its_last_stage_says_so(caplog):
+    train(staged(1.0, 5.0), pocket(), SHORT.replace(epochs=2))
+    assert caplog.messages == ["lightgcn: training ended in stage 2 of 3; give it more epochs, or the stages fewer."]
 
 
 def test_without_validation_the_last_epoch_is_kept(monkeypatch):

@@ -29,7 +29,7 @@ class BERT4RecConfig(Config):
     heads: int = Field(2, ge=1, description="of attention (published: 2)")
     dropout: float = Field(0.5, ge=0, lt=1, description="of tokens and states (published: 0.5)")
     attention_dropout: float = Field(0.2, ge=0, lt=1, description="published: 0.2")
-    hidden: float = Field(0.6, gt=0, lt=1, description="share of a cloze (published: 0.6)")
+    mask_ratio: float = Field(0.6, gt=0, lt=1, description="share of a cloze (published: 0.6)")
     last_only: float = Field(
         0.3, ge=0, le=1, description="rows that hide the last item alone (published: 1 copy of 11)"
     )
@@ -55,8 +55,8 @@ class BERT4Rec(RankingModel):
           0.3 more rows are as at scoring.
         - Above ``full_softmax`` items the softmax is sampled: targets of the batch, uniform draws.
         - Norms have torch's epsilon, 1e-5 and not 1e-12; normal weights are not truncated.
-        - Adam without BERT's weight decay, and 30 + 1 positions: the shared protocol. A cloze is
-          slow to learn: give it more epochs than SASRec.
+        - A falling rate for longer, and 30 + 1 positions: the shared protocol. A cloze is slow to
+          learn: give it more epochs than SASRec.
 
     Args:
         config: options.
@@ -120,7 +120,7 @@ class BERT4Rec(RankingModel):
         count = real.sum(dim=1, keepdim=True)  # (B, 1)
         noise = torch.rand(tokens.shape, device=tokens.device).masked_fill(~real, 2.0)
         rank = noise.argsort(dim=1).argsort(dim=1)  # real tokens in any order, then padding
-        cloze = rank < (self.config.hidden * count).round().clamp(min=1)
+        cloze = rank < (self.config.mask_ratio * count).round().clamp(min=1)
         last = torch.arange(tokens.shape[1], device=tokens.device) == count - 1
         is_last_only = torch.rand(len(tokens), 1, device=tokens.device) < self.config.last_only
         return torch.where(is_last_only, last, cloze)

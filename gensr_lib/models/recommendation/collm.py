@@ -5,17 +5,22 @@ slots bring in what a trained LightGCN knows: its vectors of the user and of the
 one perceptron. Training has two stages: first LoRA on the prompt without these slots, as in TALLRec
 (Bao et al., 2023), then the perceptron on the whole prompt, with LoRA frozen.
 
-The first stage lasts ``text_epochs`` passes over the training rows, counted as in `Stages`; the
-early stopping counts on through both. In validation the prompt is that of the stage.
+The first stage lasts ``text_epochs``. In validation the prompt is that of the stage, and the best
+epoch is one of the last stage that was reached.
 
 Departures from the paper and its code:
     - The backbone is GenSR's, an encoder and a decoder, in place of Vicuna-7B. The answer is its
       first decoder step. In `one_way` the history does not see the candidate, as in a decoder.
       A pocket T5 knows no language that LoRA could build on; ``lora_on`` can give it more maps.
-    - The score is the logit of Yes less that of No; the code has that of Yes alone. A loss over
-      both is the paper's likelihood, and ranks the same.
-    - Texts are cut to ``item_tokens``; a shorter text of a candidate is filled up with </s>.
-    - One prompt, a slot is one token, and LightGCN is not trained further: the code's defaults.
+    - The score is the logit of Yes less that of No, and the loss the likelihood of the right one of
+      the two. The code trains and ranks by the logit of Yes alone, the paper writes the likelihood
+      over the whole vocabulary.
+    - Texts are cut to ``item_tokens``. Those of a history stand end to end, without a word between
+      them, and a shorter one leaves masked positions; a candidate's is filled up with </s>.
+    - One prompt in training, too, where the code draws one of several; a slot is one token, and
+      LightGCN is not trained further, as in the code by default.
+    - The first stage ends after ``text_epochs`` and not by validation, with the weights that it
+      has by then, and one falling learning rate runs through both stages.
 
 Shapes: B rows, C candidates, N history items, T tokens of a text, d the CF width, d' the width of
 the language model.
@@ -33,7 +38,6 @@ from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ...data.schema import REC
-from ...data.split import TRAIN
 from ...errors import ConfigError
 from ..base import RankingModel
 from ..gensr.one_way import one_way_states
@@ -96,7 +100,6 @@ class CoLLM(OnLanguageModel, RankingModel):
         cf_users: (U, d) frozen LightGCN user vectors.
         cf_items: (I + 1, d) those of items, row 0 padding.
         item_tokens: (I + 1, T) token ids of the item texts, row 0 padding.
-        rows: training rows of an epoch.
         without_text: how many items have no text; `NO_TEXT` stands for theirs.
     """
 
@@ -118,7 +121,6 @@ class CoLLM(OnLanguageModel, RankingModel):
         cf_users: Tensor,
         cf_items: Tensor,
         item_tokens: Tensor,
-        rows: int,
         without_text: int,
     ):
         super().__init__(
@@ -126,12 +128,11 @@ class CoLLM(OnLanguageModel, RankingModel):
             cf_users=cf_users,
             cf_items=cf_items,
             item_tokens=item_tokens,
-            rows=rows,
             without_text=without_text,
         )
         self.n_items = len(cf_items) - 1
         self.without_text = without_text
-        self.stages = Stages(rows, [config.text_epochs])
+        self.stages = Stages([config.text_epochs])
         self.lm = language_model.model
         self.tokenizer = language_model.tokenizer
         lora = (config.lora_rank, config.lora_alpha, config.lora_dropout)
@@ -172,9 +173,8 @@ class CoLLM(OnLanguageModel, RankingModel):
         with torch.no_grad():
             users, items = (vectors.cpu() for vectors in lightgcn.propagate())
         scale = _rms(items[1:])  # one for both: their inner product means something
-        rows = len(dataset.rows[TRAIN][REC].event)
         tables = users / scale, items / scale, tokens
-        model = cls(config, language_model, *tables, rows=rows, without_text=missing)
+        model = cls(config, language_model, *tables, without_text=missing)
         model.match_scale()
         return model
 
@@ -223,8 +223,7 @@ class CoLLM(OnLanguageModel, RankingModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Whether each candidate was clicked: of LoRA first, then of the perceptron."""
-        stage = self.stages.step(batch) if self.training else self.stages.now
-        if stage == TEXT:
+        if self.stages.now == TEXT:
             return {"text click": click(self.answer(batch, TEXT))}
         with frozen(self.lm):
             return {"click": click(self.answer(batch, WHOLE))}

@@ -5,7 +5,8 @@ history, and the difference and product of candidate and token instead of their 
 
 Departures, for the protocol that all systems share: items by their number alone, without a
 category; the published 80-40 perceptron of the score has 200-80 channels and Dice, the paper's own
-activation, in place of sigmoids; Adam in place of gradient descent.
+activation, in place of sigmoids; several negatives, where the authors have one; AdamW in place of
+gradient descent. Of several processes each has the batch statistics of its own rows.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class DIN(RankingModel):
         super().__init__(config, n_items=n_items)
         d = config.width
         self.items = id_table(n_items + 1, d)
-        self.bias = id_table(n_items + 1, 1)  # how popular an item is
+        self.bias = id_table(n_items + 1, 1)  # will learn how popular an item is
         self.attention = TargetAttention(d, config.attention, config.normalise)
         self.interest = nn.Sequential(BatchNorm(d), nn.Linear(d, d))
         first, second = config.hidden

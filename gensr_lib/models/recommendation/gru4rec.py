@@ -48,7 +48,8 @@ class GRU4Rec(RankingModel):
         - The softmax is over all items. The authors sample it for speed: the batch's targets and
           draws by the square root of popularity. Above ``full_softmax`` items it is sampled here
           too, with uniform draws.
-        - Adam in place of Adagrad, and d = 64: the shared protocol.
+        - Recurrent weights start as torch's. AdamW with a falling rate in place of Adagrad, and
+          d = 64: the shared protocol.
 
     Args:
         config: options.

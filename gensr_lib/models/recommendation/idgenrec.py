@@ -8,9 +8,8 @@ under the generator's distribution; then all ids are written anew, and the recom
 A candidate's score is the likelihood of its id, which ranks as decoding over the prefix tree of the
 candidates does (`IDGenRec.decode`), at the price of one pass.
 
-The turns last ``generator_epochs`` and ``recommender_epochs``, counted as in `Stages`. Validation
-is of the recommender and of the ids that there are, and an epoch of the generator leaves both as
-they were: patience must outlast it.
+The turns last ``generator_epochs`` and ``recommender_epochs``. Validation is of the recommender and
+of the ids that there are; the best epoch is one of the last turn.
 
 Departures from the paper and its code:
     - The first turn is the recommender's: one made on the spot has nothing yet to teach by. Its ids
@@ -21,7 +20,8 @@ Departures from the paper and its code:
     - A soft id follows the item's present id, not a fresh greedy decoding, so that one pass gives
       it; and it is a mean by probabilities, where the code takes their logarithms.
     - New ids are the first beam that no item before has (the paper: diverse beams). If all are
-      taken, the item's own words are added, then numbers.
+      taken, words of what the generator read of the item are added, then numbers.
+    - Punctuation counts in a soft id; the code leaves out the embeddings of such tokens.
     - The loss is a mean over rows of means over the tokens of an id, as the score is; the code's is
       over all tokens of a batch.
     - No id of the user, which in the published code has seen the answer; one prompt of ten.
@@ -47,7 +47,6 @@ from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ...data.schema import REC
-from ...data.split import TRAIN
 from ..base import RankingModel
 from ..language_model import NO_TEXT, Backbone, OnLanguageModel, readable_texts, token_matrix
 from ..stages import Stages, frozen
@@ -83,7 +82,6 @@ class IDGenRec(OnLanguageModel, RankingModel):
         language_model: what both models begin as.
         texts: (I + 1, T) token ids of the item texts, row 0 padding.
         ids: (I + 1, M) the first ids, row 0 padding.
-        rows: training rows of an epoch.
         without_text: how many items have no text; `NO_TEXT` stands for theirs.
     """
 
@@ -102,14 +100,13 @@ class IDGenRec(OnLanguageModel, RankingModel):
         language_model: Backbone,
         texts: Tensor,
         ids: Tensor,
-        rows: int,
         without_text: int,
     ):
-        super().__init__(config, texts=texts, ids=ids, rows=rows, without_text=without_text)
+        super().__init__(config, texts=texts, ids=ids, without_text=without_text)
         self.n_items = len(ids) - 1
         self.without_text = without_text
         turns = [config.generator_epochs, config.recommender_epochs] * config.rounds
-        self.stages = Stages(rows, [config.recommender_epochs, *turns][:-1])
+        self.stages = Stages([config.recommender_epochs, *turns][:-1])
         self.lm = language_model.model  # the recommender
         self.generator = copy.deepcopy(self.lm)
         self.tokenizer = language_model.tokenizer
@@ -138,9 +135,8 @@ class IDGenRec(OnLanguageModel, RankingModel):
         wishes = first_words(texts[1:], config.id_words)
         ids, _ = name_items(tokenizer, wishes, texts[1:], config.id_tokens)
         tokens = token_matrix(tokenizer, texts, config.text_tokens)
-        rows = len(dataset.rows[TRAIN][REC].event)
         padded = F.pad(ids, (0, 0, 1, 0), value=tokenizer.pad_token_id)
-        return cls(config, language_model, tokens, padded, rows=rows, without_text=missing)
+        return cls(config, language_model, tokens, padded, without_text=missing)
 
     @property
     def textual_ids(self) -> list[str]:
@@ -206,8 +202,10 @@ class IDGenRec(OnLanguageModel, RankingModel):
         Returns:
             items (B, C) and scores (B, C).
         """
-        prompt, mask = self.read(batch)
         n = batch.cand.shape[1]
+        if n == 1:  # nothing to order, and a single beam has no score
+            return batch.cand, self.score(batch)
+        prompt, mask = self.read(batch)
         pad = self.tokenizer.pad_token_id
         sequences = [
             [tuple(token for token in row if token != pad) for row in rows]
@@ -282,7 +280,7 @@ class IDGenRec(OnLanguageModel, RankingModel):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the clicked item's id, for the model whose turn it is."""
-        stage = self.stages.step(batch) if self.training else self.stages.now
+        stage = self.stages.now
         if stage % 2:  # the generator's turn
             if self.training:
                 self.stale.fill_(1)

@@ -19,7 +19,7 @@ from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
 from ..layers import Encoder, last_state, start_normal, up_to_here
-from ..losses import draws_of_softmax, softmax_over_items
+from ..losses import draws_of_softmax, mean_of_all, softmax_over_items
 
 
 class SASRecConfig(Config):
@@ -51,9 +51,10 @@ class SASRec(RankingModel):
         - A record is a prefix of a user's clicks, so a click is a target again in each later one;
           the authors train one sequence of each user.
         - The negative of each position is one of those drawn for the record, in turn: uniform among
-          the items that the user never touched. The authors draw one for each position.
+          the items that the user touches in no part of the data, as the protocol of the book has
+          it for all systems. The authors draw one for each position.
         - Weights start as normal(0, 0.02), not as Glorot's.
-        - Adam's beta_2 and d = 64, 2 heads: the shared protocol.
+        - AdamW with its usual beta_2 and a falling rate, d = 64, 2 heads: the shared protocol.
 
     Args:
         config: options.
@@ -124,5 +125,4 @@ class SASRec(RankingModel):
         turn = torch.arange(items.shape[1], device=items.device) % negatives.shape[1]
         right = (states * self.items(following)).sum(dim=-1).float()  # (B, N)
         wrong = (states * self.items(negatives[:, turn])).sum(dim=-1).float()
-        each = (F.softplus(-right) + F.softplus(wrong)) * real
-        return {"next": each.sum() / real.sum().clamp(min=1)}
+        return {"next": mean_of_all((F.softplus(-right) + F.softplus(wrong))[real])}

@@ -4,6 +4,9 @@ The state behind each token says the next item; tokens whose next one is a query
 training some inputs are replaced: an item by one that is clicked after the same query or by any, a
 query by one that leads to the same item or by any (stochastic shared embeddings on a graph).
 
+Without searches it is a causal transformer as SASRec's is, but for vectors that are not scaled by
+sqrt(d) and positions that count from the oldest token.
+
 Departures: a query is one vector, the mean of its words, not a bag of at most five ids of a table
 joint with items. The graph is that of all training searches, where a step leads from an item to any
 query that led to it, since a recommended item has no query of its own. Blocks are plain pre-norm

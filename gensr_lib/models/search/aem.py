@@ -47,10 +47,11 @@ class AEM(RankingModel):
 
     Departures:
         - The negatives of a click are those drawn for the record, uniform among the items that the
-          user never touched; the text of an item is its title and description, not its reviews.
+          user touches in no part of the data, as for all systems of the book. The text of an item
+          is its title and description, not its reviews.
         - Earlier items are those of earlier searches; on Amazon the authors have purchases, which
           ``history_of`` can bring back.
-        - Adam, d = 64, 30 clicks: the shared protocol.
+        - AdamW with a falling rate, d = 64, 30 clicks: the shared protocol.
 
     Args:
         config: options.

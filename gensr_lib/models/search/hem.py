@@ -46,9 +46,10 @@ class HEM(RankingModel):
           more, and leave out frequent words at random.
         - The item's text stands for the review that the user wrote of it: there are none here.
         - The negatives of a click are those drawn for the record, uniform among the items that the
-          user never touched. The authors draw by the frequency of items, and share draws.
+          user touches in no part of the data, as for all systems of the book. The authors draw by
+          the frequency of items, and share draws.
         - A query is the mean of its own words; in the code padding is one of them.
-        - Adam and its weight decay in place of SGD and L2; vectors do not start at 0.
+        - AdamW in place of SGD and L2, d = 64: the shared protocol; vectors do not start at 0.
 
     Args:
         config: options.

@@ -38,9 +38,10 @@ class QEM(RankingModel):
 
     Departures:
         - The negatives of a click are those drawn for the record, uniform among the items that the
-          user never touched; HEM draws by the frequency of items, and shares draws in a batch.
+          user touches in no part of the data, as for all systems of the book. HEM draws by the
+          frequency of items, and shares draws in a batch.
         - The text of an item is its title and description, not its reviews.
-        - Adam, d = 64, no dropout of the query: the shared protocol.
+        - AdamW with a falling rate, d = 64: the shared protocol; no dropout of the query.
 
     Args:
         config: options.

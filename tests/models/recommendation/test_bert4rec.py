@@ -68,7 +68,7 @@ def test_scores_are_those_of_hugging_face():
 @torch.no_grad()
 def test_the_loss_is_that_of_hugging_face_over_the_hidden_items_alone():
     """The gaps are those of the seed; [MASK] and padding are no answers."""
-    model = untrained("bert4rec", hidden=0.5)
+    model = untrained("bert4rec", mask_ratio=0.5)
     bert = bert_of(model)
     tokens = appended(batch_of(room=LONGEST).rec_items, CANDIDATES[:, 0])
     torch.manual_seed(5)
@@ -84,7 +84,7 @@ def test_the_loss_is_that_of_hugging_face_over_the_hidden_items_alone():
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.6, 0.99])
 def test_a_share_of_the_real_items_is_hidden_and_at_least_one(share):
-    model = untrained("bert4rec", hidden=share, last_only=0.0)
+    model = untrained("bert4rec", mask_ratio=share, last_only=0.0)
     tokens = appended(batch_of([[], [5], [5, 6], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]).rec_items, 9)
     length = torch.tensor([1, 2, 3, 5, 7])
     torch.manual_seed(0)
@@ -103,7 +103,7 @@ def test_some_rows_hide_the_last_item_alone():
     last[torch.arange(5), torch.tensor([len(history) for history in HISTORIES])] = True
     torch.manual_seed(0)
     assert torch.equal(untrained("bert4rec", last_only=1.0).gaps(tokens), last)
-    model = untrained("bert4rec", last_only=0.3, hidden=0.99)
+    model = untrained("bert4rec", last_only=0.3, mask_ratio=0.99)
     is_last = torch.stack([(model.gaps(tokens) == last).all(dim=1) for _ in range(400)])
     assert is_last.float().mean(dim=0)[[0, 3, 4]].tolist() == pytest.approx([0.3] * 3, abs=0.08)
 
@@ -137,7 +137,7 @@ def test_dropout_is_where_bert_has_it():
 
 def test_a_cycle_is_learned_to_a_small_loss():
     """A cloze is slow to learn: as many steps as this, and three rows of five as at scoring."""
-    options = {"width": 32, "layers": 1, "attention_dropout": 0.0, "hidden": 0.2, "last_only": 0.6}
+    options = {"width": 32, "layers": 1, "attention_dropout": 0.0, "mask_ratio": 0.2, "last_only": 0.6}
     model, recall = learn_the_cycle("bert4rec", 300, rate=0.005, **options)
     assert recall > 0.95
     model.config = model.config.replace(last_only=1.0)

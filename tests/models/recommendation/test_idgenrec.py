@@ -20,6 +20,7 @@ from gensr_lib.models import build_model
 from gensr_lib.models.language_model import NO_TEXT, load_backbone, pocket_tokenizer
 from gensr_lib.models.recommendation.idgenrec import PROMPT, IDGenRec
 from gensr_lib.models.recommendation.textual_ids import Trie, first_words, name_items, only_these, spell, words_of
+from gensr_lib.models.stages import Stages
 from gensr_lib.training.evaluation import evaluate
 from gensr_lib.training.loop import train
 from tests.worlds import TINY, pocket, tables
@@ -139,10 +140,17 @@ def test_decoding_over_the_candidates_trie_ranks_as_teacher_forcing(length_norm)
     assert torch.allclose(found, scores, atol=1e-4) and torch.equal(items, made.cand.gather(1, order))
 
 
-def test_nothing_of_the_answer_and_no_search_is_read():
+def test_a_single_candidate_is_decoded_too():
+    model, made = idgenrec(), batch(candidates=1)
+    items, found = model.decode(made)
+    assert torch.equal(items, made.cand) and torch.allclose(found, model.score(made), atol=1e-5)
+
+
+def test_nothing_of_the_answer_the_user_and_no_search_is_read():
     model, made = idgenrec(), batch()
     prompt, _ = model.read(made)
     other = replace(made.with_candidates(made.cand.flip(1)), ses_clicks=torch.zeros_like(made.ses_clicks))
+    other = replace(other, user=made.user.flip(0))
     assert torch.equal(prompt, model.read(other)[0])
     assert not torch.equal(prompt, model.read(replace(made, rec_items=made.rec_items.flip(0)))[0])
 
@@ -257,9 +265,9 @@ def test_each_model_rests_in_the_others_turn():
     training = TrainingConfig(
         epochs=1, batch_size=64, negatives=1, learning_rate=0.01, weight_decay=0.1, eval_every=None
     )
-    model = idgenrec(ring(), generator_epochs=1, recommender_epochs=1)
+    model = idgenrec(ring())
     for stage, (learning, resting) in {1: ("generator", "lm"), 2: ("lm", "generator")}.items():
-        model.stages.enter(stage)
+        model.stages = Stages([0.0] * stage)
         before = copy.deepcopy(model.state_dict())
         train(model, ring(), training)
         after = model.state_dict()

@@ -126,7 +126,7 @@ def test_a_token_is_read_by_itself_and_by_later_ones_only():
 
 
 @torch.no_grad()
-def test_without_searches_it_is_a_sasrec_of_torch_modules():
+def test_without_searches_it_is_a_causal_transformer_of_torch_modules():
     """Pre-norm layers and a last norm over items, positions and the constant type, without padding."""
     model, made = seqrec(), without(some(), "src")
     d = 8
