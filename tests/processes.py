@@ -22,9 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gensr_lib.config import BackboneConfig, TrainingConfig
 from gensr_lib.models import Popularity, build_model
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
+from gensr_lib.models.graph import search_graph
 from gensr_lib.models.joint.unisar import UniSAR, UniSARConfig
 from gensr_lib.models.language_model import load_backbone
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.models.search.copps import CoPPS, CoPPSConfig
 from gensr_lib.training import loop as training
 from gensr_lib.training.evaluation import evaluate
 from tests.worlds import Vectors, pocket
@@ -68,6 +70,16 @@ def recommender(name: str, **options):
     return build_model(name, pocket(), {"width": 8, "dropout": 0, **options})
 
 
+def copps() -> CoPPS:
+    """A tiny CoPPS without what each process draws for itself: words of texts, and other histories."""
+    torch.manual_seed(0)
+    as_it_is = {"substitute": 0, "crop": 1, "reorder": 0, "mask": 0}
+    config = CoPPSConfig(width=8, inner=8, dropout=0, beta=1, **as_it_is)
+    graph = search_graph(pocket())
+    texts = torch.zeros(pocket().n_items + 1, 0, dtype=torch.int32)
+    return CoPPS(config, pocket().n_words, texts, graph["by_item"], graph["by_query"])
+
+
 SYSTEMS = {
     "gru4rec": lambda: recommender("gru4rec"),
     "sasrec": lambda: recommender("sasrec"),
@@ -77,6 +89,7 @@ SYSTEMS = {
     "seqrec": lambda: recommender("seqrec", replace_items=0, replace_queries=0),
     "lightgcn": lightgcn,
     "unisar": unisar,
+    "copps": copps,
     "gensr": gensr,
     "collm, LoRA": lambda: of_stage("collm", 0, history=4, lora_dropout=0),
     "collm, vectors": lambda: of_stage("collm", 1, history=4, lora_dropout=0),

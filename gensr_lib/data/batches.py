@@ -93,6 +93,35 @@ def merged_history(batch: Batch, n: int, behaviors: str = "both") -> tuple[Tenso
     return items.gather(1, at) * inside, is_search.gather(1, at) & inside
 
 
+def merged_steps(batch: Batch, behaviors: str = "both") -> tuple[Tensor, Tensor]:
+    """Both histories as one, in steps: a search has its query's words and its clicks, a
+    recommendation has no words and one click.
+
+    Args:
+        behaviors: ``rec`` or ``src``: the steps of that behavior alone.
+
+    Returns:
+        words (B, N, W) and clicks (B, N, K) in time order, right-padded; N is the longest history.
+    """
+    r, (s, k) = batch.rec_items.shape[1], batch.ses_clicks.shape[1:]
+    pad = torch.nn.functional.pad
+    words = pad(batch.ses_words, (0, 0, r, 0))  # (B, R + S, W)
+    clicks = torch.cat([pad(batch.rec_items.unsqueeze(-1), (0, k - 1)), batch.ses_clicks], dim=1)
+    real = (clicks != 0).any(dim=-1)  # (B, R + S)
+    if behaviors != "both":
+        is_search = torch.arange(r + s, device=real.device) >= r
+        real = real & (is_search == (behaviors == SRC))
+    by_time = real.gather(1, batch.merge_index)
+    at, inside = newest(by_time, max(int(real.sum(dim=1).max()), 1))
+    at = batch.merge_index.gather(1, at)
+    return taken(words, at, inside), taken(clicks, at, inside)
+
+
+def taken(x: Tensor, at: Tensor, inside: Tensor) -> Tensor:
+    """Columns ``at`` (B, n) of x (B, N, d), zeros where not ``inside`` (B, n): (B, n, d)."""
+    return x.gather(1, at.unsqueeze(-1).expand(-1, -1, x.shape[2])) * inside.unsqueeze(-1)
+
+
 def trimmed(items: Tensor) -> Tensor:
     """Histories (B, N) without the last columns if they are padding in all rows; one is left."""
     longest = int((items != 0).any(dim=0).sum())

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
+ITEM_WORDS = 100  # words that are kept of an item's text
 UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
 _FIRST = ("<pad>", "<unknown>")
 

@@ -1,4 +1,4 @@
-"""Attention over histories: by each candidate, by itself, and of two histories.
+"""Attention over histories: by each candidate, by a query, by itself, and of two histories.
 
 Every block is safe with empty histories: what nothing is read from is a zero vector.
 
@@ -8,6 +8,7 @@ Shapes: B rows, N tokens of a history, C candidates, d the width.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import masked_softmax
@@ -83,6 +84,40 @@ class AdditivePool(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, N, d), valid (B, N) -> (B, d), zeros where none is valid."""
         return (self.weights(x, valid).unsqueeze(1) @ x).squeeze(1)
+
+
+class QueryAttention(nn.Module):
+    """AEM's attention: a query q weighs the tokens x of a history by f = (x · tanh(W q + b)) · w_h.
+
+    f is linear in x, so that of a zero vector is 0. As in ZAM, the history may be given one: its
+    weights are then e^f / (1 + sum e^f), next to nothing for tokens that do not suit the query.
+
+    Args:
+        width: d of queries and tokens.
+        heads: m, W q has (d, m) numbers and w_h has m.
+        zero: whether there is a zero vector beside the history.
+    """
+
+    def __init__(self, width: int, heads: int, zero: bool):
+        super().__init__()
+        self.zero = zero
+        self.project = nn.Linear(width, width * heads)
+        self.mix = nn.Linear(heads, 1, bias=False)
+
+    def weights(self, query: Tensor, x: Tensor, valid: Tensor) -> Tensor:
+        """query (B, d), x (B, N, d), valid (B, N) -> (B, N): sums to 1, or less with the zero
+        vector; all 0 where nothing is valid.
+        """
+        heads = torch.tanh(self.project(query)).view(*query.shape, -1)  # (B, d, m)
+        scores = (x @ self.mix(heads)).squeeze(-1)  # (B, N)
+        if not self.zero:
+            return masked_softmax(scores, valid)
+        scores, valid = (F.pad(part, (1, 0), value=v) for part, v in ((scores, 0), (valid, True)))
+        return masked_softmax(scores, valid)[:, 1:]
+
+    def forward(self, query: Tensor, x: Tensor, valid: Tensor) -> Tensor:
+        """query (B, d), x (B, N, d), valid (B, N) -> (B, d), zeros where none is valid."""
+        return (self.weights(query, x, valid).unsqueeze(1) @ x).squeeze(1)
 
 
 class CoAttention(nn.Module):

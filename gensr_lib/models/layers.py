@@ -65,6 +65,13 @@ def start_normal(model: nn.Module, std: float = 0.02) -> None:
             nn.init.zeros_(module.weight[module.padding_idx])
 
 
+def sinusoids(length: int, width: int) -> Tensor:
+    """Fixed positions (length, d) of sines and cosines in turn (Vaswani et al. 2017)."""
+    rate = 10_000.0 ** (-torch.arange(0, width, 2) / width)  # (d / 2,)
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+
+
 class Encoder(nn.Module):
     """A transformer encoder with learned positions; as it stands, eq. 3 and eq. 4 of GenSR.
 
@@ -302,6 +309,12 @@ class QueryEncoder(nn.Module):
         """words (..., W), 0 for padding -> (..., d)."""
         valid = (words != 0).unsqueeze(-1)  # (..., W, 1)
         return (self.table(words) * valid).sum(dim=-2) / valid.sum(dim=-2).clamp(min=1)
+
+
+def random_below(n: Tensor) -> Tensor:
+    """Random whole numbers from 0 to n - 1, for each n (...); 0 where n is 0."""
+    # Not a random float times n: it may round to n itself.
+    return torch.randint_like(n, 2**31) % n.clamp(min=1)
 
 
 def query_click_pairs(batch: Batch, queries: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:

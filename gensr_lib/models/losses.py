@@ -5,7 +5,9 @@
 - `contrastive_released`: what the authors' code computes in its place.
 - `bpr`: Bayesian personalised ranking (Rendle et al. 2009).
 - `click`: binary cross-entropy of each candidate's click.
+- `negative_sampling`: the same, summed over the candidates, as in word2vec (Mikolov et al. 2013).
 - `info_nce`: the positive among its negatives (van den Oord et al. 2018).
+- `attraction`: the same between the rows of a batch, which may have several positives or none.
 - `softmax_over_items`: the positive among the whole catalogue, or among a sample of it.
 - `triplet`: the anchor nearer to its positive than to its negative, by a margin.
 
@@ -113,10 +115,39 @@ def click(scores: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, clicked)
 
 
+def negative_sampling(scores: Tensor) -> Tensor:
+    """-log sigma(s_0) - sum of log sigma(-s_j) over the other columns: (..., 1 + n) -> (...)."""
+    scores = scores.float()
+    return F.softplus(-scores[..., 0]) + F.softplus(scores[..., 1:]).sum(dim=-1)
+
+
 def info_nce(logits: Tensor) -> Tensor:
     """Cross-entropy of column 0 among all columns of logits (B, 1 + n)."""
     first = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     return F.cross_entropy(logits, first)
+
+
+def attraction(z: Tensor, positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
+    """Rows attract their positives and repel their negatives (supervised contrastive learning).
+
+    With s the cosine over the temperature, ``-log e^{s_ip} / (e^{s_ip} + sum_j e^{s_ij})`` with j
+    over the negatives of row i, averaged over its positives p.
+
+    Args:
+        z: (N, d) the rows.
+        positive, negative: (N, N) bool, row i's in row i; a pair may be neither.
+
+    Returns:
+        Scalar mean over the rows that have a positive; 0 if none has.
+    """
+    z = F.normalize(z.float(), dim=1)
+    similarity = (z @ z.T).float() / temperature  # (N, N)
+    repelled = similarity.masked_fill(~negative, -torch.inf)
+    repelled = repelled.logsumexp(dim=1, keepdim=True)  # (N, 1), -inf without negatives
+    loss = torch.logaddexp(similarity, repelled) - similarity  # (N, N)
+    count = positive.sum(dim=1)  # (N,)
+    per_row = (loss * positive).sum(dim=1) / count.clamp(min=1)
+    return per_row.sum() / (count > 0).sum().clamp(min=1)
 
 
 def softmax_over_items(

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gensr_lib.data.batches import appended, left_padded, merged_history, trimmed
+from gensr_lib.data.batches import appended, left_padded, merged_history, merged_steps, trimmed
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.words import UNKNOWN_WORD
 from gensr_lib.errors import ConfigError
+from tests.models.joint.unisar_cases import interleaved, without
 from tests.worlds import TINY, pocket, tables
 
 
@@ -32,6 +33,29 @@ def test_merged_history_equals_a_loop(split, task):
         got = [(int(i), bool(s)) for i, s in zip(items[row], is_search[row], strict=True) if i]
         assert got == expected
         assert (items[row, len(expected) :] == 0).all(), "padding is on the right"
+
+
+@pytest.mark.parametrize("behaviors", ["rec", "src", "both"])
+def test_steps_are_searches_with_their_words_and_recommendations_with_none(behaviors):
+    made = interleaved()
+    words, clicks = merged_steps(made, behaviors)
+    r, k = made.rec_items.shape[1], made.ses_clicks.shape[2]
+    rows = []
+    for b in range(len(made)):
+        steps = []
+        for at in made.merge_index[b].tolist():
+            if at < r and behaviors != "src" and made.rec_items[b, at]:
+                steps.append(([0] * words.shape[2], [made.rec_items[b, at].item()] + [0] * (k - 1)))
+            if at >= r and behaviors != "rec" and made.ses_clicks[b, at - r].any():
+                steps.append((made.ses_words[b, at - r].tolist(), made.ses_clicks[b, at - r].tolist()))
+        rows.append(steps)
+    longest = max(map(len, rows))
+    assert words.shape[:2] == clicks.shape[:2] == (len(made), longest)
+    for b, steps in enumerate(rows):
+        assert [*zip(words[b].tolist(), clicks[b].tolist(), strict=True)][: len(steps)] == steps
+        assert not words[b, len(steps) :].any() and not clicks[b, len(steps) :].any()
+    nobody = without(made, "rec", "src")
+    assert [x.shape[:2] for x in merged_steps(nobody, behaviors)] == [(len(made), 1)] * 2
 
 
 def test_fields_have_the_contracted_shapes():

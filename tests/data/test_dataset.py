@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.negatives import checksum
 from gensr_lib.data.schema import INTERACTION_COLUMNS, Tables
 from gensr_lib.data.split import SPLITS
+from gensr_lib.data.words import ITEM_WORDS
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import build_model
 from tests.worlds import TINY, catalogue, log, pocket, tables
@@ -73,6 +75,18 @@ def test_texts_and_titles_say_nothing_twice():
     texts = ["", "Pen, blue", "Pen. for ink", "own words", "Home > Things", "Pen"]
     assert dataset.item_text == texts
     assert dataset.item_title == ["", "Pen", "Pen", "own words", "Home > Things", "Pen."]
+
+
+def test_the_words_of_texts_are_numbers_of_the_vocabulary():
+    items = catalogue("abc").assign(title=["Red Tea-pot", "", "word " * 300], text=["", "", "end"], categories="")
+    dataset = Dataset.from_tables(Tables(log(*(("u", i, 0, "rec") for i in "abc")), items), TINY)
+    ids = dataset.item_word_ids
+    assert ids.shape == (4, ITEM_WORDS) and not ids[0].any() and not ids[2].any()
+    assert [dataset.words[i] for i in ids[1] if i] == ["red", "tea", "pot"] and not ids[1, 3:].any()
+    assert set(ids[3]) == {dataset.words.get_loc("word")}, "the rest is cut"
+    for item in range(1, pocket().n_items + 1):
+        words = re.findall("[a-z0-9]+", pocket().item_text[item].lower())
+        assert [pocket().words[i] for i in pocket().item_word_ids[item] if i] == words
 
 
 PATHS = {

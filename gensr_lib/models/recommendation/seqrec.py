@@ -20,7 +20,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -31,6 +30,7 @@ from ...data.batches import Batch, newest
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
+from ..graph import neighbour, search_graph
 from ..layers import Encoder, QueryEncoder, id_table, last_state, up_to_here
 from ..losses import draws_of_softmax, softmax_over_items
 
@@ -102,19 +102,7 @@ class SeqRec(RankingModel):
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: SeqRecConfig) -> SeqRec:
         """A fresh model, with the graph of the training searches."""
-        typed = dataset.training_queries
-        searches = dataset.rows_before_cut() & np.isin(dataset.query, typed)
-        # Numbers from 1; the first edge joins the paddings, so that there is always one.
-        query = np.r_[0, 1 + np.searchsorted(typed, dataset.query[searches])]
-        item = np.r_[0, dataset.item[searches]]
-        orders = {"by_item": np.stack([item, query]), "by_query": np.stack([query, item])}
-        graph = {
-            name: np.take(e, np.argsort(e[0], kind="stable"), axis=1) for name, e in orders.items()
-        }
-        words = dataset.query_word_ids[typed]
-        graph["queries"] = np.concatenate([np.zeros_like(words, shape=(1, words.shape[1])), words])
-        tensors = {name: torch.from_numpy(table).long() for name, table in graph.items()}
-        return cls(config, dataset.n_items, dataset.n_words, **tensors)
+        return cls(config, dataset.n_items, dataset.n_words, **search_graph(dataset))
 
     def encode(self, batch: Batch, at: Tensor, real: Tensor) -> Tensor:
         """States (B, N, d) of the tokens that `interleave` names; each reads itself and earlier."""
@@ -153,7 +141,7 @@ class SeqRec(RankingModel):
         words = batch.ses_words
         typed = (words != 0).any(dim=-1)  # (B, S)
         chosen = _chance(words[..., 0], self.config.replace_queries) & typed
-        found, known = _neighbour(self.by_item, batch.ses_clicks[..., 0])
+        found, known = neighbour(self.by_item, batch.ses_clicks[..., 0])
         random = 1 + torch.randint_like(found, max(len(self.queries) - 1, 1))
         query = torch.where(known & _chance(found, self.config.by_graph), found, random)
         query = query.clamp(max=len(self.queries) - 1)
@@ -166,8 +154,8 @@ class SeqRec(RankingModel):
 
     def _replace_items(self, items: Tensor) -> Tensor:
         chosen = _chance(items, self.config.replace_items) & (items != 0)
-        query, known = _neighbour(self.by_item, items)
-        found, _ = _neighbour(self.by_query, query)
+        query, known = neighbour(self.by_item, items)
+        found, _ = neighbour(self.by_query, query)
         random = 1 + torch.randint_like(items, self.n_items)
         other = torch.where(known & _chance(items, self.config.by_graph), found, random)
         return torch.where(chosen, other, items)
@@ -205,13 +193,3 @@ def next_items(batch: Batch, at: Tensor, real: Tensor) -> Tensor:
 
 def _chance(like: Tensor, p: float) -> Tensor:
     return torch.rand(like.shape, device=like.device) < p
-
-
-def _neighbour(edges: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
-    """A random neighbour of each node (...) by edges (2, P) in order of node, and if it has one."""
-    node = node.contiguous()
-    first = torch.searchsorted(edges[0], node)
-    n = torch.searchsorted(edges[0], node, right=True) - first
-    # Not a random float times n: it may round to n itself.
-    at = first + torch.randint_like(node, 2**31) % n.clamp(min=1)
-    return edges[1][at.clamp(max=edges.shape[1] - 1)], n > 0

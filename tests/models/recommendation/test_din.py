@@ -10,7 +10,7 @@ import torch
 
 from gensr_lib.models.attention import TargetAttention
 from gensr_lib.models.recommendation.din import DIN, BatchNorm, Dice, DINConfig
-from tests.models.recommendation.lessons import N_ITEMS, kind_of_history, learn, reads
+from tests.models.lessons import N_ITEMS, kind_of_history, learn, reads
 from tests.worlds import pocket
 
 D = 6

@@ -13,7 +13,7 @@ from gensr_lib.models.attention import AdditivePool
 from gensr_lib.models.layers import QueryEncoder
 from gensr_lib.models.recommendation.nrhub import NRHUB, VIEWS, NRHUBConfig
 from tests.models.joint.unisar_cases import interleaved, without
-from tests.models.recommendation.lessons import N_ITEMS, N_WORDS, kind_of_last_search, learn, reads
+from tests.models.lessons import N_ITEMS, N_WORDS, kind_of_last_search, learn, reads
 from tests.worlds import pocket
 
 

@@ -15,7 +15,7 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.models.losses import softmax_over_items
 from gensr_lib.models.recommendation.seqrec import SeqRec, SeqRecConfig, interleave, next_items
 from tests.models.joint.unisar_cases import interleaved, without
-from tests.models.recommendation.lessons import N_ITEMS, N_WORDS, cycle, kind_of_last_search, learn, reads
+from tests.models.lessons import N_ITEMS, N_WORDS, cycle, kind_of_last_search, learn, reads
 from tests.worlds import TINY, pocket, tables
 
 QUIET = {"replace_items": 0.0, "replace_queries": 0.0}

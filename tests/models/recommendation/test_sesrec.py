@@ -15,7 +15,7 @@ from gensr_lib.models.layers import query_click_pairs
 from gensr_lib.models.losses import triplet
 from gensr_lib.models.recommendation.sesrec import SESRec, SESRecConfig, disentangle, interest_triplet
 from tests.models.joint.unisar_cases import interleaved, without
-from tests.models.recommendation.lessons import N_ITEMS, N_WORDS, kind_of_last_search, learn, reads
+from tests.models.lessons import N_ITEMS, N_WORDS, kind_of_last_search, learn, reads
 from tests.worlds import pocket
 
 SMALL = {"width": 16, "id_width": 8, "align_negatives": 12}

@@ -64,6 +64,21 @@ def cycle(n: int, g: torch.Generator) -> Batch:
     return _batch(cand, rec, nothing, nothing)
 
 
+def kind_of_query(n: int, g: torch.Generator) -> Batch:
+    """A search for a kind by its word; what was searched for and clicked before tells nothing."""
+    kind, asked = torch.randint(KINDS, (n, 3), generator=g), torch.randint(KINDS, (n,), generator=g)
+    made = _batch(_one_of_each_kind(asked, g), _of_kind(kind, g), kind[..., None] + 2, _of_kind(kind, g)[..., None])
+    return replace(made, task="src", query=asked[:, None] + 2)
+
+
+def kind_of_clicks(n: int, g: torch.Generator) -> Batch:
+    """A search without words for the kind of all items clicked before, in searches without words."""
+    kind = torch.randint(KINDS, (n,), generator=g)
+    clicks = _of_kind(kind[:, None].expand(-1, 3), g)[..., None]
+    rec = torch.randint(1, N_ITEMS + 1, (n, 3), generator=g)
+    return replace(_batch(_one_of_each_kind(kind, g), rec, torch.zeros_like(clicks), clicks), task="src")
+
+
 def learn(model: RankingModel, lesson: Callable[[int, torch.Generator], Batch], steps: int, rate: float) -> float:
     """R@1 on 500 fresh rows after some steps of Adam."""
     g = torch.Generator().manual_seed(1)
@@ -82,7 +97,7 @@ def learn(model: RankingModel, lesson: Callable[[int, torch.Generator], Batch], 
 @torch.no_grad()
 def reads(model: RankingModel) -> set[str]:
     """Fields of the batch, candidates aside, without which scores are others."""
-    made = pocket().batch("test", "rec", np.arange(6))
+    made = pocket().batch("test", "rec" if "rec" in model.tasks else "src", np.arange(6))
     before = model.eval().score(made)
     changed = {
         "user": made.user.roll(1),
