@@ -32,6 +32,7 @@ MODELS = {
     "sasrec": "recommendation.sasrec:SASRec",
     "seqrec": "recommendation.seqrec:SeqRec",
     "sesrec": "recommendation.sesrec:SESRec",
+    "jsr": "joint.jsr:JSR",
     "unisar": "joint.unisar:UniSAR",
     "gensr": "gensr.model:GenSR",
     "reader": "reader:Reader",
