@@ -23,6 +23,7 @@ __getattr__, __all__ = attach(
         "recommendation.sesrec": ["SESRec"],
         "joint.jsr": ["JSR"],
         "joint.unisar": ["UniSAR"],
+        "joint.user": ["USER"],
         "gensr.model": ["GenSR", "GenSRConfig"],
         "gensr.prompt": ["PROMPTS"],
         "layers": ["SoftFilter"],

@@ -34,6 +34,7 @@ MODELS = {
     "sesrec": "recommendation.sesrec:SESRec",
     "jsr": "joint.jsr:JSR",
     "unisar": "joint.unisar:UniSAR",
+    "user": "joint.user:USER",
     "gensr": "gensr.model:GenSR",
     "reader": "reader:Reader",
     "oracle": "anchors:Oracle",
