@@ -22,6 +22,7 @@ __getattr__, __all__ = attach(
         "recommendation.seqrec": ["SeqRec"],
         "recommendation.sesrec": ["SESRec"],
         "joint.jsr": ["JSR"],
+        "joint.unifiedssr": ["UnifiedSSR"],
         "joint.unisar": ["UniSAR"],
         "joint.user": ["USER"],
         "gensr.model": ["GenSR", "GenSRConfig"],

@@ -33,6 +33,7 @@ MODELS = {
     "seqrec": "recommendation.seqrec:SeqRec",
     "sesrec": "recommendation.sesrec:SESRec",
     "jsr": "joint.jsr:JSR",
+    "unifiedssr": "joint.unifiedssr:UnifiedSSR",
     "unisar": "joint.unisar:UniSAR",
     "user": "joint.user:USER",
     "gensr": "gensr.model:GenSR",
