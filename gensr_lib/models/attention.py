@@ -121,16 +121,21 @@ class QueryAttention(nn.Module):
 
 
 class CoAttention(nn.Module):
-    """SESRec's co-attention: how much each token of one history matters to the other history.
+    """Co-attention: how much each token of one history matters to the other history.
 
-    With L = tanh(A W Bᵀ), the tokens of A weigh softmax(L B w_b), those of B softmax(Lᵀ A w_a).
+    With L = tanh(A W Bᵀ), the tokens of A weigh softmax(L B w_b), those of B softmax(Lᵀ A w_a), as
+    in SESRec.
+
+    Args:
+        width: d of the tokens.
+        voted: tokens have the votes B w_b and A w_a; False: a vote of 1 each, as in USER.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, voted: bool = True):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, width))
-        self.of_a = nn.Linear(width, 1, bias=False)
-        self.of_b = nn.Linear(width, 1, bias=False)
+        self.of_a = nn.Linear(width, 1, bias=False) if voted else None
+        self.of_b = nn.Linear(width, 1, bias=False) if voted else None
         nn.init.xavier_normal_(self.weight)
 
     def forward(
@@ -142,6 +147,9 @@ class CoAttention(nn.Module):
         history all tokens weigh the same; weights are all 0 where nothing is valid.
         """
         likeness = torch.tanh(a @ self.weight @ b.transpose(1, 2))  # (B, N, M)
-        of_a = (likeness @ self.of_b(b)).squeeze(-1)  # (B, N)
-        of_b = (likeness.transpose(1, 2) @ self.of_a(a)).squeeze(-1)  # (B, M)
+        if self.of_a is None:
+            of_a, of_b = likeness.sum(dim=2), likeness.sum(dim=1)
+        else:
+            of_a = (likeness @ self.of_b(b)).squeeze(-1)  # (B, N)
+            of_b = (likeness.transpose(1, 2) @ self.of_a(a)).squeeze(-1)  # (B, M)
         return masked_softmax(of_a, a_valid), masked_softmax(of_b, b_valid)

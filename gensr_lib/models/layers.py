@@ -135,26 +135,58 @@ class Encoder(nn.Module):
         if readable is None:
             blocked = ~valid & valid.any(dim=1, keepdim=True)  # (B, N)
             return self.encoder(x, src_key_padding_mask=blocked) * valid.unsqueeze(-1)
-        reads = readable.any(dim=-1)  # (B, N)
-        blocked = ~readable & reads.unsqueeze(-1)  # (B, N, N)
-        out = self.encoder(x, mask=blocked.repeat_interleave(self.heads, dim=0))
-        return out * (reads & valid).unsqueeze(-1)
+        out = self.encoder(x, mask=_blocked(readable, self.heads))
+        return out * (readable.any(dim=-1) & valid).unsqueeze(-1)
 
 
 class CrossEncoder(nn.Module):
-    """A post-norm transformer decoder: one history reads another one of the same tokens."""
+    """A transformer decoder: one history reads itself and another one of the same tokens.
 
-    def __init__(self, width: int, layers: int, heads: int, dropout: float):
+    Args:
+        width, layers, heads, dropout: of the decoder.
+        inner: width of the feed-forward; None: d.
+        norm_first: norms in front of each part, and one behind the last; False: behind each part.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        inner: int | None = None,
+        norm_first: bool = False,
+    ):
         super().__init__()
-        layer = nn.TransformerDecoderLayer(width, heads, width, dropout, batch_first=True)
-        self.decoder = nn.TransformerDecoder(layer, layers)
+        check_heads(width, heads)
+        self.heads = heads
+        shape = {"norm_first": norm_first, "batch_first": True}
+        layer = nn.TransformerDecoderLayer(width, heads, inner or width, dropout, **shape)
+        last = nn.LayerNorm(width) if norm_first else None
+        self.decoder = nn.TransformerDecoder(layer, layers, last)
 
-    def forward(self, target: Tensor, memory: Tensor, valid: Tensor) -> Tensor:
-        """target, memory (B, N, d), valid (B, N) -> (B, N, d), zeros at padding."""
-        has_any = valid.any(dim=1, keepdim=True)
-        blocked = ~valid & has_any  # an empty history stays finite, see Encoder
-        masks = {"tgt_key_padding_mask": blocked, "memory_key_padding_mask": blocked}
-        return self.decoder(target, memory, **masks) * valid.unsqueeze(-1)
+    def forward(
+        self, target: Tensor, memory: Tensor, valid: Tensor, readable: Tensor | None = None
+    ) -> Tensor:
+        """target, memory (B, N, d), valid (B, N) -> (B, N, d), zeros at padding.
+
+        Args:
+            readable: (B, N, N) whether row i may read column j, of either history; default: every
+                real token.
+        """
+        if readable is None:
+            blocked = ~valid & valid.any(dim=1, keepdim=True)  # see Encoder
+            masks = {"tgt_key_padding_mask": blocked, "memory_key_padding_mask": blocked}
+            return self.decoder(target, memory, **masks) * valid.unsqueeze(-1)
+        blocked = _blocked(readable, self.heads)
+        out = self.decoder(target, memory, tgt_mask=blocked, memory_mask=blocked)
+        return out * (readable.any(dim=-1) & valid).unsqueeze(-1)
+
+
+def _blocked(readable: Tensor, heads: int) -> Tensor:
+    """torch's mask of what may be read, (B, N, N) -> (B * h, N, N): see `Encoder.forward`."""
+    blocked = ~readable & readable.any(dim=-1, keepdim=True)
+    return blocked.repeat_interleave(heads, dim=0)
 
 
 class SoftFilter(nn.Module):

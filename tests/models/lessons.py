@@ -16,7 +16,7 @@ from gensr_lib.data.batches import Batch
 from gensr_lib.models.base import RankingModel
 from tests.worlds import pocket
 
-KINDS, OF_KIND = 5, 4
+KINDS, OF_KIND, USERS = 5, 4, 10
 N_ITEMS, N_WORDS = KINDS * OF_KIND, KINDS + 2  # words 0 and 1 are padding and the unknown word
 
 
@@ -64,6 +64,13 @@ def cycle(n: int, g: torch.Generator) -> Batch:
     return _batch(cand, rec, nothing, nothing)
 
 
+def kind_of_user(n: int, g: torch.Generator) -> Batch:
+    """Each user wants one kind, and histories are random."""
+    user = torch.randint(USERS, (n,), generator=g)
+    made = kind_of_last_search(n, g)
+    return replace(made, user=user, cand=_one_of_each_kind(user % KINDS, g))
+
+
 def kind_of_query(n: int, g: torch.Generator) -> Batch:
     """A search for a kind by its word; what was searched for and clicked before tells nothing."""
     kind, asked = torch.randint(KINDS, (n, 3), generator=g), torch.randint(KINDS, (n,), generator=g)
@@ -95,9 +102,9 @@ def learn(model: RankingModel, lesson: Callable[[int, torch.Generator], Batch], 
 
 
 @torch.no_grad()
-def reads(model: RankingModel) -> set[str]:
-    """Fields of the batch, candidates aside, without which scores are others."""
-    made = pocket().batch("test", "rec" if "rec" in model.tasks else "src", np.arange(6))
+def reads(model: RankingModel, task: str | None = None) -> set[str]:
+    """Fields of the batch, candidates aside, without which scores of a task, rec where it can, are others."""
+    made = pocket().batch("test", task or ("rec" if "rec" in model.tasks else "src"), np.arange(6))
     before = model.eval().score(made)
     changed = {
         "user": made.user.roll(1),
@@ -106,7 +113,7 @@ def reads(model: RankingModel) -> set[str]:
         "ses_words": _others(made.ses_words, pocket().n_words - 1),
         "ses_clicks": _others(made.ses_clicks, pocket().n_items),
         "ses_time": made.ses_time + 5,
-        "query": made.query + 1,
+        "query": (made.query + 1) % pocket().n_words,
     }
     return {
         name for name, value in changed.items() if not torch.equal(model.score(replace(made, **{name: value})), before)
