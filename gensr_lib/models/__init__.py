@@ -21,6 +21,7 @@ __getattr__, __all__ = attach(
         "recommendation.sasrec": ["SASRec"],
         "recommendation.seqrec": ["SeqRec"],
         "recommendation.sesrec": ["SESRec"],
+        "joint.bsr": ["BSR"],
         "joint.unisar": ["UniSAR"],
         "gensr.model": ["GenSR", "GenSRConfig"],
         "gensr.prompt": ["PROMPTS"],

@@ -32,6 +32,7 @@ MODELS = {
     "sasrec": "recommendation.sasrec:SASRec",
     "seqrec": "recommendation.seqrec:SeqRec",
     "sesrec": "recommendation.sesrec:SESRec",
+    "bsr": "joint.bsr:BSR",
     "unisar": "joint.unisar:UniSAR",
     "gensr": "gensr.model:GenSR",
     "reader": "reader:Reader",
