@@ -76,6 +76,8 @@ SYSTEMS = {
     "idgenrec, at first": lambda: of_stage("idgenrec", 0, history=4, text_tokens=8),
     "idgenrec, the generator": lambda: of_stage("idgenrec", 1, history=4, text_tokens=8),
     "bsr": lambda: generative("bsr"),
+    # Without the tasks that each process draws for itself; each trains the quantiser, to the same codes.
+    "gensar": lambda: generative("gensar", codes=8, code_layers=(), code_epochs=5, text_tokens=6, other_tasks=False),
 }
 ROWS = 8  # of each task in the step below; the first is a user's first event, which has no history
 

@@ -22,6 +22,7 @@ __getattr__, __all__ = attach(
         "recommendation.seqrec": ["SeqRec"],
         "recommendation.sesrec": ["SESRec"],
         "joint.bsr": ["BSR"],
+        "joint.gensar": ["GenSAR"],
         "joint.unisar": ["UniSAR"],
         "gensr.model": ["GenSR", "GenSRConfig"],
         "gensr.prompt": ["PROMPTS"],

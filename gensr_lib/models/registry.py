@@ -33,6 +33,7 @@ MODELS = {
     "seqrec": "recommendation.seqrec:SeqRec",
     "sesrec": "recommendation.sesrec:SESRec",
     "bsr": "joint.bsr:BSR",
+    "gensar": "joint.gensar:GenSAR",
     "unisar": "joint.unisar:UniSAR",
     "gensr": "gensr.model:GenSR",
     "reader": "reader:Reader",
