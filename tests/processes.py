@@ -55,11 +55,16 @@ def gensr() -> GenSR:
     return GenSR.from_dataset(pocket(), GenSRConfig(history=4, dropout=0, beta=1), backbone, Vectors(table))
 
 
-def of_stage(name: str, stage: int, **options):
-    """A tiny model that is trained in stages, in one of them."""
+def generative(name: str, **options):
+    """A tiny model on a language model, or on that and LightGCN."""
     backbone = load_backbone(BackboneConfig(d_model=16, d_ff=16, heads=2, vocabulary=200), pocket().item_text)
     torch.manual_seed(0)
-    model = build_model(name, pocket(), options, language_model=backbone, lightgcn=lightgcn())
+    return build_model(name, pocket(), options, language_model=backbone, lightgcn=lightgcn())
+
+
+def of_stage(name: str, stage: int, **options):
+    """A tiny model that is trained in stages, in one of them."""
+    model = generative(name, **options)
     model.stages.enter(stage)
     return model
 
@@ -95,6 +100,9 @@ SYSTEMS = {
     "collm, vectors": lambda: of_stage("collm", 1, history=4, lora_dropout=0),
     "idgenrec, at first": lambda: of_stage("idgenrec", 0, history=4, text_tokens=8),
     "idgenrec, the generator": lambda: of_stage("idgenrec", 1, history=4, text_tokens=8),
+    "bsr": lambda: generative("bsr"),
+    # Without the tasks that each process draws for itself; each trains the quantiser, to the same codes.
+    "gensar": lambda: generative("gensar", codes=8, code_layers=(), code_epochs=5, text_tokens=6, other_tasks=False),
 }
 ROWS = 8  # of each task in the step below; the first is a user's first event, which has no history
 

@@ -29,6 +29,8 @@ __getattr__, __all__ = attach(
         "recommendation.sesrec": ["SESRec"],
         "joint.jsr": ["JSR"],
         "joint.unifiedssr": ["UnifiedSSR"],
+        "joint.bsr": ["BSR"],
+        "joint.gensar": ["GenSAR"],
         "joint.unisar": ["UniSAR"],
         "joint.user": ["USER"],
         "gensr.model": ["GenSR", "GenSRConfig"],

@@ -307,14 +307,62 @@ def answer_states(
     return encoded, decoded[:, 0]
 
 
+def token_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, **source) -> Tensor:
+    """Logits (n, M, V) of tokens (n, M), each given those before it (teacher forcing).
+
+    Args:
+        mask: (n, L) of the encoder's tokens.
+        source: ``input_ids`` of the encoder, or its ``encoder_outputs``.
+    """
+    begun = model.prepare_decoder_input_ids_from_labels(ids)
+    given = {"attention_mask": mask, "decoder_input_ids": begun, "use_cache": False}
+    return model(**source, **given).logits
+
+
+def at_head(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """The decoder's states (…, d') as the head multiplies them, in float32."""
+    scaled = getattr(model.config, "scale_decoder_outputs", False)  # T5 with tied embeddings
+    return hidden.float() * (model.config.d_model**-0.5 if scaled else 1.0)
+
+
+def head_logits(
+    model: PreTrainedModel, hidden: Tensor, tokens: Tensor | slice = slice(None)
+) -> Tensor:
+    """Logits (…, n) of all tokens, or of some, given the decoder's states (…, d'); in float32."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = at_head(model, hidden) @ model.get_output_embeddings().weight[tokens].float().T
+        bias = getattr(model, "final_logits_bias", None)  # BART has one
+        return logits if bias is None else logits + bias[0, tokens].float()
+
+
 def log_probs_of(model: PreTrainedModel, hidden: Tensor, answers: tuple[int, int]) -> Tensor:
     """log P of the answers given the decoder's state (M, d'): two logits, always in float32."""
-    with torch.autocast(hidden.device.type, enabled=False):
-        hidden = hidden.float()
-        if getattr(model.config, "scale_decoder_outputs", False):  # T5 with tied embeddings
-            hidden = hidden * model.config.d_model**-0.5
-        index = torch.tensor(answers, device=hidden.device)
-        logits = hidden @ model.get_output_embeddings().weight[index].float().T
-        bias = getattr(model, "final_logits_bias", None)  # BART has one
-        logits = logits if bias is None else logits + bias[0, index].float()
-        return logits.log_softmax(dim=-1)
+    index = torch.tensor(answers, device=hidden.device)
+    return head_logits(model, hidden, index).log_softmax(dim=-1)
+
+
+@torch.no_grad()
+def add_tokens(model: PreTrainedModel, n: int) -> int:
+    """Give a language model ``n`` more tokens, and return the id of the first of them.
+
+    Its tokenizer does not know them: no text can spell one. Their rows are drawn around the mean of
+    the rows that there are, with the spread of these. A head of its own, as flan-t5 has, gets rows
+    of its own, where `resize_token_embeddings` would tie it to the embeddings.
+    """
+    table = model.get_input_embeddings().weight
+    head = model.get_output_embeddings().weight
+    has_own_head = head is not table
+    first = len(table)
+    # Before resizing, which puts other values into the same parameters.
+    more = _more_rows(table, n)
+    grown_head = torch.cat([head, _more_rows(head, n)])
+    model.resize_token_embeddings(first + n, mean_resizing=False)
+    model.get_input_embeddings().weight[first:] = more
+    if has_own_head:
+        model.get_output_embeddings().weight = torch.nn.Parameter(grown_head)
+    return first
+
+
+def _more_rows(table: Tensor, n: int) -> Tensor:
+    drawn = torch.randn(n, table.shape[1], device=table.device, dtype=table.dtype)
+    return table.mean(dim=0) + drawn * table.std(dim=0)

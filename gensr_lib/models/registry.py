@@ -40,6 +40,8 @@ MODELS = {
     "copps": "search.copps:CoPPS",
     "jsr": "joint.jsr:JSR",
     "unifiedssr": "joint.unifiedssr:UnifiedSSR",
+    "bsr": "joint.bsr:BSR",
+    "gensar": "joint.gensar:GenSAR",
     "unisar": "joint.unisar:UniSAR",
     "user": "joint.user:USER",
     "gensr": "gensr.model:GenSR",

@@ -54,7 +54,7 @@ def test_models_and_their_options_in_a_profile_exist(name):
     profile = load_profile(name)
     for model, block in profile.models.items():
         options, training = resolve(profile, model)
-        assert block.model.items() <= options.model_dump().items()
+        assert block.model.items() <= options.model_dump(mode="json").items()
         assert block.training.items() <= training.model_dump().items()
 
 

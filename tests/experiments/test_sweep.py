@@ -313,7 +313,7 @@ def test_a_seed_given_twice_counts_once(done, home):
 
 def test_an_unknown_model_is_an_error(home):
     with pytest.raises(ConfigError, match="did you mean 'gensr'"):
-        sweep(Workspace("pocket", "smoke"), VARIANTS, model="gensar")
+        sweep(Workspace("pocket", "smoke"), VARIANTS, model="gensrr")
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_made(done, fresh, monkeypatch):

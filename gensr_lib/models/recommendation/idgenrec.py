@@ -40,7 +40,6 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from ...config import Config
@@ -48,7 +47,14 @@ from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
-from ..language_model import NO_TEXT, Backbone, OnLanguageModel, readable_texts, token_matrix
+from ..language_model import (
+    NO_TEXT,
+    Backbone,
+    OnLanguageModel,
+    readable_texts,
+    token_logits,
+    token_matrix,
+)
 from ..stages import Stages, frozen
 from .textual_ids import Trie, first_words, name_items, only_these, words_of
 
@@ -307,15 +313,3 @@ class IDGenRec(OnLanguageModel, RankingModel):
         logits = logits.float().transpose(1, 2)
         losses = F.cross_entropy(logits, ids, ignore_index=pad, reduction="none").sum(dim=1)
         return losses if norm == "sum" else losses / (ids != pad).sum(dim=1)
-
-
-def token_logits(model: PreTrainedModel, ids: Tensor, mask: Tensor, **source) -> Tensor:
-    """Logits (n, M, V) of tokens (n, M), each given those before it (teacher forcing).
-
-    Args:
-        mask: (n, L) of the encoder's tokens.
-        source: ``input_ids`` of the encoder, or its ``encoder_outputs``.
-    """
-    begun = model.prepare_decoder_input_ids_from_labels(ids)
-    given = {"attention_mask": mask, "decoder_input_ids": begun, "use_cache": False}
-    return model(**source, **given).logits
