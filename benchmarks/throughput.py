@@ -227,7 +227,8 @@ def make_bench(workspace: Workspace, backbone: Backbone, load: Load, device: str
     """GenSR on a backbone, with batches of the workspace's data set."""
     dataset = workspace.dataset
     untrained = LightGCN.from_dataset(dataset, LightGCNConfig(width=CF_WIDTH))
-    config = workspace.specify("gensr").options
+    # As the paper has it: one-way, the prompts that the language model is timed on are not what it reads.
+    config = workspace.specify("gensr", one_way=False).options
     model = GenSR.from_dataset(dataset, config, backbone, untrained).to(device)
     batches = [dataset.batch("test", task, np.arange(load.train_rows)) for task in BEHAVIORS]
     train = [batch.with_candidates(batch.cand[:, :5]).to(device) for batch in batches]

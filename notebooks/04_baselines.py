@@ -31,7 +31,7 @@ import pandas as pd
 import torch
 
 from gensr_lib import Workspace
-from gensr_lib.experiments import result_table
+from gensr_lib.experiments import fit_all, result_table
 from gensr_lib.models import available_models
 from gensr_lib.models.recommendation.seqrec import interleave
 from gensr_lib.show import plots, side_by_side, tables
@@ -219,11 +219,13 @@ names
 #
 # All ten see the same rows, histories and stored candidates, and are selected by the same validation. The rate falls to
 # zero over the epochs of the profile; a training ends before that where validation has not got better for some
-# epochs (`patience`). Two systems are trained in stages: CoLLM as above, IDGenRec in turns of its two models. There the
+# epochs (`patience`). The trainings run side by side, each in a process on one thread, the long ones first. Two systems are trained in stages: CoLLM as above, IDGenRec in turns of its two models. There the
 # best epoch is one of the last stage, since what came before is not yet the system.
 
 # %%
-runs = {name: book.fit(name) for name in systems}
+longest_first = sorted(systems, key=lambda name: family_of[name] != "language model")
+runs = fit_all(book, longest_first)
+runs = {name: runs[name] for name in systems}
 
 # %%
 #| label: fig:04-training

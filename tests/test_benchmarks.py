@@ -52,6 +52,22 @@ def test_quick_run_writes_every_figure(throughput, tmp_path, monkeypatch, capsys
 
 
 @torch.no_grad()
+def test_the_language_model_alone_reads_what_it_reads_in_the_model(throughput, bench):
+    """Else its share is of another amount of work."""
+    bench.model.eval()
+    prompts = throughput._prompts(bench, bench.score)
+    log_probs = throughput.answer_log_probs(bench.model.lm, *prompts, bench.model.answers)
+    read = []
+    hook = bench.model.lm.get_encoder().register_forward_pre_hook(
+        lambda module, args, given: read.append(given["inputs_embeds"].shape), with_kwargs=True
+    )
+    scores = bench.model.score(bench.score)
+    hook.remove()
+    assert read == [prompts[0].shape]
+    assert torch.allclose(scores.flatten(), log_probs[:, 0] - log_probs[:, 1], atol=1e-5)
+
+
+@torch.no_grad()
 def test_once_per_candidate_is_the_same_work(throughput, bench):
     """Both ways of encoding give the same scores, else their times could not be compared."""
     spread = throughput.per_candidate(bench.score)

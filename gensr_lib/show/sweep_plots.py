@@ -92,6 +92,8 @@ def difference_intervals(
 ) -> Figure:
     """How far each variant is from the reference, with 95 % intervals; filled where p is below .05.
 
+    What the reference is stands in the caption: its name would not fit below a panel.
+
     Args:
         comparison: `significance.compare`; a panel per task, a row per variant.
         metric: such as ``N@10``.
@@ -100,14 +102,13 @@ def difference_intervals(
     tasks = _served(comparison, tasks, [metric])
     variants = comparison["variant"].unique()
     fig, axes = panels(len(tasks), height=1.5 + 0.34 * len(variants), sharey=True)
-    reference = comparison["reference"].iloc[0]
-    fig.supxlabel(f"{metric}, difference from {reference}", fontsize=10)  # too long for a panel
     for ax, task in zip(axes, tasks, strict=True):
         own = comparison[(comparison["task"] == task) & (comparison["metric"] == metric)]
         own = own.set_index("variant").reindex(variants)
         own = own.rename(columns={"difference": "mean"}).assign(group=task)
         zero = {"no difference": 0.0}
-        intervals(own, "", ax=ax, reference=zero, title=TASK_LABELS[task], legend=False)
+        options = {"reference": zero, "title": TASK_LABELS[task], "legend": False}
+        intervals(own, f"difference in {metric}", ax=ax, **options)
         chance = np.flatnonzero(own["p_holm"] >= LEVEL)
         hollow = {"markerfacecolor": "white", "color": TASK_COLOURS[task], "zorder": 4}
         ax.plot(own["mean"].iloc[chance], chance, "o", **hollow)

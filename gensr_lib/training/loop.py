@@ -32,7 +32,7 @@ from ..models.saving import weights_of
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
 from .gradients import measure, probe_batches
-from .steps import plan_steps, training_batch
+from .steps import plan_steps, rate_of, training_batch
 
 LOG = logging.getLogger(__name__)
 
@@ -342,11 +342,6 @@ class Loop:
         self.state.probes += [{"step": self.state.step, **row} for row in found]
 
     def _set_learning_rate(self) -> None:
-        """Linear warm-up, then linear decay to zero; a function of the step alone."""
-        step = self.state.step
-        warm = self.training.warmup_steps
-        total = (self.training.decay_epochs or self.training.epochs) * self.steps
-        rising = (step + 1) / (warm + 1)
-        falling = (total - step) / max(1, total - warm)
+        rate = rate_of(self.state.step, self.steps, self.training)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * min(rising, falling, 1.0)
+            group["lr"] = rate

@@ -1,4 +1,4 @@
-"""Which rows a step of training takes: how many of each task, and with which candidates."""
+"""What a step of training takes: rows of each task, with which candidates, and at which rate."""
 
 from __future__ import annotations
 
@@ -57,3 +57,20 @@ def training_batch(dataset: Dataset, task: str, index: np.ndarray, negatives: np
     positive = dataset.item[dataset.rows[TRAIN][task].event[index]]
     candidates = np.concatenate([positive[:, None], negatives], axis=1)
     return dataset.batch(TRAIN, task, index, candidates)
+
+
+def rate_of(step: int, steps: int, training: TrainingConfig) -> float:
+    """Learning rate of a step: linear warm-up, then linear decay to zero.
+
+    Args:
+        step: counted from 0 over the whole training.
+        steps: of an epoch.
+
+    >>> rate_of(100, 100, TrainingConfig(epochs=2, learning_rate=0.5, warmup_steps=0))
+    0.25
+    """
+    warm = training.warmup_steps
+    total = (training.decay_epochs or training.epochs) * steps
+    rising = (step + 1) / (warm + 1)
+    falling = (total - step) / max(1, total - warm)
+    return training.learning_rate * min(rising, falling, 1.0)

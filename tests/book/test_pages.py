@@ -17,6 +17,7 @@ import pytest
 from gensr_lib.book.cli import main
 from gensr_lib.config import DefaultWorld, PocketConfig
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.spec import load_profile, resolve
 
 GAP = "…"
 
@@ -25,6 +26,25 @@ def blocks(page: Path, language: str = "python") -> list[str]:
     """The code blocks of a page in one language."""
     code = rf"^```{language}\n(.*?)^```$"
     return re.findall(code, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_of_differences_has_the_values_of_the_profile(root):
+    """They are written by hand, and the profile's change."""
+    page = (root / "paper_versus_code.md").read_text(encoding="utf-8")
+    profile = load_profile("pocket")
+    (ours, training), (theirs, others) = (resolve(profile, model) for model in ("gensr", "unisar"))
+    given = profile.data
+    expected = {
+        "history": (f"the last {ours.history} clicks", f"the last {given.history_rec} recommendation clicks and the "
+                    f"last {given.history_src} searches"),
+        "negatives beside a positive": (training.negatives, others.negatives),
+        "epochs at most": (training.epochs, others.epochs),
+        "weight of search rows": (f"{training.search_weight:g}", f"{others.search_weight:g}"),
+        "dropout": (f"{ours.dropout:g}", f"{theirs.dropout:g}"),
+    }  # fmt: skip
+    for row, values in expected.items():
+        (cells,) = re.findall(rf"^\| {row} \(`pocket`\) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+        assert all(re.match(rf"{value}\b", cell) for value, cell in zip(values, cells, strict=True)), row
 
 
 def run_examples(page: Path, least: int) -> None:

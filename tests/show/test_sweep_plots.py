@@ -158,7 +158,10 @@ def test_differences_with_intervals_are_filled_where_they_are_significant():
     assert (texts(rec.texts), texts(src.texts)) == ([], [" not compared"])
     assert src.texts[0].get_position() == (0, 1)
     assert texts(fig.legends[0].get_texts()) == ["p < 0.05 (Holm)", "p ≥ 0.05"]
-    assert fig.get_supxlabel() == "N@10, difference from full" and not rec.get_xlabel()
+    assert rec.get_xlabel() == src.get_xlabel() == "difference in N@10"
+    fig.draw_without_rendering()
+    boxes = [ax.xaxis.label.get_window_extent() for ax in (rec, src)]
+    assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 <= fig.bbox.x1, "both are whole and apart"
 
 
 # --- sensitivity ------------------------------------------------------------------------------

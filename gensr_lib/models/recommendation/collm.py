@@ -11,7 +11,8 @@ epoch is one of the last stage that was reached.
 Departures from the paper and its code:
     - The backbone is GenSR's, an encoder and a decoder, in place of Vicuna-7B. The answer is its
       first decoder step. In `one_way` the history does not see the candidate, as in a decoder.
-      A pocket T5 knows no language that LoRA could build on; ``lora_on`` can give it more maps.
+      A pocket T5 knows no language that LoRA could build on, and cannot relate two vectors unless
+      it goes on learning: for it, ``lora_rests`` can be turned off.
     - The score is the logit of Yes less that of No, and the loss the likelihood of the right one of
       the two. The code trains and ranks by the logit of Yes alone, the paper writes the likelihood
       over the whole vocabulary.
@@ -28,6 +29,7 @@ the language model.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import ClassVar
 
 import torch
@@ -84,6 +86,9 @@ class CoLLMConfig(Config):
     )
     text_epochs: float = Field(
         1.0, ge=0, description="epochs of the first stage (published: until validation stops)"
+    )
+    lora_rests: bool = Field(
+        True, description="in the second stage only the perceptron learns (published)"
     )
     one_way: bool = Field(
         True, description="the history does not see the candidate, and is encoded once (T5 only)"
@@ -222,10 +227,10 @@ class CoLLM(OnLanguageModel, RankingModel):
         return log_probs[..., 0] - log_probs[..., 1]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Whether each candidate was clicked: of LoRA first, then of the perceptron."""
+        """Whether each candidate was clicked: ``text click`` in the first stage, then ``click``."""
         if self.stages.now == TEXT:
             return {"text click": click(self.answer(batch, TEXT))}
-        with frozen(self.lm):
+        with frozen(self.lm) if self.config.lora_rests else nullcontext():
             return {"click": click(self.answer(batch, WHOLE))}
 
     def score(self, batch: Batch) -> Tensor:

@@ -106,12 +106,15 @@ class _Namer:
         self.numbers: Counter[tuple[str, ...]] = Counter()
 
     def tokens(self, name: Iterable[str]) -> tuple[int, ...]:
+        """How the words of a name are spelled, end to end."""
         return tuple(token for word in name for token in self.spelled[word])
 
     def take(self, name: Iterable[str]) -> None:
+        """No other item can have this name any more."""
         self.taken[self.tokens(name)] = None
 
     def first_free(self, names: Iterable[list[str]]) -> list[str] | None:
+        """The first of the names that no item has; None if all are taken."""
         return next((name for name in names if self.tokens(name) not in self.taken), None)
 
     def fitting(self, words: Iterable[str], room: int) -> list[str]:

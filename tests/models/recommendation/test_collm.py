@@ -255,6 +255,11 @@ def test_lora_learns_first_and_then_the_mapping_alone():
     text = copy.deepcopy(dict(model.named_parameters()))
     assert list(train(model, data, training).history.filter(like="click")) == ["rec click"]
     assert moved(model, text) == {"mapping"} and model.stages.now == WHOLE
+    model = collm(WHOLE, lora_rests=False)
+    model.stages = Stages([0.0])
+    before = copy.deepcopy(dict(model.named_parameters()))
+    train(model, data, training)
+    assert moved(model, before) == {"mapping", "lora"}, "with the option both learn"
 
 
 @cache

@@ -1,0 +1,174 @@
+"""Many runs at once: those that are missing are made in parallel processes, one thread or GPU each.
+
+Finished runs are left as they are, a killed call goes on, and two calls in one folder share the
+work. Several processes on one thread each are faster than one on several threads, and what a run
+ends in does not depend on how many there were.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import BrokenExecutor
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from joblib import Parallel, cpu_count, delayed, parallel_config
+from tqdm.auto import tqdm
+
+from ..config import Profile
+from ..errors import ConfigError
+from ..files import project_root
+from .spec import RunSpec
+from .store import Run, is_finished
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be made.
+
+    Attributes:
+        name: what an error calls it.
+        home: the workspace it is made in.
+        variant: name of its folder, as for `Workspace.run`.
+        spec: what it is.
+    """
+
+    name: str
+    home: Workspace
+    variant: str | None
+    spec: RunSpec
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives."""
+        return self.home.folder / self.home.place(self.spec, self.variant)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is already there."""
+        return is_finished(self.folder, self.spec)
+
+
+def fit_all(
+    workspace: Workspace,
+    runs: Iterable[str] | Mapping[str, Mapping[str, Any]],
+    *,
+    jobs: int | None = None,
+) -> dict[str, Run]:
+    """`Workspace.fit` for many systems, in parallel processes.
+
+    Args:
+        runs: names of models; or a mapping from names of folders to options, the ``model`` among
+            them. They are begun in this order: name the long ones first.
+        jobs: processes at once; default: as many as cores, GPUs and memory allow.
+
+    Returns:
+        The runs by name, in the order of ``runs``.
+
+    Raises:
+        ConfigError: as `Workspace.fit`, before anything is trained; ``jobs`` that is no number from
+            1 on; runs that failed (after all others).
+    """
+    listed = runs.items() if isinstance(runs, Mapping) else ((name, {}) for name in runs)
+    planned = {}
+    for name, options in listed:
+        spec = workspace.specify(**{"model": name, **options})
+        planned[name] = Job(name, workspace, name if options else None, spec)
+    make(list(planned.values()), jobs)
+    return {name: workspace.run(job.spec, job.variant) for name, job in planned.items()}
+
+
+def make(planned: list[Job], jobs: int | None = None) -> None:
+    """Make those runs that are missing; one that fails does not stop the others.
+
+    Raises:
+        ConfigError: naming the runs that failed, or if a process died; ``jobs`` out of range.
+    """
+    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
+        raise ConfigError(
+            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
+        )
+    todo = {job.folder: job for job in planned if not job.is_done}
+    todo = sorted(todo.values(), key=lambda job: job.home.seed)  # a process holds one world at once
+    jobs = min(jobs or _most_jobs(), max(1, len(todo)))
+    gpus = torch.cuda.device_count()
+    placed = [(job, number % gpus if gpus else None) for number, job in enumerate(todo)]
+    for job in todo:
+        for need in job.spec.built_on.keys() - {"language_model"}:
+            job.home.fit(need)  # here, once: the processes would wait for each other
+    if jobs == 1:
+        results = (_run(job.home, (job.name, job.variant, job.spec), gpu) for job, gpu in placed)
+    else:
+        with parallel_config("loky", inner_max_num_threads=1):
+            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                delayed(_run_elsewhere)(_address(job.home), (job.name, job.variant, job.spec), gpu)
+                for job, gpu in placed
+            )
+    try:
+        bar = tqdm(results, "runs", len(todo), leave=False, disable=None)
+        failed = [error for error in bar if error]
+    except BrokenExecutor:
+        raise ConfigError(
+            f"a process died, perhaps for want of memory; what is finished is kept: run it again "
+            f"with jobs={jobs - 1 or 1}."
+        ) from None
+    if failed:
+        what = "\n".join(failed)
+        raise ConfigError(f"{len(failed)} of {len(todo)} runs failed, the others are kept:\n{what}")
+
+
+def _most_jobs() -> int:
+    """One process per GPU; without, one per core, as far as the memory goes."""
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    fitting = psutil.virtual_memory().available // (2 * psutil.Process().memory_info().rss)
+    return max(1, min(cpu_count(), fitting))
+
+
+def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
+    """What another process needs to open the workspace; the profile may not be its file's."""
+    where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
+    return (str(project_root()), *where, workspace.profile.model_dump_json())
+
+
+def _run_elsewhere(
+    home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec], gpu: int | None
+) -> str | None:
+    """`_run` in a process of its own, without bars: they would write over each other."""
+    os.environ["GENSR_HOME"] = home[0]  # the process may be left from a call elsewhere
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        return _run(_workspace(*home), job, gpu)
+
+
+@lru_cache(maxsize=1)
+def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> Workspace:
+    """One data set for all runs of a process; the profile is the one that the caller has."""
+    workspace = Workspace(dataset, name, seed)
+    workspace.profile = Profile.model_validate_json(profile)
+    return workspace
+
+
+def _run(workspace: Workspace, job: tuple[str, str | None, RunSpec], gpu: int | None) -> str | None:
+    """Make one run, on a CPU always on one thread; returns what went wrong, if anything did."""
+    name, variant, spec = job
+    place = workspace.place(spec, variant)
+    threads = torch.get_num_threads()
+    try:
+        if gpu is None:
+            torch.set_num_threads(1)
+        else:
+            torch.cuda.set_device(gpu)
+        workspace.run(spec, variant=variant)
+        workspace.forget()
+    except Exception as error:  # whatever it is, the other runs go on
+        return f"'{name}' ({place}): {type(error).__name__}: {error}"
+    finally:
+        torch.set_num_threads(threads)

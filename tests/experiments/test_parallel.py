@@ -1,0 +1,139 @@
+"""Runs in parallel processes: those of `fit` to the last digit, made once, and what fails is named."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import BrokenExecutor
+
+import pytest
+import torch
+
+from gensr_lib.errors import ConfigError
+from gensr_lib.experiments import fit_all, parallel
+from gensr_lib.experiments.sweep import sweep
+from gensr_lib.experiments.workspace import Workspace
+
+RUNS = {"sasrec": {}, "narrow": {"model": "sasrec", "width": 16}, "lightgcn": {}}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder for runs that the tests of this file share."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENSR_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def done(home):
+    """Three runs, made in two processes."""
+    return fit_all(Workspace("pocket", "smoke"), RUNS, jobs=2)
+
+
+# --- what comes back --------------------------------------------------------------------------
+
+
+def test_runs_come_by_name_and_are_those_of_fit(done, home, tmp_path, monkeypatch):
+    assert list(done) == list(RUNS)
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    torch.set_num_threads(1)
+    elsewhere = Workspace("pocket", "smoke")
+    for name, run in done.items():
+        options = {"model": name, **RUNS[name]}
+        alone = elsewhere.fit(variant=name, **options)
+        assert not alone.loaded and alone.evaluation.table.equals(run.evaluation.table)
+    assert done["narrow"].model.config.width == 16 != done["sasrec"].model.config.width
+
+
+def test_what_is_there_is_not_made_again(done, home, monkeypatch):
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
+    again = fit_all(Workspace("pocket", "smoke"), RUNS)
+    assert all(run.loaded for run in again.values())
+    assert Workspace("pocket", "smoke").fit("sasrec").loaded, "a plain run is that of `fit`"
+
+
+def test_names_alone_are_plain_runs(done, home):
+    named = fit_all(Workspace("pocket", "smoke"), ["lightgcn", "sasrec"], jobs=1)
+    assert list(named) == ["lightgcn", "sasrec"]
+    assert named["sasrec"].record["hash"] == done["sasrec"].record["hash"]
+
+
+# --- what goes wrong --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("runs", "says"),
+    [
+        (["sasrek"], "did you mean 'sasrec'"),
+        ({"mine": {"model": "sasrec", "widht": 8}}, "did you mean 'width'"),
+        ({"a/b": {"model": "sasrec"}}, "names a folder"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_trained(home, monkeypatch, runs, says):
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
+    with pytest.raises(ConfigError, match=says):
+        fit_all(Workspace("pocket", "smoke"), runs, jobs=1)
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_made(home, monkeypatch):
+    train = Workspace._make
+
+    def breaks(self, folder, spec, *args):
+        if spec.model == "din":
+            raise ValueError("the loss is nan")
+        return train(self, folder, spec, *args)
+
+    monkeypatch.setattr(Workspace, "_make", breaks)
+    workspace = Workspace("pocket", "smoke")
+    with pytest.raises(ConfigError, match=r"(?s)1 of 2 runs failed.*'din' \(din/seed-0\): ValueError: the loss"):
+        fit_all(workspace, ["din", "popularity"], jobs=1)
+    assert workspace.fit("popularity").loaded
+
+
+def test_a_process_that_dies_is_explained(home, monkeypatch):
+    class Dies:
+        def __init__(self, **options):
+            pass
+
+        def __call__(self, tasks):
+            raise BrokenExecutor("killed")
+            yield
+
+    monkeypatch.setattr(parallel, "Parallel", Dies)
+    with pytest.raises(ConfigError, match=r"a process died.*jobs=1"):
+        fit_all(Workspace("pocket", "smoke"), ["nrhub", "fmlp"], jobs=2)
+
+
+# --- processes and threads --------------------------------------------------------------------
+
+
+def test_jobs_fit_into_cores_and_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 64)
+    own = parallel.psutil.Process().memory_info().rss
+    available = lambda n: type("Memory", (), {"available": n})  # noqa: E731
+    monkeypatch.setattr(parallel.psutil, "virtual_memory", lambda: available(own * 7))
+    assert parallel._most_jobs() == 3, "each may take twice what this process takes"
+    monkeypatch.setattr(parallel.psutil, "virtual_memory", lambda: available(0))
+    assert parallel._most_jobs() == 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert parallel._most_jobs() == 4
+
+
+def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkeypatch):
+    workspace, train, before, seen = Workspace("pocket", "smoke"), Workspace._make, torch.get_num_threads(), []
+    workspace.fit("lightgcn")  # what it builds on
+    monkeypatch.setattr(Workspace, "_make", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
+    torch.set_num_threads(2)
+    try:
+        swept = sweep(workspace, {"short": {"max_steps_per_epoch": 2}}, jobs=1, seeds=[0])
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+    run = swept.runs["run"][0]
+    config = json.loads((workspace.folder / run / "seed-0" / "config.json").read_text())
+    assert config["training"]["max_steps_per_epoch"] == 2 and config["options"]["one_way"], "on top of the profile's"
+    again = workspace.fit("gensr", variant=run, seed=0, **config["options"], **config["training"])
+    assert again.loaded and len(seen) == 1, "from disk: a sweep keeps no model in memory"
