@@ -1,6 +1,6 @@
 """The command line ``gensr``, which is ``python -m gensr_lib``.
 
-``fit`` and ``runs`` train systems and list what was trained, ``book run|status`` and
+``fit``, ``compare`` and ``runs`` train systems and list what was trained, ``book run|status`` and
 ``site check|build|pages`` make the book and its site, ``doctor`` says what is missing.
 
 Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     parser = argparse.ArgumentParser(prog="gensr", description="Tools of the GenSR book.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_fit, _add_runs, _add_book, _add_site, _add_doctor):
+    for add in (_add_fit, _add_compare, _add_runs, _add_book, _add_site, _add_doctor):
         add(commands)
     return parser
 
@@ -161,6 +161,29 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
         if name in PLACE:
             raise ConfigError(f"--set {pair}: {name} is no option of a model or its training")
     return options
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    about = "train and test many systems side by side, a process each per core or GPU"
+    compare = commands.add_parser("compare", help=about, description=about)
+    about = "names of systems, the long ones first (default: all of the paper's and the floors)"
+    compare.add_argument("systems", nargs="*", metavar="SYSTEM", help=about)
+    _add_place(compare)
+    compare.add_argument("--jobs", type=_whole_number(1), help="processes at once")
+    compare.set_defaults(run=_compare, resume="; the same command makes the runs that are missing")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from ..experiments import fit_all, result_table
+    from ..experiments.comparison import FLOORS, PRINTED
+    from ..experiments.workspace import Workspace
+
+    workspace = Workspace(resolve_dataset(args.dataset), args.profile, args.seed)
+    asked = args.systems or workspace.able(*FLOORS, *PRINTED)
+    runs = fit_all(workspace, asked, jobs=args.jobs)
+    _say_notes(workspace.dataset.notes)
+    print(result_table(runs).to_string(float_format="%.4f", na_rep="–"))
+    print(f"runs: {workspace.folder}")
 
 
 def _add_runs(commands: argparse._SubParsersAction) -> None:

@@ -8,7 +8,8 @@ __getattr__, __all__ = attach(
         "spec": ["RunSpec", "load_profile"],
         "store": ["Run", "result_table", "seen_table"],
         "workspace": ["Workspace"],
-        "parallel": ["fit_all"],
+        "comparison": ["against", "agreement", "beside_print", "best_of", "bootstrap", "ranks_of"],
+        "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],
         "significance": [
             "compare",

@@ -77,13 +77,32 @@ def fit_all(
         ConfigError: as `Workspace.fit`, before anything is trained; ``jobs`` that is no number from
             1 on; runs that failed (after all others).
     """
+    planned = _planned(workspace, runs)
+    make(list(planned.values()), jobs)
+    return {name: workspace.run(job.spec, job.variant) for name, job in planned.items()}
+
+
+def finished(
+    workspace: Workspace, runs: Iterable[str] | Mapping[str, Mapping[str, Any]]
+) -> dict[str, Run]:
+    """Those of the runs of `fit_all` that are there; nothing is trained.
+
+    Raises:
+        ConfigError: as `fit_all`, but for runs that fail; a run that is damaged.
+    """
+    done = {name: job for name, job in _planned(workspace, runs).items() if job.is_done}
+    return {name: workspace.run(job.spec, job.variant) for name, job in done.items()}
+
+
+def _planned(
+    workspace: Workspace, runs: Iterable[str] | Mapping[str, Mapping[str, Any]]
+) -> dict[str, Job]:
     listed = runs.items() if isinstance(runs, Mapping) else ((name, {}) for name in runs)
     planned = {}
     for name, options in listed:
         spec = workspace.specify(**{"model": name, **options})
         planned[name] = Job(name, workspace, name if options else None, spec)
-    make(list(planned.values()), jobs)
-    return {name: workspace.run(job.spec, job.variant) for name, job in planned.items()}
+    return planned
 
 
 def make(planned: list[Job], jobs: int | None = None) -> None:

@@ -59,3 +59,26 @@ def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figu
     axes[0].set_ylabel(ylabel)
     fig.colorbar(picture, ax=axes, pad=0.02, fraction=0.05)
     return fig
+
+
+def orders(values: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figure:
+    """A panel for each pair of orders: the places of some things in one against those in another.
+
+    Things on the diagonal have the same place in both. The best is at the top right.
+
+    Args:
+        values: by the titles of the panels, two columns of numbers, the highest is the first place;
+            the index names the things.
+    """
+    fig, axes = panels(len(values), height=4.2)
+    for ax, (title, table) in zip(axes, values.items(), strict=True):
+        places = table.rank(ascending=False).to_numpy()
+        n = len(table)
+        ax.plot([n, 1], [n, 1], color="#bbbbbb", linewidth=1, zorder=0)
+        ax.scatter(*places.T, s=18)
+        for name, place in zip(table.index, places, strict=True):
+            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
+        ax.set(title=title, xlabel=xlabel, xlim=(n + 0.8, -0.8), ylim=(n + 0.8, 0.2))
+        ax.set_aspect("equal")
+    axes[0].set_ylabel(ylabel)
+    return fig

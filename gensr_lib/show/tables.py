@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,11 @@ class Shown(Styler):
 
 
 def show(
-    table: pd.DataFrame | pd.Series | None, name: str, folder: str | Path, digits: int = 3
+    table: pd.DataFrame | pd.Series | None,
+    name: str,
+    folder: str | Path,
+    digits: int = 3,
+    best_in: Sequence[Hashable] = (),
 ) -> Shown | None:
     """Write ``<folder>/<name>.csv`` and return the table as a notebook shows it.
 
@@ -31,6 +36,7 @@ def show(
         name: of the file, and of the table in the page: equal tables give equal outputs.
         digits: decimal places of floats, in mixed columns too. A number that would round to zero is
             shown by its order of magnitude, what is missing as a dash.
+        best_in: columns whose highest number is bold and whose second is underlined.
     """
     if table is None or not len(table):
         return None
@@ -43,7 +49,16 @@ def show(
     styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
     for axis in (0, 1):
         styler.format_index(_label, axis=axis, escape="html")
+    if best_in:
+        styler.apply(_marked, subset=list(best_in))
     return styler.hide() if counted else styler
+
+
+def _marked(column: pd.Series) -> list[str]:
+    """The style of each cell; equal numbers have equal marks."""
+    best, second = [*column.drop_duplicates().nlargest(2), None, None][:2]
+    styles = {best: "font-weight: bold", second: "text-decoration: underline"}
+    return ["" if pd.isna(value) else styles.get(value, "") for value in column]
 
 
 def _flat(column: object) -> str:

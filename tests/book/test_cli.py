@@ -147,6 +147,16 @@ def test_fit_trains_a_system_and_runs_lists_it(home, capsys):
     assert "lightgcn" not in capsys.readouterr().out
 
 
+def test_compare_makes_the_missing_runs_and_shows_all(home, capsys):
+    command = ["compare", "popularity", "ease", "--profile", "smoke", "--seed", "1", "--jobs", "1"]
+    assert main(command) == 0
+    record = json.loads((home / "runs/pocket/smoke/ease/seed-1/metrics.json").read_text())
+    printed = capsys.readouterr().out
+    assert f"{record['metrics']['rec']['N@10']:.4f}" in printed and "popularity" in printed
+    assert main(["compare", "popularty", "--profile", "smoke"]) == 2
+    assert "did you mean 'popularity'" in capsys.readouterr().err
+
+
 def test_what_was_made_up_is_one_line(home, capsys):
     shop = str(write_folder(home / "shop", *FOLDERS["made-searches"]))
     assert main(["fit", "popularity", "--profile", "smoke", "--dataset", shop]) == 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments import fit_all, parallel
+from gensr_lib.experiments import finished, fit_all, parallel
 from gensr_lib.experiments.sweep import sweep
 from gensr_lib.experiments.workspace import Workspace
 
@@ -57,6 +57,12 @@ def test_names_alone_are_plain_runs(done, home):
     named = fit_all(Workspace("pocket", "smoke"), ["lightgcn", "sasrec"], jobs=1)
     assert list(named) == ["lightgcn", "sasrec"]
     assert named["sasrec"].record["hash"] == done["sasrec"].record["hash"]
+
+
+def test_what_is_finished_is_found_and_nothing_is_trained(done, home, monkeypatch):
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
+    found = finished(Workspace("pocket", "smoke"), {**RUNS, "wide": {"model": "sasrec", "width": 48}, "din": {}})
+    assert list(found) == list(RUNS) and found["narrow"].model.config.width == 16
 
 
 # --- what goes wrong --------------------------------------------------------------------------

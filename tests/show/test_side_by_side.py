@@ -45,7 +45,26 @@ def test_each_matrix_is_drawn_on_one_scale_and_counted_from_one():
     assert panels[0].get_ylabel() == "state" and bar.get_ylim() == (side_by_side.LEAST, 1)
 
 
-@pytest.mark.parametrize("make", [curves, matrices])
+ORDERS = {
+    "rec": pd.DataFrame({"theirs": [0.3, 0.1, 0.2], "ours": [0.5, 0.4, 0.9]}, index=["a", "b", "c"]),
+    "src": pd.DataFrame({"theirs": [0.1, 0.2], "ours": [0.1, 0.2]}, index=["a", "c"]),
+}
+
+
+def orders():
+    return side_by_side.orders(ORDERS, "place in the paper", "place here")
+
+
+def test_the_best_of_both_orders_is_at_the_top_right():
+    for ax, table in zip((fig := orders()).axes, ORDERS.values(), strict=True):
+        drawn = dict(zip(table.index, ax.collections[0].get_offsets().tolist(), strict=True))
+        assert [text.get_text() for text in ax.texts] == list(table.index)
+        assert ax.xaxis_inverted() and ax.yaxis_inverted()
+        assert drawn["c"] == ([2, 1] if len(table) == 3 else [1, 1])
+    assert fig.axes[0].get_ylabel() == "place here"
+
+
+@pytest.mark.parametrize("make", [curves, matrices, orders])
 def test_equal_figures_are_equal_files(tmp_path, make):
     files = [plots.save_figure(make(), name, tmp_path) for name in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -68,3 +68,16 @@ def test_equal_tables_give_equal_outputs(results, tmp_path):
     outputs = [[f(show(results, "results", tmp_path)) for f in (HTMLFormatter(), PlainTextFormatter())] for _ in "ab"]
     assert outputs[0] == outputs[1]
     assert outputs[0][0].count('id="') == 1 and "lightgcn" in outputs[0][1]
+
+
+def test_the_best_of_a_column_is_bold_and_the_second_underlined(tmp_path):
+    table = pd.DataFrame({"N@10": [0.2, 0.4, 0.3, np.nan], "rows": [9, 1, 1, 1]})
+    html = show(table, "marked", tmp_path, best_in=["N@10"]).to_html()
+    assert html.count("font-weight: bold") == html.count("text-decoration: underline") == 1
+    bold, under = (re.search(rf"#(\S+) {{{{\n  {style}".replace("{{", "{"), html) for style in ("font", "text"))
+    assert bold and under and bold.group(1).endswith("row1_col0") and under.group(1).endswith("row2_col0")
+
+
+def test_equals_share_a_mark_and_a_single_number_has_no_second(tmp_path):
+    html = show(pd.DataFrame({"N": [0.4, 0.4]}), "equal", tmp_path, best_in=["N"]).to_html()
+    assert "bold" in html and "underline" not in html

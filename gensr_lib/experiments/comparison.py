@@ -1,0 +1,179 @@
+"""The paper's comparison, Tables 2 and 3: its systems by name, ours beside print, tests, order.
+
+Runs are of one workspace: the same data, stored candidates and seed. So a difference of two of them
+is of these trainings; chapters 8 and 9 say how much another training or world would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..data.schema import REC, SRC
+from ..errors import ConfigError, unknown
+from .paper import METRICS, ranking_tables
+from .significance import LEVEL, compare
+from .store import Run
+
+# The names of the paper's tables, in the order of their rows.
+PRINTED = {
+    "din": "DIN",
+    "gru4rec": "GRU4Rec",
+    "sasrec": "SASRec",
+    "bert4rec": "BERT4Rec",
+    "fmlp": "FMLP",
+    "collm": "CoLLM",
+    "idgenrec": "IDGenRec",
+    "nrhub": "NRHUB",
+    "seqrec": "SeqRec",
+    "sesrec": "SESRec",
+    "qem": "QEM",
+    "hem": "HEM",
+    "aem": "AEM",
+    "zam": "ZAM",
+    "tem": "TEM",
+    "copps": "CoPPS",
+    "jsr": "JSR",
+    "user": "USER",
+    "unifiedssr": "UnifiedSSR",
+    "unisar": "UniSAR",
+    "bsr": "BSR",
+    "gensr": "GenSR",
+}
+FLOORS = ("popularity", "category_count", "item_knn", "ease", "bm25", "query_lookup", "lightgcn")
+RESAMPLES = 2000  # of users, for a bootstrap interval
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two orders of the same systems agree.
+
+    Attributes:
+        tau: Kendall's τ-b, 1 for the same order, -1 for the reverse one, near 0 for none.
+        low, high: its 95 % interval over draws of our users; the other values are taken as exact.
+        p: two-sided, of as large a τ between unrelated orders.
+        systems: how many are in both.
+    """
+
+    tau: float
+    low: float
+    high: float
+    p: float
+    systems: int
+
+
+def beside_print(runs: Mapping[str, Run], task: str) -> pd.DataFrame:
+    """Table 2 (``rec``) or 3 (``src``): the paper's systems in its order, then our other runs.
+
+    Columns (source, metric): ``ours``, then each data set of the paper with its numbers, which are
+    printed, GenSR's row for Amazon search corrected, and a ``note``. What either lacks is NaN.
+
+    Args:
+        runs: by name of the model, or by any name for those that the paper does not have.
+    """
+    own = {name: run.evaluation.metrics.get(task) for name, run in runs.items()}
+    own = {name: values for name, values in own.items() if values}
+    printed = ranking_tables(corrected=True).loc[task]
+    rows = [name for name, label in PRINTED.items() if label in printed.index.unique("system")]
+    rows += [name for name in own if name not in PRINTED]
+    labels = [PRINTED.get(name, name) for name in rows]
+    parts = {OURS: pd.DataFrame([own.get(name, {}) for name in rows], labels, columns=METRICS)}
+    for data in printed.index.unique("data"):
+        parts[data] = printed.loc[data].reindex(labels).fillna({"note": ""})
+    return pd.concat(parts, axis=1).rename_axis("system")
+
+
+def ranks_of(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """The test rows of runs by name, as the tests of `significance` take them."""
+    tables = [
+        run.evaluation.table.assign(variant=name, seed=run.record["seed"])
+        for name, run in runs.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def best_of(
+    runs: Mapping[str, Run], task: str, metric: str = "N@10", but: Sequence[str] = ()
+) -> str:
+    """The name of the run that is best in a metric of a task, of those not named in ``but``.
+
+    Raises:
+        ConfigError: none serves the task.
+    """
+    means = _means(runs, task, metric)
+    means = {name: value for name, value in means.items() if name not in but}
+    if not means:
+        raise ConfigError(f"no run serves '{task}': there is no best one")
+    return max(means, key=means.get)
+
+
+def against(
+    runs: Mapping[str, Run], task: str, reference: str, metric: str = "N@10"
+) -> pd.DataFrame:
+    """Each run against a reference by the paired t-test over users, with Holm's correction.
+
+    A row per run that serves the task: ``difference``, its 95 % interval ``low`` to ``high``, ``p``
+    and ``p_holm``, as `significance.compare` gives them.
+
+    Raises:
+        ConfigError: an unknown reference, or one that does not serve the task.
+    """
+    serving = {name: runs[name] for name in _means(runs, task, metric)}
+    if reference not in serving:
+        raise unknown(f"run that serves '{task}'", reference, serving)
+    ranks = ranks_of(serving)
+    found = compare(ranks[ranks["task"] == task], reference, [metric]).set_index("variant")
+    return found[["difference", "low", "high", "p", "p_holm"]].rename_axis("system")
+
+
+def bootstrap(run: Run, task: str, metric: str = "N@10", seed: int = 0) -> tuple[float, float]:
+    """95 % interval of a mean over users, from `RESAMPLES` draws of as many users (percentiles)."""
+    users = _of_users(run, task, metric).to_numpy()
+    rng = np.random.default_rng(seed)
+    options = {"confidence_level": LEVEL, "n_resamples": RESAMPLES, "method": "percentile"}
+    found = stats.bootstrap((users,), np.mean, batch=100, rng=rng, **options)
+    return found.confidence_interval.low, found.confidence_interval.high
+
+
+def agreement(
+    runs: Mapping[str, Run], theirs: pd.Series, task: str, metric: str = "N@10", seed: int = 0
+) -> Agreement:
+    """Our order of the systems against another one.
+
+    Args:
+        theirs: values by the paper's names of the systems; missing ones are left out.
+
+    Raises:
+        ConfigError: fewer than three systems are in both.
+    """
+    theirs = theirs.dropna()
+    common = [name for name in _means(runs, task, metric) if PRINTED.get(name) in theirs.index]
+    if len(common) < 3:
+        raise ConfigError(f"{len(common)} systems in both: an order needs three at least")
+    other = theirs[[PRINTED[name] for name in common]].to_numpy(dtype=float)
+    users = pd.DataFrame({name: _of_users(runs[name], task, metric) for name in common}).to_numpy()
+    tau, p = stats.kendalltau(users.mean(axis=0), other)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(users), np.full(len(users), 1 / len(users)), size=RESAMPLES)
+    taus = [stats.kendalltau(means, other).statistic for means in draws @ users]
+    low, high = np.quantile(taus, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Agreement(float(tau), float(low), float(high), float(p), len(common))
+
+
+def _of_users(run: Run, task: str, metric: str) -> pd.Series:
+    """A metric of each user of a task, the mean over the user's rows."""
+    user = run.evaluation.table.loc[run.evaluation.table["task"] == task, "user"].to_numpy()
+    return pd.Series(run.evaluation.values(task, metric)).groupby(user).mean()
+
+
+def _means(runs: Mapping[str, Run], task: str, metric: str) -> dict[str, float]:
+    """The mean over users of those runs that serve a task."""
+    if task not in (REC, SRC):
+        raise unknown("task", task, (REC, SRC))
+    serving = {n: r for n, r in runs.items() if r.evaluation.table["task"].eq(task).any()}
+    return {name: _of_users(run, task, metric).mean() for name, run in serving.items()}
