@@ -27,6 +27,7 @@
 # built on.
 
 # %%
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,7 @@ from gensr_lib.show import plots, side_by_side, tables
 from gensr_lib.training.metrics import ranks, summarise
 
 plots.use_style()
+logging.getLogger("gensr_lib").setLevel(logging.ERROR)  # how many items have no text is said below
 
 # %% tags=["parameters"]
 DATASET = "pocket"  # or "pocket-plain", "amazon-<category>", or a folder with your own tables
@@ -211,6 +213,7 @@ if "idgenrec" in systems:
     first = book.build("idgenrec")
     ids = first.textual_ids
     assert len(set(ids[1:])) == dataset.n_items  # no two items have one name
+    print(f"{first.without_text} of {dataset.n_items} items have no text.")
     some = range(1, min(7, len(ids)))
     names = pd.DataFrame(
         {"text": [dataset.item_text[i][:60] for i in some], "first id": [ids[i] for i in some]},
