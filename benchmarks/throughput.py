@@ -24,8 +24,9 @@ from transformers import T5Config, T5ForConditionalGeneration
 from gensr_lib.data.batches import Batch
 from gensr_lib.data.schema import BEHAVIORS
 from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.models.answers import answer_states, log_probs_of
 from gensr_lib.models.gensr.model import GenSR
-from gensr_lib.models.language_model import Backbone, answer_states, log_probs_of
+from gensr_lib.models.language_model import Backbone
 from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
 
 CF_WIDTH = 64  # of the LightGCN table; untrained here

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..errors import ConfigError
-from .language_model import head_logits
+from .answers import head_logits
 
 
 def log_likelihood(model: PreTrainedModel, ids: Tensor, states: Tensor, mask: Tensor) -> Tensor:

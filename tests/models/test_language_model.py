@@ -17,16 +17,8 @@ from transformers import AutoTokenizer, BartConfig, BartForConditionalGeneration
 import gensr_lib.models.language_model as module
 from gensr_lib.config import BackboneConfig
 from gensr_lib.errors import ConfigError
-from gensr_lib.models.language_model import (
-    Backbone,
-    answer_ids,
-    answer_states,
-    identity,
-    load_backbone,
-    log_probs_of,
-    pocket_tokenizer,
-    token_matrix,
-)
+from gensr_lib.models.answers import answer_ids, answer_states, log_probs_of
+from gensr_lib.models.language_model import Backbone, identity, load_backbone, pocket_tokenizer, token_matrix
 
 TEXTS = ["Amber Ceramic Teapot", "Walnut Chess Board", "teapot amber"] * 5
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, vocabulary=100)

@@ -20,16 +20,11 @@ from torch import Tensor, nn
 from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
+from ..answers import answer_ids, answer_states, log_probs_of
 from ..base import RankingModel, Representation
-from ..language_model import (
-    Backbone,
-    OnLanguageModel,
-    answer_ids,
-    answer_states,
-    log_probs_of,
-    token_matrix,
-)
-from ..layers import Encoder, SoftFilter, masked_mean
+from ..encoders import Encoder
+from ..language_model import Backbone, OnLanguageModel, token_matrix
+from ..layers import SoftFilter, masked_mean
 from ..losses import contrastive, contrastive_released, instruction_tuning, of_all_processes
 from ..recommendation.lightgcn import LightGCN
 from .mlp_reader import MLPReader, query_vector

@@ -31,16 +31,10 @@ from ...config import Config
 from ...data.batches import Batch, appended, merged_history, trimmed
 from ...data.dataset import Dataset
 from ...data.schema import REC, SRC
+from ..answers import answer_states, at_head, head_logits
 from ..base import RankingModel
 from ..gensr.prompt import query_tokens
-from ..language_model import (
-    Backbone,
-    OnLanguageModel,
-    add_tokens,
-    answer_states,
-    at_head,
-    head_logits,
-)
+from ..language_model import Backbone, OnLanguageModel, add_tokens
 from ..losses import draws_of_softmax, softmax_over_items
 
 PREFIXES = {REC: "Recommend :", SRC: "Search :"}

@@ -42,13 +42,12 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
 from ...data.batches import Batch, newest
 from ...data.dataset import Dataset
 from ...data.schema import REC, SRC
+from ..answers import token_logits
 from ..base import RankingModel
 from ..gensr.prompt import query_tokens
 from ..language_model import (
@@ -57,12 +56,12 @@ from ..language_model import (
     OnLanguageModel,
     add_tokens,
     readable_texts,
-    token_logits,
     token_matrix,
 )
 from ..likelihood import log_likelihood
 from ..recommendation.lightgcn import LightGCN
-from .quantiser import QuantiserConfig, collisions, identifiers
+from .item_codes import coded, text_vectors
+from .quantiser import QuantiserConfig, collisions
 
 LOG = logging.getLogger(__name__)
 BEFORE = "What the user did :"  # then the history
@@ -175,7 +174,7 @@ class GenSAR(OnLanguageModel, RankingModel):
         tokenizer = language_model.tokenizer
         texts, missing = readable_texts(dataset.item_text, cls.name)
         vectors = [text_vectors(texts[1:], config.text_width), lightgcn.item_vectors()[1:]]
-        codes = coded(vectors, config)  # (2, I, M)
+        codes = coded(vectors, config, config.identifiers)  # (2, I, M)
         first = add_tokens(language_model.model, N_MARKS + int(codes.max()) + 1)
         ids = F.pad(first + N_MARKS + codes, (0, 0, 1, 0), value=tokenizer.pad_token_id)
         words = ["", "", *dataset.words[2:]]  # of padding and the unknown word nothing is read
@@ -337,29 +336,3 @@ def _last(real: Tensor, n: int) -> Tensor:
     """Which of the real columns of each row (B, N) are among its last ``n``."""
     behind = real.flip(1).cumsum(dim=1).flip(1)  # from here on, this one included
     return real & (behind <= n)
-
-
-def text_vectors(texts: Sequence[str], width: int) -> Tensor:
-    """TF-IDF of the words of texts, cut to the first singular vectors: (n, width) or narrower."""
-    words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", sublinear_tf=True)
-    weights = words.fit_transform(texts)
-    svd = TruncatedSVD(min(width, *weights.shape), random_state=0)
-    return torch.from_numpy(svd.fit_transform(weights)).float()
-
-
-def coded(vectors: Sequence[Tensor], config: GenSARConfig) -> Tensor:
-    """The semantic and the collaborative identifiers (2, I, M) of items, by the vectors (I, ·) of
-    their texts and of their clicks.
-
-    Codes are numbered through all codebooks, from 0: one that both identifiers share is one number.
-    """
-    views = {"text": vectors[:1], "cf": vectors[1:]}.get(config.identifiers, vectors)
-    shared = config.shared_levels
-    own = config.own_levels
-    if config.identifiers != "both":
-        shared, own = shared + own, 0
-    found = identifiers(views, config, shared, own)  # (V, I, M)
-    book = torch.arange(shared + own).repeat(len(views), 1)  # (V, M), which codebook it is
-    book[:, shared:] += own * torch.arange(len(views)).unsqueeze(1)
-    codes = found + config.codes * book.unsqueeze(1)
-    return torch.stack([codes[0], codes[-1]])

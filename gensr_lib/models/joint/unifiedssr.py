@@ -30,7 +30,8 @@ from ...data.batches import Batch, appended
 from ...data.dataset import Dataset
 from ...data.schema import REC, SRC
 from ..base import RankingModel
-from ..layers import CrossEncoder, QueryEncoder, id_table, last_state, up_to_here
+from ..encoders import CrossEncoder, up_to_here
+from ..layers import QueryEncoder, id_table, last_state
 
 
 class UnifiedSSRConfig(Config):

@@ -23,16 +23,8 @@ from ...data.batches import Batch
 from ...data.dataset import Dataset
 from ...data.schema import BEHAVIORS, REC, SRC
 from ..base import RankingModel, Representation
-from ..layers import (
-    Alignment,
-    BilinearPool,
-    CrossEncoder,
-    Encoder,
-    Experts,
-    masked_mean,
-    mlp,
-    query_click_pairs,
-)
+from ..encoders import CrossEncoder, Encoder
+from ..layers import Alignment, BilinearPool, Experts, masked_mean, mlp, query_click_pairs
 from ..losses import click
 
 

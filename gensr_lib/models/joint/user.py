@@ -30,7 +30,8 @@ from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..attention import AdditivePool, CoAttention
 from ..base import RankingModel
-from ..layers import Encoder, check_heads, id_table, masked_softmax
+from ..encoders import Encoder
+from ..layers import check_heads, id_table, masked_softmax
 from ..losses import info_nce
 
 

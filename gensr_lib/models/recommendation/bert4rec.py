@@ -17,7 +17,8 @@ from ...data.batches import Batch, appended, merged_history, trimmed
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
-from ..layers import Encoder, last_state, start_normal
+from ..encoders import Encoder
+from ..layers import last_state, start_normal
 from ..losses import draws_of_softmax, softmax_over_items
 
 

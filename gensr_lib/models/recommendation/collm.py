@@ -41,19 +41,11 @@ from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ...errors import ConfigError
+from ..answers import answer_ids, answer_states, log_probs_of
 from ..base import RankingModel
 from ..gensr.one_way import one_way_states
 from ..gensr.prompt import Prompt, assemble
-from ..language_model import (
-    NO_TEXT,
-    Backbone,
-    OnLanguageModel,
-    answer_ids,
-    answer_states,
-    log_probs_of,
-    readable_texts,
-    token_matrix,
-)
+from ..language_model import NO_TEXT, Backbone, OnLanguageModel, readable_texts, token_matrix
 from ..lora import add_lora
 from ..losses import click
 from ..stages import Stages, frozen

@@ -46,15 +46,9 @@ from ...config import Config
 from ...data.batches import Batch, merged_history
 from ...data.dataset import Dataset
 from ...data.schema import REC
+from ..answers import token_logits
 from ..base import RankingModel
-from ..language_model import (
-    NO_TEXT,
-    Backbone,
-    OnLanguageModel,
-    readable_texts,
-    token_logits,
-    token_matrix,
-)
+from ..language_model import NO_TEXT, Backbone, OnLanguageModel, readable_texts, token_matrix
 from ..stages import Stages, frozen
 from .textual_ids import Trie, first_words, name_items, only_these, words_of
 

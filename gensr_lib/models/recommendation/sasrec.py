@@ -18,7 +18,8 @@ from ...data.batches import Batch, appended, merged_history, trimmed
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
-from ..layers import Encoder, last_state, start_normal, up_to_here
+from ..encoders import Encoder, up_to_here
+from ..layers import last_state, start_normal
 from ..losses import draws_of_softmax, mean_of_all, softmax_over_items
 
 

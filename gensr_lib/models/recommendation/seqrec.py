@@ -30,8 +30,9 @@ from ...data.batches import Batch, newest
 from ...data.dataset import Dataset
 from ...data.schema import REC
 from ..base import RankingModel
+from ..encoders import Encoder, up_to_here
 from ..graph import neighbour, search_graph
-from ..layers import Encoder, QueryEncoder, id_table, last_state, up_to_here
+from ..layers import QueryEncoder, id_table, last_state
 from ..losses import draws_of_softmax, softmax_over_items
 
 

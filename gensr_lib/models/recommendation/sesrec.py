@@ -27,10 +27,10 @@ from ...data.dataset import Dataset
 from ...data.schema import BEHAVIORS, REC, SRC
 from ..attention import CoAttention
 from ..base import RankingModel
+from ..encoders import Encoder
 from ..layers import (
     Alignment,
     BilinearPool,
-    Encoder,
     QueryEncoder,
     id_table,
     masked_mean,

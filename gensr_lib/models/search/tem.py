@@ -18,7 +18,8 @@ from ...data.batches import Batch, merged_history, trimmed
 from ...data.dataset import Dataset
 from ...data.schema import SRC
 from ..base import RankingModel
-from ..layers import Encoder, id_table, sinusoids
+from ..encoders import Encoder, sinusoids
+from ..layers import id_table
 from ..losses import negative_sampling
 from ..product_search import ProductQuery, WordLM, item_texts_of, zero_table
 

@@ -13,10 +13,11 @@ import torch
 from gensr_lib.config import BackboneConfig
 from gensr_lib.data.batches import Batch, merged_history
 from gensr_lib.errors import ConfigError
+from gensr_lib.models.encoders import Encoder
 from gensr_lib.models.gensr.model import GenSR, GenSRConfig
 from gensr_lib.models.gensr.prompt import PROMPTS, QUERY_CHARACTERS, QUERY_TOKENS, query_tokens
 from gensr_lib.models.language_model import load_backbone
-from gensr_lib.models.layers import Encoder, SoftFilter, masked_mean
+from gensr_lib.models.layers import SoftFilter, masked_mean
 from gensr_lib.models.losses import contrastive_released
 from tests.worlds import Vectors, pocket
 

@@ -21,13 +21,12 @@ from gensr_lib.models.joint.gensar import (
     WORD_TOKENS,
     GenSAR,
     GenSARConfig,
-    coded,
     packed,
-    text_vectors,
 )
+from gensr_lib.models.joint.item_codes import coded, text_vectors
 from gensr_lib.models.language_model import NO_TEXT, load_backbone
 from gensr_lib.models.recommendation.textual_ids import Trie, only_these
-from tests.models.recommendation.lessons import reads
+from tests.models.lessons import reads
 from tests.worlds import TINY, Vectors, pocket, tables
 
 SMALL = BackboneConfig(d_model=16, d_ff=32, heads=2, encoder_layers=1, vocabulary=600)
@@ -91,7 +90,7 @@ def test_what_the_identifiers_of_a_variant_are_made_of(kind, of_text, of_clicks)
 
     def found(*vectors):
         torch.manual_seed(0)
-        return coded(vectors, config)
+        return coded(vectors, config, config.identifiers)
 
     first = found(text, clicks)
     assert first.shape == (2, 40, 4) and torch.equal(*first) == (kind != "both")

@@ -14,7 +14,8 @@ from gensr_lib.config import PocketConfig, read_profile
 from gensr_lib.data.item_texts import item_texts
 from gensr_lib.data.pocket.world import simulate
 from gensr_lib.models.joint import quantiser as module
-from gensr_lib.models.joint.gensar import GenSARConfig, text_vectors
+from gensr_lib.models.joint.gensar import GenSARConfig
+from gensr_lib.models.joint.item_codes import text_vectors
 from gensr_lib.models.joint.quantiser import (
     Quantiser,
     QuantiserConfig,

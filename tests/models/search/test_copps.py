@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gensr_lib.data.batches import merged_steps
+from gensr_lib.models.encoders import Encoder
 from gensr_lib.models.graph import search_graph
-from gensr_lib.models.layers import Encoder
 from gensr_lib.models.losses import attraction
 from gensr_lib.models.search.copps import views_agree
 from tests.models.joint.unisar_cases import without

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.models.layers import sinusoids
+from gensr_lib.models.encoders import sinusoids
 from tests.models.joint.unisar_cases import without
 from tests.models.lessons import kind_of_clicks, learn, reads
 from tests.models.search.systems import clicks_of, pupil, query_vector, searches, some, system
