@@ -230,8 +230,8 @@ assert len(impossible) == 4
 print(impossible.drop(columns="note").to_string())
 
 # %% [markdown]
-# For the first of them the authors released a log: R@10 and N@5 are swapped in print, and the tables above have it corrected.
-# The others are left as they are, and no order above rests on them alone.
+# For GenSR in search on Amazon the authors released a log: R@10 and N@5 are swapped in print, and the tables above have
+# it corrected. The others are left as they are, and no order above rests on them alone.
 
 # %% [markdown]
 # ## What the protocol is worth
