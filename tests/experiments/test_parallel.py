@@ -39,7 +39,8 @@ def test_runs_come_by_name_and_are_those_of_fit(done, home, tmp_path, monkeypatc
 
 def test_what_is_there_is_not_made_again(done, home, monkeypatch):
     monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
-    again = fit_all(Workspace("pocket", "smoke"), RUNS)
+    monkeypatch.setattr(parallel, "Parallel", lambda **options: pytest.fail("a process was started"))
+    again = fit_all(Workspace("pocket", "smoke"), RUNS, jobs=2)
     assert all(run.loaded for run in again.values())
     assert Workspace("pocket", "smoke").fit("sasrec").loaded, "a plain run is that of `fit`"
 
