@@ -7,6 +7,7 @@ __getattr__, __all__ = attach(
     {
         "ceilings": ["ceilings_of"],
         "mutual_information": ["answer_information", "entropy", "estimate", "gaussian_information"],
+        "order": ["reach", "reordered"],
         "parameter_space": ["kde_overlap", "pca", "separation", "tsne"],
         "representations": ["Sample", "collect"],
         "score_information": ["calibrated_bound", "information_of_ndcg", "user_interval"],

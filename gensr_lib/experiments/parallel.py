@@ -7,6 +7,7 @@ ends in does not depend on how many there were.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor
@@ -28,6 +29,9 @@ from ..files import project_root
 from .spec import RunSpec
 from .store import Run, is_finished
 from .workspace import Workspace
+
+LOG = logging.getLogger(__name__)
+Outcome = tuple[str | None, list[str]]  # of a run: what went wrong, and warnings not yet shown
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def _planned(
 def make(planned: list[Job], jobs: int | None = None) -> None:
     """Make those runs that are missing; one that fails does not stop the others.
 
+    Warnings of the other processes come into this one's log, each once.
+
     Raises:
         ConfigError: naming the runs that failed, or if a process died; ``jobs`` out of range.
     """
@@ -124,16 +130,24 @@ def make(planned: list[Job], jobs: int | None = None) -> None:
         for need in job.spec.built_on.keys() - {"language_model"}:
             job.home.fit(need)  # here, once: the processes would wait for each other
     if jobs == 1:
-        results = (_run(job.home, (job.name, job.variant, job.spec), gpu) for job, gpu in placed)
+        results = (
+            (_run(job.home, (job.name, job.variant, job.spec), gpu), []) for job, gpu in placed
+        )
     else:
         with parallel_config("loky", inner_max_num_threads=1):
             results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
                 delayed(_run_elsewhere)(_address(job.home), (job.name, job.variant, job.spec), gpu)
                 for job, gpu in placed
             )
+    failed = []
+    told = set()
     try:
-        bar = tqdm(results, "runs", len(todo), leave=False, disable=None)
-        failed = [error for error in bar if error]
+        for error, warnings in tqdm(results, "runs", len(todo), leave=False, disable=None):
+            failed += [error] if error else []
+            for warning in warnings:
+                if warning not in told:
+                    LOG.warning("%s", warning)
+            told |= {*warnings}
     except BrokenExecutor:
         raise ConfigError(
             f"a process died, perhaps for want of memory; what is finished is kept: run it again "
@@ -158,13 +172,30 @@ def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
     return (str(project_root()), *where, workspace.profile.model_dump_json())
 
 
+class _Kept(logging.Handler):
+    """Warnings as texts, for another process to show."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
 def _run_elsewhere(
     home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec], gpu: int | None
-) -> str | None:
+) -> Outcome:
     """`_run` in a process of its own, without bars: they would write over each other."""
     os.environ["GENSR_HOME"] = home[0]  # the process may be left from a call elsewhere
-    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        return _run(_workspace(*home), job, gpu)
+    log = logging.getLogger(__name__.partition(".")[0])
+    kept = _Kept()
+    log.addHandler(kept)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            return _run(_workspace(*home), job, gpu), kept.texts
+    finally:
+        log.removeHandler(kept)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
+from ..data.batches import Batch
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..errors import known
@@ -101,6 +103,7 @@ def evaluate(
     *,
     batch_size: int = 64,
     accelerator: Accelerator | None = None,
+    change: Callable[[Batch], Batch] | None = None,
 ) -> Evaluation:
     """Rank every positive of a split among its stored negatives.
 
@@ -111,6 +114,8 @@ def evaluate(
         split: ``valid`` or ``test``.
         batch_size: rows of 1 + 99 candidates at once; changes speed and memory only.
         accelerator: with several processes, each ranks its share and all get the whole result.
+        change: done to what the model is asked, such as histories in another order (`analysis`);
+            the candidates must stay.
 
     Raises:
         ValueError: the model gives a NaN score, or the split has no row for any of its tasks.
@@ -128,7 +133,7 @@ def evaluate(
         own = [
             p
             for task in tasks
-            for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator)
+            for p in _rank_task(model, dataset, split, task, batch_size, share, accelerator, change)
         ]
     finally:
         model.train(was_training)
@@ -142,7 +147,7 @@ def evaluate(
 
 # Not inference_mode: what a model keeps (a graph, say) must still serve training afterwards.
 @torch.no_grad()
-def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> list[dict]:
+def _rank_task(model, dataset, split, task, batch_size, share, accelerator, change) -> list[dict]:
     """Ranks of this process's share of one task, as columns per batch."""
     autocast = accelerator.autocast if accelerator else contextlib.nullcontext
     rows = np.arange(len(dataset.rows[split][task]))[share[0] :: share[1]]
@@ -152,8 +157,9 @@ def _rank_task(model, dataset, split, task, batch_size, share, accelerator) -> l
     for batch in tqdm(
         batches, f"rank {split} rows, {TASK_LABELS[task]}", total, leave=False, disable=None
     ):
+        asked = change(batch) if change else batch
         with autocast():
-            scores = model.score(batch.to(model.device))
+            scores = model.score(asked.to(model.device))
         at = rows[len(found) * batch_size :][: len(batch)]
         found.append(
             {

@@ -17,15 +17,6 @@ RUNS = {"sasrec": {}, "narrow": {"model": "sasrec", "width": 16}, "lightgcn": {}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A folder for runs that the tests of this file share."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENSR_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def done(home):
     """Three runs, made in two processes."""
     return fit_all(Workspace("pocket", "smoke"), RUNS, jobs=2)
@@ -48,7 +39,8 @@ def test_runs_come_by_name_and_are_those_of_fit(done, home, tmp_path, monkeypatc
 
 def test_what_is_there_is_not_made_again(done, home, monkeypatch):
     monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
-    again = fit_all(Workspace("pocket", "smoke"), RUNS)
+    monkeypatch.setattr(parallel, "Parallel", lambda **options: pytest.fail("a process was started"))
+    again = fit_all(Workspace("pocket", "smoke"), RUNS, jobs=2)
     assert all(run.loaded for run in again.values())
     assert Workspace("pocket", "smoke").fit("sasrec").loaded, "a plain run is that of `fit`"
 
@@ -95,6 +87,14 @@ def test_a_run_that_fails_is_named_and_the_others_are_made(home, monkeypatch):
     with pytest.raises(ConfigError, match=r"(?s)1 of 2 runs failed.*'din' \(din/seed-0\): ValueError: the loss"):
         fit_all(workspace, ["din", "popularity"], jobs=1)
     assert workspace.fit("popularity").loaded
+
+
+def test_what_the_processes_warn_of_is_said_here_and_once(home, caplog):
+    small = {"model": "sasrec", "loss": "ce", "full_softmax": 5, "sampled_items": 4}
+    two = {f"ce-{width}": {**small, "width": width} for width in (4, 8)}
+    fit_all(Workspace("pocket", "smoke"), two, jobs=2)
+    said = [record.getMessage() for record in caplog.records if record.name == parallel.__name__]
+    assert len(said) == 1 and "full_softmax=5" in said[0]
 
 
 def test_a_process_that_dies_is_explained(home, monkeypatch):

@@ -30,14 +30,6 @@ VARIANTS = {"whole": {}, "tau=0.07": {"tau": 0.07}, "no filter": {"history_slot"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENSR_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def done(home) -> Sweep:
     """A finished sweep, in this process; tests copy its folder."""
     return sweep(Workspace("pocket", "smoke"), VARIANTS, jobs=1)

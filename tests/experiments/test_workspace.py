@@ -28,15 +28,6 @@ from gensr_lib.training.metrics import EXPECTED, METRICS
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A project folder of its own, shared by this file: the data set is made once."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENSR_HOME", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def trained(home) -> Workspace:
     """A workspace with a finished LightGCN run; tests copy or load it, none changes it."""
     workspace = Workspace("pocket", "smoke")
