@@ -6,6 +6,8 @@ __getattr__, __all__ = attach(
     __name__,
     {
         "ceilings": ["ceilings_of"],
+        "identifiers": ["code_information", "item_facts"],
+        "inputs": ["INPUTS", "exchanged", "of_row_before", "reads"],
         "mutual_information": ["answer_information", "entropy", "estimate", "gaussian_information"],
         "order": ["reach", "reordered"],
         "parameter_space": ["kde_overlap", "pca", "separation", "tsne"],

@@ -175,11 +175,11 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
 
 def _compare(args: argparse.Namespace) -> None:
     from ..experiments import fit_all, result_table
-    from ..experiments.comparison import FLOORS, PRINTED
+    from ..experiments.comparison import FLOORS, PRINTED, dear_first
     from ..experiments.workspace import Workspace
 
     workspace = Workspace(resolve_dataset(args.dataset), args.profile, args.seed)
-    asked = args.systems or workspace.able(*FLOORS, *PRINTED)
+    asked = args.systems or dear_first(workspace.able(*PRINTED, *FLOORS))
     runs = fit_all(workspace, asked, jobs=args.jobs)
     _say_notes(workspace.dataset.notes)
     print(result_table(runs).to_string(float_format="%.4f", na_rep="–"))

@@ -36,7 +36,7 @@ from .schema import (
     validate,
 )
 from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out, split_counts
-from .words import ITEM_WORDS, Words, make_vocabulary
+from .words import Words, make_vocabulary
 
 HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
 
@@ -153,12 +153,6 @@ class Dataset:
     def item_title(self) -> list[str]:
         """A short name of each item by index, for people, as in `item_titles`."""
         return ["", *item_titles(self.items)]
-
-    @cached_property
-    def item_word_ids(self) -> np.ndarray:
-        """Ids (I + 1, T) of the first `ITEM_WORDS` words of each `item_text`, padded with 0."""
-        texts = Words(np.array(self.item_text, dtype=object))
-        return texts.matrix(self.words, min(texts.longest(), ITEM_WORDS))
 
     def training_edges(self, behaviors: str = REC) -> tuple[np.ndarray, np.ndarray]:
         """(user, item) of every click in the training part: LightGCN's graph.
@@ -338,7 +332,7 @@ class Dataset:
 
         targets = checksum({**events, "touched": self.sampler.touched})
         path = cache and Path(cache) / f"negatives-{targets[:12]}-{n}-seed{self.seed}.npz"
-        stored = stored_negatives(path, draw)
+        stored = stored_negatives(path, draw, {k: (len(e), n) for k, e in events.items()})
         for split, task in HELD_OUT:
             rows = self.rows[split][task]
             self.rows[split][task] = replace(rows, negatives=stored[f"{split}_{task}"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +91,18 @@ class NegativeSampler:
         return everything[~self.is_touched(user, everything)]
 
 
-def stored_negatives(path: Path | None, draw) -> dict[str, np.ndarray]:
+def stored_negatives(
+    path: Path | None, draw: Callable[[], dict[str, np.ndarray]], shapes: Mapping[str, tuple]
+) -> dict[str, np.ndarray]:
     """Load the negatives at ``path``, or draw and store them there with a checksum.
 
     Args:
         path: an ``.npz`` file; None keeps them in memory only.
         draw: called without arguments when nothing is stored; returns arrays by name.
+        shapes: of these arrays, by the same names.
 
     Raises:
-        DataError: the stored file is damaged (its checksum does not fit).
+        DataError: the stored file is damaged (its checksum does not fit), or is of other rows.
         ConfigError: it cannot be written.
     """
     if path is None:
@@ -119,6 +123,11 @@ def stored_negatives(path: Path | None, draw) -> dict[str, np.ndarray]:
     if checksum(arrays) != expected:
         found = "were changed after they were drawn"
         raise DataError(f"{path}: the stored negatives {found}; delete the file.")
+    for name, shape in shapes.items():
+        found = arrays[name].shape if name in arrays else "none"
+        if found != shape:
+            what = f"are {found} for {name}, where {shape} are needed"
+            raise DataError(f"{path}: the stored negatives {what}; delete the file.")
     return arrays
 
 

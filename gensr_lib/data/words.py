@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,3 +57,9 @@ class Words:
 def make_vocabulary(*parts: np.ndarray) -> pd.Index:
     """All words of some parts in alphabetical order, behind the padding and the unknown word."""
     return pd.Index([*_FIRST, *np.unique(np.concatenate([[], *parts]).astype(object))])
+
+
+def text_ids(texts: Sequence[str], vocabulary: pd.Index) -> np.ndarray:
+    """Ids (N, T) of the first `ITEM_WORDS` words of each text, padded with 0."""
+    words = Words(np.array(texts, dtype=object))
+    return words.matrix(vocabulary, min(words.longest(), ITEM_WORDS))

@@ -8,7 +8,16 @@ __getattr__, __all__ = attach(
         "spec": ["RunSpec", "load_profile"],
         "store": ["Run", "result_table", "seen_table"],
         "workspace": ["Workspace"],
-        "comparison": ["against", "agreement", "beside_print", "best_of", "bootstrap", "ranks_of"],
+        "comparison": [
+            "against",
+            "agreement",
+            "beside_print",
+            "best_of",
+            "bootstrap",
+            "dear_first",
+            "ranks_of",
+            "standing",
+        ],
         "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],
         "significance": [

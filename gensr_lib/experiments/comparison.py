@@ -6,15 +6,16 @@ is of these trainings; chapters 8 and 9 say how much another training or world w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..data.schema import REC, SRC
-from ..errors import ConfigError, unknown
+from ..data.schema import BEHAVIORS
+from ..errors import ConfigError, known, unknown
+from ..models.registry import model_class
 from .paper import METRICS, ranking_tables
 from .significance import LEVEL, compare
 from .store import Run
@@ -67,6 +68,22 @@ class Agreement:
     systems: int
 
 
+def dear_first(names: Iterable[str]) -> list[str]:
+    """Names of models in the order in which processes side by side should begin them.
+
+    Language models, then the paper's systems from the last row of its tables to the first, then
+    all others: a long one that begins last would leave the other processes without work.
+    """
+    rows = list(PRINTED)
+    return sorted(
+        names,
+        key=lambda name: (
+            "language_model" not in model_class(name).needs,
+            -rows.index(name) if name in rows else 1,
+        ),
+    )
+
+
 def beside_print(runs: Mapping[str, Run], task: str) -> pd.DataFrame:
     """Table 2 (``rec``) or 3 (``src``): the paper's systems in its order, then our other runs.
 
@@ -75,7 +92,11 @@ def beside_print(runs: Mapping[str, Run], task: str) -> pd.DataFrame:
 
     Args:
         runs: by name of the model, or by any name for those that the paper does not have.
+
+    Raises:
+        ConfigError: runs of different data sets, as in all functions of this file.
     """
+    _check_data(runs)
     own = {name: run.evaluation.metrics.get(task) for name, run in runs.items()}
     own = {name: values for name, values in own.items() if values}
     printed = ranking_tables(corrected=True).loc[task]
@@ -140,6 +161,30 @@ def bootstrap(run: Run, task: str, metric: str = "N@10", seed: int = 0) -> tuple
     return found.confidence_interval.low, found.confidence_interval.high
 
 
+def standing(
+    runs: Mapping[str, Run], metric: str, groups: Mapping[str, str], others: str = "trained"
+) -> dict[str, pd.DataFrame]:
+    """What each run reaches in each task that it serves, as `plots.ladders` draws it.
+
+    Args:
+        groups: of runs by name; the others are called ``others``.
+
+    Returns:
+        By task, a row for each run: its ``mean`` over users, the 95 % interval ``low`` to ``high``
+        (`bootstrap`), and its ``group``.
+    """
+    found = {}
+    for task in BEHAVIORS:
+        means = pd.Series(_means(runs, task, metric), name="mean", dtype=float)
+        ends = [bootstrap(runs[name], task, metric) for name in means.index]
+        if ends:
+            ends = pd.DataFrame(ends, means.index, ["low", "high"])
+            found[task] = pd.concat([means, ends], axis=1).assign(
+                group=[groups.get(name, others) for name in means.index]
+            )
+    return found
+
+
 def agreement(
     runs: Mapping[str, Run], theirs: pd.Series, task: str, metric: str = "N@10", seed: int = 0
 ) -> Agreement:
@@ -173,7 +218,21 @@ def _of_users(run: Run, task: str, metric: str) -> pd.Series:
 
 def _means(runs: Mapping[str, Run], task: str, metric: str) -> dict[str, float]:
     """The mean over users of those runs that serve a task."""
-    if task not in (REC, SRC):
-        raise unknown("task", task, (REC, SRC))
+    known("task", task, BEHAVIORS)
+    _check_data(runs)
     serving = {n: r for n, r in runs.items() if r.evaluation.table["task"].eq(task).any()}
     return {name: _of_users(run, task, metric).mean() for name, run in serving.items()}
+
+
+def _check_data(runs: Mapping[str, Run]) -> None:
+    """Runs that rank other lists cannot stand beside each other.
+
+    Raises:
+        ConfigError: naming the runs by the hash of their data.
+    """
+    of = {}
+    for name, run in runs.items():
+        of.setdefault(run.record["data"], []).append(name)
+    if len(of) > 1:
+        what = "; ".join(f"{', '.join(names)} of {data}" for data, names in of.items())
+        raise ConfigError(f"these runs are of different data and cannot be compared: {what}")

@@ -180,6 +180,7 @@ class _Kept(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep what a warning says."""
         self.texts.append(record.getMessage())
 
 

@@ -23,9 +23,8 @@ from accelerate import Accelerator
 
 from ..config import Profile
 from ..data.dataset import Dataset
-from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
 from ..data.sources.load import find, load_dataset
-from ..data.split import TEST, tasks_of
+from ..data.split import TEST
 from ..errors import ConfigError, DataError
 from ..files import project_root, remove_litter, write_json
 from ..models.base import RankingModel
@@ -33,6 +32,7 @@ from ..models.language_model import Backbone, identity, load_backbone
 from ..models.registry import build_model, model_class
 from ..training.evaluation import evaluate
 from ..training.loop import make_accelerator, train
+from .needs import lacks, obstacle, tested_tasks
 from .provenance import provenance
 from .spec import RunSpec, code_of, load_profile, resolve
 from .store import (
@@ -50,14 +50,6 @@ from .store import (
 
 LOG = logging.getLogger(__name__)
 DEFAULT = ("pocket", "pocket", 0)  # data set, profile and seed of the committed book
-LEAST = 20  # test rows of a task, below which no mean or test over them says anything
-# What a part of a chapter may need of the data, as `Workspace.has` names it where it is missing.
-NEEDS = {
-    REC: "recommendations",
-    SRC: "searches",
-    "texts": "titles or texts",
-    "categories": "categories",
-}
 
 
 @dataclass
@@ -122,46 +114,34 @@ class Workspace:
         Raises:
             DataError: too few test rows of each.
         """
-        test = self.dataset.rows[TEST]
-        found = [task for task in tasks_of(self.dataset.rows) if len(test[task]) >= LEAST]
-        if not found:
-            counts = " and ".join(f"{len(test[task])} of {NEEDS[task]}" for task in BEHAVIORS)
-            raise DataError(
-                f"{self.dataset.name}: {counts} are left to test, and the chapters need {LEAST} of "
-                f"one of them; give more users, or lower data.min_interactions of the profile."
-            )
-        return found
+        return tested_tasks(self.dataset)
 
     def has(self, *needs: str, part: str) -> bool:
         """Whether the data have what a part of a chapter needs; if not, one sentence says so.
 
         Args:
-            needs: names of `NEEDS`.
+            needs: names of `needs.NEEDS`.
             part: what is left out without them: "the part on …".
         """
-        lacking = [lack for need in needs if (lack := self._lack(need))]
+        lacking = [lack for need in needs if (lack := lacks(self.dataset, need))]
         if lacking:
             print(f"This data set has {' and '.join(lacking)}: the part on {part} is left out.")
         return not lacking
 
-    def _lack(self, need: str) -> str:
-        """In words, what the data lack of a need; empty if they have it."""
-        if need in BEHAVIORS:
-            rows = len(self.dataset.rows[TEST][need])
-            number = f"only {rows}" if rows else "no"
-            return "" if need in self.tasks else f"{number} {NEEDS[need]} to test"
-        values = {"texts": self.dataset.item_text, "categories": self.dataset.items[CATEGORIES]}
-        return "" if any(values[need]) else f"no {NEEDS[need]}"
-
     def able(self, *models: str) -> list[str]:
-        """Those of some models that these data allow; of each other a sentence says why not."""
-        found = []
+        """Those of some models that these data allow; of the others a sentence says why not."""
+        found, left_out = [], {}
         for model in models:
             options, _ = resolve(self.profile, model)
-            if reason := model_class(model).obstacle(self.dataset, options):
-                print(f"The system {model} is left out: {reason}.")
+            if reason := obstacle(self.dataset, model, options):
+                left_out.setdefault(reason, []).append(model)
             else:
                 found.append(model)
+        for reason, names in left_out.items():
+            if len(names) == 1:
+                print(f"The system {names[0]} is left out: {reason}.")
+            else:
+                print(f"The systems {', '.join(names)} are left out: {reason}.")
         return found
 
     @cached_property

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
-from ..data.words import UNKNOWN_WORD
+from ..data.words import UNKNOWN_WORD, text_ids
 from .layers import QueryEncoder, random_below
 from .losses import mean_of_all, negative_sampling
 
@@ -99,11 +99,11 @@ def zero_table(n: int) -> nn.Embedding:
 
 
 def item_texts_of(dataset: Dataset, name: str) -> Tensor:
-    """`Dataset.item_word_ids` for the model ``name``, without columns if no item has a text.
+    """Words (I + 1, T) of each item's text for the model ``name``, no columns if none has a text.
 
     A warning in the log then says that it has no language model.
     """
-    texts = torch.tensor(dataset.item_word_ids)
+    texts = torch.tensor(text_ids(dataset.item_text, dataset.words))
     if not texts.any():
         LOG.warning("%s: no item has a text; its loss has no language model.", name)
         return texts[:, :0]

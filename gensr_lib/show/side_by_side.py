@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from ..data.schema import TASK_LABELS
 from .plots import lines
 from .style import panels
 
@@ -67,18 +68,19 @@ def orders(values: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
     Things on the diagonal have the same place in both. The best is at the top right.
 
     Args:
-        values: by the titles of the panels, two columns of numbers, the highest is the first place;
-            the index names the things.
+        values: by task, two columns of numbers, the highest is the first place; the index names the
+            things.
     """
-    fig, axes = panels(len(values), height=4.2)
-    for ax, (title, table) in zip(axes, values.items(), strict=True):
+    fig, axes = panels(len(values), height=4.4)
+    for ax, (task, table) in zip(axes, values.items(), strict=True):
         places = table.rank(ascending=False).to_numpy()
         n = len(table)
         ax.plot([n, 1], [n, 1], color="#bbbbbb", linewidth=1, zorder=0)
         ax.scatter(*places.T, s=18)
         for name, place in zip(table.index, places, strict=True):
             ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
-        ax.set(title=title, xlabel=xlabel, xlim=(n + 0.8, -0.8), ylim=(n + 0.8, 0.2))
-        ax.set_aspect("equal")
+        ticks = [1, *range(5, n + 1, 5)]
+        ax.set(xticks=ticks, yticks=ticks, xlim=(n + 0.8, -0.8), ylim=(n + 0.8, 0.2))
+        ax.set(title=TASK_LABELS[task], xlabel=xlabel, aspect="equal")
     axes[0].set_ylabel(ylabel)
     return fig

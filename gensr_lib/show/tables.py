@@ -25,6 +25,8 @@ def show(
     folder: str | Path,
     digits: int = 3,
     best_in: Sequence[Hashable] = (),
+    among: Sequence[Hashable] | None = None,
+    doubtful: pd.DataFrame | None = None,
 ) -> Shown | None:
     """Write ``<folder>/<name>.csv`` and return the table as a notebook shows it.
 
@@ -37,6 +39,8 @@ def show(
         digits: decimal places of floats, in mixed columns too. A number that would round to zero is
             shown by its order of magnitude, what is missing as a dash.
         best_in: columns whose highest number is bold and whose second is underlined.
+        among: the rows that can be best; default: all.
+        doubtful: True for those cells, of some rows and columns, that are shown with a dagger.
     """
     if table is None or not len(table):
         return None
@@ -47,10 +51,15 @@ def show(
     write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
     styler = Shown(table, uuid=name, cell_ids=False)
     styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
+    for column in doubtful if doubtful is not None else ():
+        rows = doubtful.index[doubtful[column]]
+        daggered = partial(_value, digits=digits, sign="†")
+        styler.format(daggered, subset=(rows, [column]), na_rep="–", escape="html")
     for axis in (0, 1):
         styler.format_index(_label, axis=axis, escape="html")
     if best_in:
-        styler.apply(_marked, subset=list(best_in))
+        rows = table.index if among is None else list(among)
+        styler.apply(_marked, subset=(rows, list(best_in)))
     return styler.hide() if counted else styler
 
 
@@ -66,11 +75,11 @@ def _flat(column: object) -> str:
     return " ".join(str(level) for level in levels if str(level))
 
 
-def _value(value: object, digits: int) -> str:
+def _value(value: object, digits: int, sign: str = "") -> str:
     if not isinstance(value, float):
-        return str(value)
+        return f"{value}{sign}"
     rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
-    return f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}"
+    return (f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}") + sign
 
 
 def _label(value: object) -> str:

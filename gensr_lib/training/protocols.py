@@ -18,7 +18,7 @@ from ..data.batches import Batch
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..models.base import RankingModel
-from .metrics import ranks
+from .metrics import ranks, summarise
 
 AT_ONCE = 1024  # candidates of a row in one call of the model
 
@@ -61,6 +61,12 @@ def ranked(
             first += len(batch)
     model.train(was_training)
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+
+
+def metrics_by_rule(model: RankingModel, dataset: Dataset, **rules) -> dict[str, dict[str, float]]:
+    """R@5, R@10, N@5, N@10 of a model by task, under rules of `ranked`."""
+    table = ranked(model, dataset, **rules)
+    return {task: summarise(rows) for task, rows in table.groupby("task", sort=False)}
 
 
 def _of_catalogue(model: RankingModel, dataset: Dataset, batch: Batch) -> Tensor:

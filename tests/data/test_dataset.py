@@ -15,7 +15,7 @@ from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.negatives import checksum
 from gensr_lib.data.schema import INTERACTION_COLUMNS, Tables
 from gensr_lib.data.split import SPLITS
-from gensr_lib.data.words import ITEM_WORDS
+from gensr_lib.data.words import ITEM_WORDS, text_ids
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import build_model
 from tests.worlds import TINY, catalogue, log, pocket, tables
@@ -80,13 +80,14 @@ def test_texts_and_titles_say_nothing_twice():
 def test_the_words_of_texts_are_numbers_of_the_vocabulary():
     items = catalogue("abc").assign(title=["Red Tea-pot", "", "word " * 300], text=["", "", "end"], categories="")
     dataset = Dataset.from_tables(Tables(log(*(("u", i, 0, "rec") for i in "abc")), items), TINY)
-    ids = dataset.item_word_ids
+    ids = text_ids(dataset.item_text, dataset.words)
     assert ids.shape == (4, ITEM_WORDS) and not ids[0].any() and not ids[2].any()
     assert [dataset.words[i] for i in ids[1] if i] == ["red", "tea", "pot"] and not ids[1, 3:].any()
     assert set(ids[3]) == {dataset.words.get_loc("word")}, "the rest is cut"
+    ids = text_ids(pocket().item_text, pocket().words)
     for item in range(1, pocket().n_items + 1):
         words = re.findall("[a-z0-9]+", pocket().item_text[item].lower())
-        assert [pocket().words[i] for i in pocket().item_word_ids[item] if i] == words
+        assert [pocket().words[i] for i in ids[item] if i] == words
 
 
 PATHS = {

@@ -64,10 +64,22 @@ def test_negatives_are_stored_once_and_checked(tmp_path):
     second = Dataset.from_tables(events, TINY, cache=tmp_path)
     assert path.stat().st_mtime_ns == stamp and first.hash == second.hash
     assert Dataset.from_tables(events, TINY, seed=1).hash != first.hash
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "checksum"}
+    rows, n = arrays["test_rec"].shape
+    for kept, says in (
+        ({"test_rec": arrays["test_rec"][:-1]}, rf"\({rows - 1}, {n}\) for test_rec, where \({rows}, {n}\)"),
+        ({"test_rec": arrays["test_rec"][:, 1:]}, rf"\({rows}, {n - 1}\) for test_rec"),
+        ({}, "are none for test_rec"),
+    ):
+        short = {**{k: v for k, v in arrays.items() if k != "test_rec"}, **kept}
+        np.savez(path, checksum=np.array(checksum(short)), **short)
+        with pytest.raises(DataError, match=f"{says}.*delete the file"):
+            Dataset.from_tables(events, TINY, cache=tmp_path)
     arrays = {"a": np.arange(3)}
     np.savez(path, checksum=np.array(checksum(arrays)), a=np.arange(1, 4))
     with pytest.raises(DataError, match="changed after they were drawn"):
-        stored_negatives(path, dict)
+        stored_negatives(path, dict, {})
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"cannot be read.*delete the file"):
-        stored_negatives(path, dict)
+        stored_negatives(path, dict, {})

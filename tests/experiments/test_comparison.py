@@ -10,7 +10,17 @@ import pytest
 from scipy import stats
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments import against, agreement, beside_print, best_of, bootstrap, ranking_tables, ranks_of
+from gensr_lib.experiments import (
+    against,
+    agreement,
+    beside_print,
+    best_of,
+    bootstrap,
+    dear_first,
+    ranking_tables,
+    ranks_of,
+    standing,
+)
 from gensr_lib.experiments.comparison import FLOORS, PRINTED
 from gensr_lib.models import available_models
 from gensr_lib.training.evaluation import Evaluation
@@ -27,7 +37,7 @@ def run(*, rec: np.ndarray | None = None, src: np.ndarray | None = None) -> Simp
             n = np.arange(len(ranks))
             parts.append(pd.DataFrame({"task": task, "row": n, "user": n, "item": n + 1, "rank": ranks}))
     table = pd.concat(parts, ignore_index=True)
-    return SimpleNamespace(evaluation=Evaluation("m", "test", table, 1.0), record={"seed": 0})
+    return SimpleNamespace(evaluation=Evaluation("m", "test", table, 1.0), record={"seed": 0, "data": "d0"})
 
 
 def drawn(seed: int, best: int) -> np.ndarray:
@@ -74,6 +84,45 @@ def test_impossible_and_corrected_rows_are_marked(runs):
                       ("src", "Amazon", "GenSR")}  # fmt: skip
     assert src.loc["GenSR", ("Amazon", "note")].startswith("corrected")
     assert rec.loc["popularity", ("Amazon", "note")] == ""
+
+
+def test_long_trainings_are_begun_first():
+    order = dear_first([*FLOORS, *PRINTED])
+    assert sorted(order) == sorted([*FLOORS, *PRINTED])
+    assert set(order[:4]) == {"gensr", "bsr", "collm", "idgenrec"} and order[4] == "unisar"
+    assert order[-len(FLOORS) :] == list(FLOORS)
+
+
+def test_runs_of_other_data_are_refused_by_name(runs):
+    runs["qem"].record["data"] = "d1"
+    says = "din, gensr, popularity of d0; qem of d1"
+    calls = [
+        lambda: beside_print(runs, "src"),
+        lambda: best_of(runs, "src"),
+        lambda: against(runs, "src", "gensr"),
+        lambda: standing(runs, "N@10", {}),
+        lambda: agreement(runs, ranking_tables()["N@10"].loc["src", "Amazon"], "src"),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match=says):
+            call()
+
+
+def test_two_runs_of_one_system_stand_beside_each_other(runs):
+    table = beside_print(runs | {"din, wide": run(rec=drawn(6, 9))}, "rec")["ours"]
+    assert table["N@10"].notna().sum() == 4 and {"DIN", "din, wide"} <= set(table.index)
+
+
+def test_where_the_runs_stand_in_each_task_that_they_serve(runs):
+    found = standing(runs, "N@10", {"popularity": "floors"})
+    assert found["rec"].index.tolist() == ["din", "gensr", "popularity"]
+    assert found["src"]["group"].to_dict() == {"gensr": "trained", "qem": "trained", "popularity": "floors"}
+    for task, table in found.items():
+        for name, row in table.iterrows():
+            assert row["mean"] == pytest.approx(runs[name].evaluation.metrics[task]["N@10"])
+            assert (row["low"], row["high"]) == bootstrap(runs[name], task)
+            assert row["low"] < row["mean"] < row["high"]
+    assert standing({"qem": runs["qem"]}, "N@10", {}).keys() == {"src"}
 
 
 # --- tests ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gensr_lib.config import ModelBlock, Profile
+from gensr_lib.data.split import Rows
 from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import workspace as runs
@@ -83,6 +84,15 @@ def test_systems_that_the_data_do_not_allow_are_left_out_with_a_sentence(trained
         build_model("oracle", bare)
     with pytest.raises(ConfigError, match="did you mean 'ease'"):
         trained.able("eas")
+
+
+def test_systems_of_a_task_that_cannot_be_tested_are_left_out_together(trained, monkeypatch, capsys):
+    bare = copy(trained.dataset)
+    none = Rows(np.arange(0), np.arange(0))
+    bare.rows = bare.rows | {"test": bare.rows["test"] | {"src": none}}
+    monkeypatch.setitem(vars(trained), "dataset", bare)
+    assert trained.able("qem", "din", "zam", "jsr") == ["din", "jsr"]
+    assert capsys.readouterr().out == "The systems qem, zam are left out: the data have no searches to test.\n"
 
 
 # --- found again ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 
 from gensr_lib.config import BackboneConfig
 from gensr_lib.data.batches import Batch
+from gensr_lib.data.words import UNKNOWN_WORD
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import available_models, build_model
 from gensr_lib.models.gensr.prompt import PROMPTS
@@ -83,6 +84,19 @@ def test_scores_have_shape_type_and_are_finite(name, task, history, mode):
             scores = model.score(batch(model, task, rows, candidates, history))
         assert scores.shape == (rows, candidates) and scores.dtype == torch.float32
         assert torch.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(("word", "text"), [(0, ""), (UNKNOWN_WORD, "zzyzx qwlm")], ids=["empty", "unknown"])
+@pytest.mark.parametrize("name", [name for name, task in cases if task == "src"])
+def test_a_query_that_says_nothing_is_answered(name, word, text):
+    model = make(name).eval()
+    asked = batch(model, "src")
+    one_word = torch.zeros_like(asked.query)
+    one_word[:, 0] = word
+    asked = replace(asked, query=one_word, query_text=(text,) * len(asked))
+    with torch.no_grad():
+        assert model.score(asked).isfinite().all()
+    assert all(torch.isfinite(value) for value in model.loss(asked).values())
 
 
 @by_task

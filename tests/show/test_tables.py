@@ -78,6 +78,21 @@ def test_the_best_of_a_column_is_bold_and_the_second_underlined(tmp_path):
     assert bold and under and bold.group(1).endswith("row1_col0") and under.group(1).endswith("row2_col0")
 
 
+def test_marks_are_given_among_some_rows(tmp_path):
+    table = pd.DataFrame({"N": [0.9, 0.2, 0.3]}, ["oracle", "a", "b"])
+    html = show(table, "among", tmp_path, best_in=["N"], among=["a", "b"]).to_html()
+    assert re.search(r"row2_col0 {\s+font-weight", html) and re.search(r"row1_col0 {\s+text-decoration", html)
+    assert "row0_col0 {" not in html
+
+
 def test_equals_share_a_mark_and_a_single_number_has_no_second(tmp_path):
     html = show(pd.DataFrame({"N": [0.4, 0.4]}), "equal", tmp_path, best_in=["N"]).to_html()
     assert "bold" in html and "underline" not in html
+
+
+def test_what_is_doubtful_has_a_dagger_and_nothing_else_has(tmp_path):
+    table = pd.DataFrame({("ours", "N"): [0.41, 0.2], ("theirs", "N"): [0.5, np.nan]}, ["a", "b"])
+    doubtful = pd.DataFrame({("theirs", "N"): [True, True]}, ["a", "b"])
+    html = show(table, "doubtful", tmp_path, digits=2, doubtful=doubtful).to_html()
+    assert "0.50†" in html and html.count("†") == 1  # what is missing is a dash, and cannot be doubted
+    assert "0.41" in html and "†" not in (tmp_path / "doubtful.csv").read_text(encoding="utf-8")

@@ -17,6 +17,8 @@ Departures from the paper and its code:
       vectors are LightGCN's, where it has UniSAR's. Both are standardised.
     - Codebooks begin as k-means centres, and all of them pull at the encoders (`quantiser`).
     - One wording of each task, where the code draws from ten. An identifier has no </s>.
+    - The likelihood of an identifier that several items have is divided among them. Whole, it would
+      put all of them before items that are likelier than each of them.
     - A query of the history is read by its words, of which a batch has the numbers: without
       punctuation, and without words that training lacks.
     - A made query is some tokens in a row of the item's text, and no doc2query model's.
@@ -61,7 +63,7 @@ from ..language_model import (
 from ..likelihood import log_likelihood
 from ..recommendation.lightgcn import LightGCN
 from .item_codes import coded, text_vectors
-from .quantiser import QuantiserConfig, collisions
+from .quantiser import QuantiserConfig, collisions, owners
 
 LOG = logging.getLogger(__name__)
 BEFORE = "What the user did :"  # then the history
@@ -150,11 +152,15 @@ class GenSAR(OnLanguageModel, RankingModel):
         self.n_items = len(semantic_ids) - 1
         self.without_text = without_text
         self.lm = language_model.model
+        # torch's fused attention has no fast way for a learned bias: half the speed on a CPU here.
+        self.lm.set_attn_implementation("eager")
         self.tokenizer = language_model.tokenizer
         self.pad = self.tokenizer.pad_token_id
         self.clicked, self.asked, self.found = range(first_token, first_token + N_MARKS)
         self.register_buffer("semantic_ids", semantic_ids)
         self.register_buffer("collaborative_ids", collaborative_ids)
+        owned = [owners(ids).log() for ids in (semantic_ids, collaborative_ids)]
+        self.register_buffer("log_owners", torch.stack(owned), persistent=False)  # (2, I + 1)
         self.register_buffer("item_tokens", item_tokens)
         self.register_buffer("word_tokens", word_tokens)
         self.register_buffer("before", self._encoded([BEFORE])[0], persistent=False)
@@ -303,7 +309,9 @@ class GenSAR(OnLanguageModel, RankingModel):
         )
 
     def score(self, batch: Batch) -> Tensor:
-        """Log-likelihood of each candidate's identifier, (B, C) float32."""
+        """Log-likelihood of each candidate, (B, C) float32: that of its identifier, of which each
+        item that has it gets an equal part.
+        """
         return self.score_in_chunks(batch, batch.cand.shape[1])
 
     def score_in_chunks(self, batch: Batch, size: int) -> Tensor:
@@ -314,7 +322,7 @@ class GenSAR(OnLanguageModel, RankingModel):
         states = encoder(input_ids=prompt, attention_mask=mask).last_hidden_state
         ids = self.identifiers_of(batch.task)[batch.cand]  # (B, C, M)
         parts = [log_likelihood(self.lm, x, states, mask) for x in ids.split(size, dim=1)]
-        return torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=1) - self.log_owners[int(batch.task == REC)][batch.cand]
 
     def _mask(self, prompt: Tensor) -> Tensor:
         return (prompt != self.pad).long()

@@ -256,6 +256,12 @@ def collisions(codes: Tensor) -> int:
     return len(codes) - len(codes.unique(dim=0))
 
 
+def owners(codes: Tensor) -> Tensor:
+    """How many items have the identifier of each item, itself included: (n, L) -> (n,)."""
+    _, group, count = codes.unique(dim=0, return_inverse=True, return_counts=True)
+    return count[group]
+
+
 @torch.enable_grad()
 def fit(
     vectors: Sequence[Tensor], config: QuantiserConfig, shared_levels: int, own_levels: int

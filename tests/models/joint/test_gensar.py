@@ -127,6 +127,13 @@ def test_items_that_are_alike_share_an_identifier_and_tie_and_the_log_counts_the
     other = next(i for i in range(1, data.n_items) if i not in same)
     scores = model.score(made.with_candidates(torch.tensor([[*same, other]] * 2)))
     assert torch.equal(scores[:, :1].expand(-1, 3), scores[:, :3]) and (scores[:, 3] != scores[:, 0]).all()
+    prompt = model.prompt(model.history(made), "rec", made.query_text)
+    labels = model.collaborative_ids[same[0]].unsqueeze(0)
+    for row, read in enumerate(without_padding(prompt)):
+        whole = -4 * model.lm(input_ids=torch.tensor([read]), labels=labels).loss
+        assert scores[row, :3].exp().sum().log().item() == pytest.approx(whole.item(), abs=1e-4), (
+            "they have it together"
+        )
 
 
 def test_text_vectors_keep_the_inner_products_of_tf_idf():
@@ -239,7 +246,8 @@ def test_scores_are_the_losses_of_transformers(task):
         for column in (0, 3):
             labels = model.identifiers_of(task)[made.cand[row, column]].unsqueeze(0)
             loss = model.lm(input_ids=torch.tensor([prompt[row]]), labels=labels).loss
-            assert torch.allclose(scores[row, column], -4 * loss, atol=1e-4)
+            owners = (model.identifiers_of(task) == labels).all(dim=1).sum()
+            assert torch.allclose(scores[row, column], -4 * loss - owners.log(), atol=1e-4)
 
 
 @TASKS
@@ -260,7 +268,8 @@ def test_likelihoods_rank_as_beam_search_over_the_whole_catalogue(task):
         length_penalty=0.0, output_scores=True, return_dict_in_generate=True,
     )  # fmt: skip
     scores = model.score(made)[0]
-    by_identifier = torch.stack([scores[ids.index(each)] for each in distinct])
+    whole = scores + torch.tensor([ids.count(each) for each in ids]).log()
+    by_identifier = torch.stack([whole[ids.index(each)] for each in distinct])
     best, order = by_identifier.sort(descending=True)
     assert found.sequences[:, 1:].tolist() == [distinct[k] for k in order]
     assert torch.allclose(found.sequences_scores, best, atol=1e-4)

@@ -1,0 +1,55 @@
+"""What chapters and systems need of a data set, and in words what it lacks."""
+
+from __future__ import annotations
+
+from ..config import Config
+from ..data.dataset import Dataset
+from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
+from ..data.split import TEST, tasks_of
+from ..errors import DataError
+from ..models.registry import model_class
+
+LEAST = 20  # test rows of a task, below which no mean or test over them says anything
+# What a part of a chapter may need, as it is named where it is missing.
+NEEDS = {
+    REC: "recommendations",
+    SRC: "searches",
+    "texts": "titles or texts",
+    "categories": "categories",
+}
+
+
+def tested_tasks(dataset: Dataset) -> list[str]:
+    """``rec``, ``src`` or both: what can be trained and has `LEAST` test rows.
+
+    Raises:
+        DataError: too few test rows of each.
+    """
+    test = dataset.rows[TEST]
+    found = [task for task in tasks_of(dataset.rows) if len(test[task]) >= LEAST]
+    if not found:
+        counts = " and ".join(f"{len(test[task])} of {NEEDS[task]}" for task in BEHAVIORS)
+        raise DataError(
+            f"{dataset.name}: {counts} are left to test, and the chapters need {LEAST} of one of "
+            f"them; give more users, or lower data.min_interactions of the profile."
+        )
+    return found
+
+
+def lacks(dataset: Dataset, need: str) -> str:
+    """In words, what the data lack of one of `NEEDS`; empty if they have it."""
+    if need in BEHAVIORS:
+        rows = len(dataset.rows[TEST][need])
+        number = f"only {rows}" if rows else "no"
+        return "" if need in tested_tasks(dataset) else f"{number} {NEEDS[need]} to test"
+    values = {"texts": dataset.item_text, "categories": dataset.items[CATEGORIES]}
+    return "" if any(values[need]) else f"no {NEEDS[need]}"
+
+
+def obstacle(dataset: Dataset, model: str, options: Config) -> str:
+    """Why a model cannot be trained or tested on the data, as a sentence ends; empty if it can."""
+    cls = model_class(model)
+    reason = cls.obstacle(dataset, options)
+    if not reason and not cls.tasks & set(tested_tasks(dataset)):
+        reason = "the data have " + " and ".join(lacks(dataset, task) for task in sorted(cls.tasks))
+    return reason
