@@ -647,5 +647,4 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million
 #   parameters, about a thousand times as many.
 #
-# **Next:** [chapter 6](06_mutual_information.ipynb) trains UniSAR, the discriminative counterpart, and asks what the
-# inputs of both models tell about their answers.
+# **Next:** [chapter 4](04_baselines.ipynb) builds twenty of the systems that the paper holds GenSR against.
