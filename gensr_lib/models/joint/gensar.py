@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -159,8 +160,6 @@ class GenSAR(OnLanguageModel, RankingModel):
         self.clicked, self.asked, self.found = range(first_token, first_token + N_MARKS)
         self.register_buffer("semantic_ids", semantic_ids)
         self.register_buffer("collaborative_ids", collaborative_ids)
-        owned = [owners(ids).log() for ids in (semantic_ids, collaborative_ids)]
-        self.register_buffer("log_owners", torch.stack(owned), persistent=False)  # (2, I + 1)
         self.register_buffer("item_tokens", item_tokens)
         self.register_buffer("word_tokens", word_tokens)
         self.register_buffer("before", self._encoded([BEFORE])[0], persistent=False)
@@ -206,6 +205,12 @@ class GenSAR(OnLanguageModel, RankingModel):
         these tie.
         """
         return collisions(self.semantic_ids[1:]), collisions(self.collaborative_ids[1:])
+
+    @cached_property
+    def log_owners(self) -> Tensor:
+        """(2, I + 1) log of how many items have each item's semantic, collaborative identifier."""
+        # At first use, and not in the constructor: a saved model gets its identifiers after that.
+        return torch.stack([owners(self.semantic_ids), owners(self.collaborative_ids)]).log()
 
     # --- what is read ------------------------------------------------------------------------
 
@@ -322,7 +327,10 @@ class GenSAR(OnLanguageModel, RankingModel):
         states = encoder(input_ids=prompt, attention_mask=mask).last_hidden_state
         ids = self.identifiers_of(batch.task)[batch.cand]  # (B, C, M)
         parts = [log_likelihood(self.lm, x, states, mask) for x in ids.split(size, dim=1)]
-        return torch.cat(parts, dim=1) - self.log_owners[int(batch.task == REC)][batch.cand]
+        return (
+            torch.cat(parts, dim=1)
+            - self.log_owners[int(batch.task == REC)].to(ids.device)[batch.cand]
+        )
 
     def _mask(self, prompt: Tensor) -> Tensor:
         return (prompt != self.pad).long()
