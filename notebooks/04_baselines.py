@@ -260,12 +260,15 @@ curves = {}
 for task, served in serving.items():
     valid = {n: runs[n].history.set_index("epoch")[f"valid {task} N@5"] for n in served}
     curves[task] = side_by_side.curves(valid, "epoch", "N@5", marks=best)
-    plots.save_figure(curves[task], f"04_training_{task}", book.figures)
+if "rec" in curves:
+    plots.save_figure(curves["rec"], "04_training", book.figures)
 curves.get("rec")
 
 # %%
 #| label: fig:04-training-src
 #| caption: The same in search. A system of both tasks has one epoch that is kept, by the mean of both.
+if "src" in curves:
+    plots.save_figure(curves["src"], "04_training_src", book.figures)
 curves.get("src")
 
 # %% [markdown]
@@ -388,8 +391,8 @@ tables.show(results.get("rec"), "04_results", book.figures)
 #| label: fig:04-ranking
 #| caption: What each system reaches in recommendation. Bars are 95 % intervals over users; one training each.
 ladders = {task: plots.ladders({task: table}, metric) for task, table in placed.items()}
-for task, ladder in ladders.items():
-    plots.save_figure(ladder, f"04_ranking_{task}", book.figures)
+if "rec" in ladders:
+    plots.save_figure(ladders["rec"], "04_ranking", book.figures)
 ladders.get("rec")
 
 # %% [markdown]
@@ -434,6 +437,8 @@ tables.show(results.get("src"), "04_search", book.figures)
 # %%
 #| label: fig:04-ranking-src
 #| caption: What each system reaches in search. Bars are 95 % intervals over users; one training each.
+if "src" in ladders:
+    plots.save_figure(ladders["src"], "04_ranking_src", book.figures)
 ladders.get("src")
 
 # %% [markdown]
