@@ -193,9 +193,7 @@ class GenSAR(OnLanguageModel, RankingModel):
             first_token=first,
             without_text=missing,
         )
-        said = (
-            "%s: of %d items %d have the semantic, %d the collaborative identifier of another one."
-        )
+        said = "%s: of %d items %d have the semantic, %d the collaborative identifier of another."
         LOG.info(said, cls.name, made.n_items, *made.collisions)
         return made
 
@@ -314,9 +312,7 @@ class GenSAR(OnLanguageModel, RankingModel):
         )
 
     def score(self, batch: Batch) -> Tensor:
-        """Log-likelihood of each candidate, (B, C) float32: that of its identifier, of which each
-        item that has it gets an equal part.
-        """
+        """Log-likelihood of each candidate, (B, C) float32: its part of its identifier's."""
         return self.score_in_chunks(batch, batch.cand.shape[1])
 
     def score_in_chunks(self, batch: Batch, size: int) -> Tensor:
