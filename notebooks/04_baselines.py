@@ -295,7 +295,7 @@ curves.get("src")
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:04-reads
-#| caption: What moves the scores of each trained system. A dot: nothing does.
+#| caption: "What moves the scores of each trained system. A dot: nothing does."
 seen = {}
 for task, served in serving.items():
     asked = dataset.batch("test", task, np.arange(min(32, len(dataset.rows["test"][task]))))
