@@ -34,7 +34,7 @@ from scipy.stats import norm
 from gensr_lib import Workspace
 from gensr_lib.analysis import ceilings_of
 from gensr_lib.data import merged_history
-from gensr_lib.experiments import result_table, seen_table
+from gensr_lib.experiments import fit_anchors, fit_floors, result_table, seen_table, standing
 from gensr_lib.models import PROMPTS, SoftFilter, contrastive
 from gensr_lib.show import plots, tables
 
@@ -301,23 +301,14 @@ print(f"best constant guess {constant:.3f}; GenSR {of_task}")
 # - The *oracle* is the law itself.
 
 # %%
-names = ["popularity", "category_count", "item_knn", "ease", "bm25", "query_lookup"]
-floors = book.able(*names)
-runs = {name: book.fit(name) for name in floors}
-if len(book.tasks) == 2:  # by default they learn from the clicks of both behaviors
-    runs["item_knn, rec"] = book.fit("item_knn", "item_knn-rec", edges="rec")
-    runs["ease, rec"] = book.fit("ease", "ease-rec", edges="rec")
-floors = list(runs)
-runs |= {name: book.fit(name) for name in ["lightgcn", "gensr"]}
+runs = fit_floors(book)
+floors = [name for name in runs if not name.startswith("lightgcn")]
+runs["gensr"] = book.fit("gensr")
 runs["gensr, perceptron"] = book.fit("gensr", "gensr-mlp", reader="mlp")
-if len(book.tasks) == 2:
-    runs["lightgcn, both"] = book.fit("lightgcn", "lightgcn-both", edges="both")
+runs |= fit_anchors(book)
 is_simulated = dataset.truth is not None
 if is_simulated:
-    given = {"items": "views", "clicks_of": "rec", "history": spec.options.history}
-    runs["reader, as GenSR"] = book.fit("reader", "reader-as-gensr", **given)
     runs["reader"] = book.fit("reader", history=spec.options.history)
-    runs["oracle"] = book.fit("oracle")
 
 # %% [markdown]
 # Where the law is known, each metric is also averaged over it. A list has 100 candidates, and the
@@ -335,22 +326,12 @@ tables.show(table, "03_results", book.figures)
 metric = "expected N@10" if is_simulated else "N@10"
 kinds = dict.fromkeys(floors, "floors") | dict.fromkeys(["oracle"], "oracle")
 kinds |= dict.fromkeys(["reader", "reader, as GenSR"], "readers")
-standing = {}
-for task in book.tasks:
-    values = {
-        name: run.evaluation.values(task, metric)
-        for name, run in runs.items()
-        if task in run.model.tasks
-    }
-    means = pd.Series({name: v.mean() for name, v in values.items()}, name="mean").sort_values()
-    half = pd.Series({name: 1.96 * v.std(ddof=1) / len(v) ** 0.5 for name, v in values.items()})
-    group = means.index.map(lambda name: kinds.get(name, "trained"))
-    standing[task] = means.to_frame().assign(low=means - half, high=means + half, group=group)
+placed = standing(runs, metric, kinds)
 
 # %%
 #| label: fig:03-ranking
-#| caption: What each system reaches in both tasks, between floors and oracle. Bars are 95 % intervals over test rows.
-ladder = plots.ladders(standing, metric)
+#| caption: What each system reaches in both tasks, between floors and oracle. Bars are 95 % intervals over users.
+ladder = plots.ladders(placed, metric)
 plots.save_figure(ladder, "03_ranking", book.figures)
 ladder
 
@@ -401,14 +382,14 @@ tables.show(against, "03_against", book.figures)
 #| caption: GenSR's expected NDCG@10 as a share of that of the reader with its input, and of the oracle's.
 shares = {}
 if is_simulated:
-    for task, ranked in standing.items():
+    for task, ranked in placed.items():
         mean = ranked["mean"]
         of = {name: float(mean["gensr"] / mean[name]) for name in ("reader, as GenSR", "oracle")}
         shares[task] = of
 shares_table = pd.DataFrame(shares).T.rename_axis("task").add_prefix("of ") if shares else None
 if book.is_default:
     assert all(share["reader, as GenSR"] >= 0.8 for share in shares.values())
-    for ranked in standing.values():
+    for ranked in placed.values():
         assert ranked["mean"]["gensr"] > ranked["mean"].reindex(floors).max()
 tables.show(shares_table, "03_shares", book.figures)
 

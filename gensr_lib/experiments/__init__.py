@@ -15,6 +15,8 @@ __getattr__, __all__ = attach(
             "best_of",
             "bootstrap",
             "dear_first",
+            "fit_anchors",
+            "fit_floors",
             "ranks_of",
             "standing",
         ],

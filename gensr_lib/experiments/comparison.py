@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..data.schema import BEHAVIORS
+from ..data.schema import BEHAVIORS, REC
 from ..errors import ConfigError, known, unknown
 from ..models.registry import model_class
 from .paper import METRICS, ranking_tables
 from .significance import LEVEL, compare
 from .store import Run
+from .workspace import Workspace
 
 # The names of the paper's tables, in the order of their rows.
 PRINTED = {
@@ -82,6 +83,32 @@ def dear_first(names: Iterable[str]) -> list[str]:
             -rows.index(name) if name in rows else 1,
         ),
     )
+
+
+def fit_floors(workspace: Workspace) -> dict[str, Run]:
+    """The floors and LightGCN by name, those that the data allow.
+
+    LightGCN learns from recommendation and the neighbour models from both behaviors. Where the data
+    have both, they are also there the other way round: ``lightgcn, both``, ``item_knn, rec`` and
+    ``ease, rec``.
+    """
+    runs = {name: workspace.fit(name) for name in workspace.able(*FLOORS)}
+    if len(workspace.tasks) == 2:
+        for name, edges in (("item_knn", "rec"), ("ease", "rec"), ("lightgcn", "both")):
+            runs[f"{name}, {edges}"] = workspace.fit(name, f"{name}-{edges}", edges=edges)
+    return runs
+
+
+def fit_anchors(workspace: Workspace) -> dict[str, Run]:
+    """On a simulated world, what a model could reach: ``reader, as GenSR``, who knows the law and
+    is given GenSR's texts, clicks and length of history, and the ``oracle``. Elsewhere none.
+    """
+    if workspace.dataset.truth is None:
+        return {}
+    history = workspace.specify("gensr").options.history
+    given = {"items": "views", "clicks_of": REC, "history": history}
+    reader = workspace.fit("reader", "reader-as-gensr", **given)
+    return {"reader, as GenSR": reader, "oracle": workspace.fit("oracle")}
 
 
 def beside_print(runs: Mapping[str, Run], task: str) -> pd.DataFrame:

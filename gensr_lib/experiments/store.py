@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from scipy import stats
 
 from ..data.dataset import Dataset
 from ..data.schema import SRC
-from ..errors import ConfigError
+from ..errors import ConfigError, known
 from ..files import read_json, read_or_refuse, write_atomically, write_json, writing
 from ..models.base import RankingModel
 from ..models.registry import model_class
@@ -191,21 +191,27 @@ def set_aside(folder: Path, spec: RunSpec) -> None:
             os.replace(earlier, folder)
 
 
-def result_table(runs: Mapping[str, Run], expected: bool = False) -> pd.DataFrame:
+def result_table(
+    runs: Mapping[str, Run], expected: bool = False, metrics: Sequence[str] | None = None
+) -> pd.DataFrame:
     """R@5, R@10, N@5, N@10 of several runs: a row per run, columns (task, metric).
 
     Args:
         runs: by the names of the rows.
         expected: of runs on a simulated world, also ``expected R@5`` and so on: the metrics
             averaged over the click law (`training.metrics`). Other runs have none.
+        metrics: only these, plain or expected.
+
+    Raises:
+        ConfigError: one of the ``metrics`` is not there.
     """
     rows = {}
     for name, run in runs.items():
-        by_task = run.evaluation.both if expected else run.evaluation.metrics
+        by_task = run.evaluation.both if expected or metrics else run.evaluation.metrics
         rows[name] = {
-            (task, metric): value
+            (task, metric): values[known("metric", metric, values)]
             for task, values in by_task.items()
-            for metric, value in values.items()
+            for metric in metrics or values
         }
     return pd.DataFrame(rows).T.rename_axis("system")
 

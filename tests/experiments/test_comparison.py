@@ -17,6 +17,8 @@ from gensr_lib.experiments import (
     best_of,
     bootstrap,
     dear_first,
+    fit_anchors,
+    fit_floors,
     ranking_tables,
     ranks_of,
     standing,
@@ -197,3 +199,45 @@ def test_the_ranks_of_runs_name_them(runs):
     ranks = ranks_of(runs)
     assert ranks["variant"].unique().tolist() == list(runs) and (ranks["seed"] == 0).all()
     assert len(ranks) == 6 * USERS
+
+
+# --- beside the systems -----------------------------------------------------------------------
+
+
+class Fitting:
+    """A workspace that notes what it is asked to fit."""
+
+    def __init__(self, tasks: list[str], truth: object):
+        self.tasks, self.dataset = tasks, SimpleNamespace(truth=truth)
+        self.asked = {}
+
+    def able(self, *names: str) -> list[str]:
+        return [name for name in names if name != "category_count"]
+
+    def specify(self, name: str) -> SimpleNamespace:
+        assert name == "gensr"
+        return SimpleNamespace(options=SimpleNamespace(history=17))
+
+    def fit(self, model: str, variant: str | None = None, **options: object) -> str:
+        self.asked[variant or model] = (model, options)
+        return variant or model
+
+
+def test_floors_are_fitted_on_either_behavior():
+    book = Fitting(["rec", "src"], None)
+    assert fit_floors(book) == {
+        **{name: name for name in FLOORS if name != "category_count"},
+        "item_knn, rec": "item_knn-rec",
+        "ease, rec": "ease-rec",
+        "lightgcn, both": "lightgcn-both",
+    }
+    assert book.asked["ease-rec"] == ("ease", {"edges": "rec"})
+    assert book.asked["lightgcn-both"] == ("lightgcn", {"edges": "both"})
+    assert not any("," in name for name in fit_floors(Fitting(["rec"], None)))
+
+
+def test_readers_are_given_what_gensr_has_and_only_where_the_law_is_known():
+    book = Fitting(["rec", "src"], object())
+    assert list(fit_anchors(book)) == ["reader, as GenSR", "oracle"]
+    assert book.asked["reader-as-gensr"] == ("reader", {"items": "views", "clicks_of": "rec", "history": 17})
+    assert fit_anchors(Fitting(["rec"], None)) == {}

@@ -456,6 +456,15 @@ def test_result_table(trained):
     assert table.loc["LightGCN", "src"].isna().all(), "it does not search"
 
 
+def test_a_table_of_some_metrics(trained):
+    run = trained.fit("popularity")
+    whole, some = result_table({"a": run}, expected=True), result_table({"a": run}, metrics=("N@10", "expected R@5"))
+    assert some.columns.tolist() == [(t, m) for t in ("rec", "src") for m in ("N@10", "expected R@5")]
+    assert some.equals(whole[some.columns])
+    with pytest.raises(ConfigError, match="unknown metric 'N@1'; did you mean"):
+        result_table({"a": run}, metrics=("N@1",))
+
+
 def test_plain_and_expected_metrics_beside_each_other(trained):
     runs = {"Popularity": trained.fit("popularity"), "LightGCN": trained.fit("lightgcn")}
     table = result_table(runs, expected=True)

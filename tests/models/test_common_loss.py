@@ -14,7 +14,7 @@ from tests.worlds import pocket
 PATH = "gensr_lib.models.common_loss:"
 
 
-@pytest.mark.parametrize("name", ["gru4rec", "seqrec", "hem"])
+@pytest.mark.parametrize("name", ["gru4rec", "seqrec", "hem", "copps"])
 def test_the_loss_is_the_cross_entropy_of_each_candidate(name):
     data = pocket()
     cls = model_class(PATH + name)

@@ -251,6 +251,20 @@ def test_scores_are_the_losses_of_transformers(task):
 
 
 @TASKS
+def test_an_identifier_is_divided_among_those_that_have_it_in_the_task(task):
+    model, made = gensar(), batch(task, rows=1)
+    items = made.cand[0]
+    before = model.score(made) + model.log_owners[int(task == "rec")][made.cand]
+    del model.log_owners  # counted anew
+    ids, other = model.semantic_ids, model.collaborative_ids
+    if task == "rec":
+        ids, other = other, ids
+    other[items] = other[items[0]].clone()  # does not count
+    owners = (ids[items, None] == ids).all(dim=2).sum(dim=1)
+    assert torch.allclose(model.score(made), before - owners.log())
+
+
+@TASKS
 def test_likelihoods_rank_as_beam_search_over_the_whole_catalogue(task):
     """A toy catalogue, all of whose identifiers fit into the beam."""
     events = [("u", f"i{n}", n, "rec" if n % 2 else "src") for n in range(12)]
