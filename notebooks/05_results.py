@@ -230,8 +230,8 @@ figure
 # places 11 and 9, and QEM, ZAM, AEM and HEM in the first four. There are candidates for why, and this chapter does not decide
 # between them. *The world*: here a history can add .05 to a search, and a system that reads it has more to learn for it; each
 # item of the paper's Amazon has one query, made of its category. *The language model*: flan-t5 knows words, the pocket T5 is
-# random. *The tuning*: after twelve epochs at a rate that suits encoders QEM and ZAM are .06 and more lower on validation rows,
-# no better than UniSAR. The paper says nothing of the rates of its baselines.
+# random. *The tuning*: after twelve epochs at a rate that suits encoders QEM and ZAM are .06 and more lower on validation
+# rows, and would be no better than UniSAR. The paper says nothing of the rates of its baselines.
 
 # %%
 if is_whole:
