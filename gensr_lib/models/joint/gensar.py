@@ -323,10 +323,8 @@ class GenSAR(OnLanguageModel, RankingModel):
         states = encoder(input_ids=prompt, attention_mask=mask).last_hidden_state
         ids = self.identifiers_of(batch.task)[batch.cand]  # (B, C, M)
         parts = [log_likelihood(self.lm, x, states, mask) for x in ids.split(size, dim=1)]
-        return (
-            torch.cat(parts, dim=1)
-            - self.log_owners[int(batch.task == REC)].to(ids.device)[batch.cand]
-        )
+        owners = self.log_owners[int(batch.task == REC)].to(ids.device)
+        return torch.cat(parts, dim=1) - owners[batch.cand]
 
     def _mask(self, prompt: Tensor) -> Tensor:
         return (prompt != self.pad).long()
