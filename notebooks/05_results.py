@@ -84,7 +84,7 @@ runs = fit_all(book, dear_first(able)) if MISSING == "make" else finished(book, 
 runs = {name: runs[name] for name in able if name in runs}
 floors = fit_floors(book) if MISSING == "make" else {}
 floors = {name: run for name, run in floors.items() if name not in runs}  # of the other behavior
-anchors = fit_anchors(book) if runs else {}
+anchors = fit_anchors(book) if MISSING == "make" else {}
 everything = runs | floors | anchors
 lacking = [name for name in able if name not in runs]
 print(f"{len(runs)} systems; not trained here: {', '.join(lacking) or 'none'}")
@@ -356,13 +356,14 @@ if is_whole:
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:05-twins
 #| caption: "Search in the twin world, N@10 by the rule for twins; ZAM that reads both behaviors is trained for three epochs."
-world = simulate(book.profile.pocket.plain(), SEED)
-named = world.items.loc[world.items["categories"] != "", "item_id"]  # others get no search
-clicks = world.interactions[world.interactions["behavior"] == "rec"]
-purchases = Tables(clicks[clicks["item_id"].isin(named)], world.items)
-logged = synthesize_searches(purchases, SEED)
 twins = {}
-for rule in ("hidden", "visible"):
+if MISSING == "make":
+    world = simulate(book.profile.pocket.plain(), SEED)
+    named = world.items.loc[world.items["categories"] != "", "item_id"]  # others get no search
+    clicks = world.interactions[world.interactions["behavior"] == "rec"]
+    purchases = Tables(clicks[clicks["item_id"].isin(named)], world.items)
+    logged = synthesize_searches(purchases, SEED)
+for rule in ("hidden", "visible") if MISSING == "make" else ():
     data = Dataset.from_tables(logged, book.profile.data.replace(twins=rule), "twins", SEED)
     for name, options in {"query_lookup": {}, "qem": {}, "zam": {"history_of": "both"}}.items():
         torch.manual_seed(SEED)  # the first weights
@@ -370,7 +371,7 @@ for rule in ("hidden", "visible"):
         if any(p.requires_grad for p in model.parameters()):
             train(model, data, book.specify(name).training.replace(epochs=3), seed=SEED)
         twins.setdefault(name, {})[rule] = evaluate(model, data).metrics["src"]["N@10"]
-twins = pd.DataFrame(twins).T.rename_axis("system")
+twins = pd.DataFrame(twins).T.rename_axis("system") if twins else None
 tables.show(twins, "05_twins", book.figures)
 
 # %%

@@ -11,6 +11,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from gensr_lib.experiments.workspace import Workspace
+
 from .folders import FOLDERS, write_folder
 
 CHAPTERS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
@@ -44,8 +46,12 @@ def folder(request, tmp_path_factory):
         yield data
 
 
-def run_chapter(path: Path) -> None:
-    """Execute the cells; what a cell shows is made as a notebook would make it."""
+def run_chapter(path: Path, **parameters: object) -> dict[str, object]:
+    """Execute the cells; what a cell shows is made as a notebook would make it.
+
+    Returns:
+        The names that the chapter leaves behind.
+    """
     names = {"__name__": "__main__"}
     for number, cell in enumerate(jupytext.read(path).cells, start=1):
         if cell.cell_type == "code":
@@ -56,6 +62,9 @@ def run_chapter(path: Path) -> None:
             if shown:
                 value = eval(compile(ast.Expression(shown.value), where, "eval"), names)
                 getattr(value, "_repr_html_", value.__repr__)()
+            if "parameters" in cell.metadata.get("tags", []):
+                names |= parameters
+    return names
 
 
 @pytest.mark.slow
@@ -74,3 +83,28 @@ def test_every_chapter_runs_and_says_what_is_left_out(folder, capsys):
         assert any(missing in line for missing in expected), line
     recorded = {path.stem for path in folder.parent.glob("runs/*/smoke/chapters/*.json")}
     assert recorded == {path.stem for path in TAKING_DATA}
+
+
+# --- only what is there -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def trains_nothing(tmp_path, monkeypatch) -> Workspace:
+    """A workspace that may train what a test asks for, and nothing in a chapter."""
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    monkeypatch.setenv("GENSR_PROFILE", "smoke")
+    return Workspace("pocket", "smoke")
+
+
+@pytest.mark.parametrize("there", [[], ["popularity"], ["qem"], ["popularity", "bm25", "din", "qem", "zam", "jsr"]])
+def test_the_results_of_runs_that_are_there_train_nothing(trains_nothing, monkeypatch, capsys, there):
+    for name in there:
+        trains_nothing.fit(name)
+    for place in ("experiments.workspace", "training.loop"):
+        monkeypatch.setattr(f"gensr_lib.{place}.train", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
+    path = next(path for path in CHAPTERS if path.stem == "05_results")
+    names = run_chapter(path, MISSING="skip")
+    assert list(names["everything"]) == [name for name in names["able"] if name in there]
+    said = capsys.readouterr().out
+    assert f"{len(there)} systems; not trained here: " in said and ", unisar, " in said
