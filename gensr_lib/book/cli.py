@@ -1,7 +1,8 @@
 """The command line ``gensr``, which is ``python -m gensr_lib``.
 
-``fit``, ``compare`` and ``runs`` train systems and list what was trained, ``book run|status`` and
-``site check|build|pages`` make the book and its site, ``doctor`` says what is missing.
+``fit``, ``compare`` and ``runs`` train systems and list what was trained, ``data`` is about data
+sets, ``book run|status`` and ``site check|build|pages`` make the book and its site, ``doctor`` says
+what is missing.
 
 Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried
 out as it is (the message says why), 130 interrupted. A new command is a function
@@ -19,6 +20,7 @@ from typing import Any
 
 from ..errors import ConfigError, DataError
 from ..files import project_root, read_json
+from .data_commands import add_data
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
 # meet the limit.
@@ -50,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     parser = argparse.ArgumentParser(prog="gensr", description="Tools of the GenSR book.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_fit, _add_compare, _add_runs, _add_book, _add_site, _add_doctor):
+    for add in (_add_fit, _add_compare, _add_runs, add_data, _add_book, _add_site, _add_doctor):
         add(commands)
     return parser
 

@@ -304,4 +304,5 @@ SOURCE = Kind(
     example=_example,
     check=find_amazon_files,
     holds=lambda folder: any([*folder.glob("reviews_*"), *folder.glob("meta_*")]),
+    about="reviews of an Amazon category, with searches made from its purchases",
 )

@@ -111,6 +111,20 @@ def available_datasets() -> list[str]:
     return list(dict.fromkeys([*names, *claimed]))
 
 
+def listed_datasets() -> list[dict[str, str]]:
+    """Each name or pattern of the table, and the data sets of it that are here: what, and where."""
+    rows = []
+    for pattern in SOURCES:
+        kind = _kind(pattern)
+        names = [name for name in available_datasets() if fnmatchcase(name, pattern)]
+        for name in names or [pattern]:
+            place = "simulated"
+            if kind.check:
+                place = str(_raw() / name) if names else f"not here; put it into {_raw() / name}"
+            rows.append({"data set": name, "what it is": kind.about, "where": place})
+    return rows
+
+
 def _raw() -> Path:
     return project_root() / "data" / "raw"
 

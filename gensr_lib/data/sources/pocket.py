@@ -8,4 +8,5 @@ from .source import Kind
 SOURCE = Kind(
     read=lambda path, profile, seed: simulate(profile.pocket, seed),
     example=lambda folder: "pocket",
+    about="a simulated platform whose click law is known",
 )

@@ -8,4 +8,5 @@ from .source import Kind
 SOURCE = Kind(
     read=lambda path, profile, seed: simulate(profile.pocket.plain(), seed),
     example=lambda folder: "pocket-plain",
+    about="the same with every dial at zero",
 )

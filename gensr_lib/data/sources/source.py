@@ -22,12 +22,14 @@ class Kind:
         check: raises `DataError` if a folder does not hold the raw files; None for a simulation,
             which has none.
         holds: whether a folder that the user gives holds raw files of this kind.
+        about: what the data are, in a few words for a list.
     """
 
     read: Callable[[Path | None, Profile, int], Tables]
     example: Callable[[Path], str]
     check: Callable[[Path], object] | None = None
     holds: Callable[[Path], bool] = lambda folder: False
+    about: str = ""
 
 
 @dataclass(frozen=True)

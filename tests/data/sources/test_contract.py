@@ -136,3 +136,16 @@ def test_a_line_of_the_table_without_its_file(monkeypatch):
     monkeypatch.setitem(SOURCES, "new", "not_there")
     with pytest.raises(ConfigError, match="not_there"):
         find("new")
+
+
+def test_the_list_says_of_every_line_of_the_table_what_it_is_and_where(home):
+    load._module("amazon").example(_made(home / "data" / "raw" / "amazon-toys"))
+    rows = {row["data set"]: row for row in load.listed_datasets()}
+    assert {"pocket", "pocket-plain", "amazon-toys"} <= set(rows) and all(row["what it is"] for row in rows.values())
+    assert rows["pocket"]["where"] == "simulated"
+    assert rows["amazon-toys"]["where"] == str(home / "data" / "raw" / "amazon-toys")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
