@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from ..errors import ConfigError, unknown
-from .base import Config, digest
+from .base import Config, digest, later
 from .world import DefaultWorld, PocketConfig
 
 __all__ = [
@@ -37,13 +37,22 @@ class DataConfig(Config):
     """What happens to the two tables on the way to rows, histories and candidates."""
 
     min_interactions: int = Field(5, ge=1, description="k of the k-core filter (paper §6.1.1)")
+    both_behaviors: bool = later(
+        False, description="keep only users with clicks of both behaviors (paper §6.1.1, KuaiSAR)"
+    )
+    split: Literal["leave-one-out", "last days"] = later(
+        "leave-one-out",
+        description="each user's last events, or all events of the last two days of the log, are "
+        "held out (paper §6.1.1: Amazon, KuaiSAR)",
+    )
     twins: Literal["hidden", "visible"] = Field(
         "hidden",
         description="'visible' cuts histories by row, so a search may see its purchase (a leak)",
     )
-    test_history: Literal["train", "train+validation"] = Field(
+    test_history: Literal["train", "train+validation", "earlier"] = Field(
         "train",
-        description="which events the history of a test row may hold; 'train': no held-out one",
+        description="which events the history of a test row may hold; 'train': no held-out one; "
+        "'earlier': all that happened before, which are UniSAR's records; so in validation",
     )
     eval_negatives: int = Field(99, ge=1, description="stored negatives per row (paper §6.1.3)")
     max_valid_rows: int | None = Field(

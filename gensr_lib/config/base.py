@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer
 
 from ..errors import ConfigError, unknown
 
@@ -17,6 +17,16 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, write):
+        """Every dump, and so every digest, leaves out what is `later` and at its default."""
+        written = write(self)
+        for name, info in type(self).model_fields.items():
+            is_later = (info.json_schema_extra or {}).get("later")
+            if is_later and name in written and getattr(self, name) == info.default:
+                del written[name]
+        return written
 
     @classmethod
     def parse(cls, values: dict[str, Any] | None = None, where: str = "") -> Config:
@@ -29,6 +39,11 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Config:
         """A validated copy with some options changed; what was left to its default stays so."""
         return type(self).parse({**self.model_dump(exclude_unset=True), **changes})
+
+
+def later(default: Any, **info: Any) -> Any:
+    """A `Field` that came after runs had been stored: at its default it changes no hash."""
+    return Field(default, json_schema_extra={"later": True}, **info)
 
 
 def digest(*values: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import torch
 from ..config import DataConfig
 from ..errors import DataError, known
 from .batches import Batch
+from .construction import HELD_OUT, parts_of
 from .histories import Histories
 from .item_texts import item_texts, item_titles
 from .law import ClickLaw
-from .negatives import NegativeSampler, checksum, stored_negatives
+from .negatives import NegativeSampler, checksum
 from .schema import (
     BEHAVIOR,
     BEHAVIORS,
@@ -35,12 +36,11 @@ from .schema import (
     cut_query,
     validate,
 )
-from .split import SPLITS, TEST, TRAIN, VALID, Rows, k_core, leave_one_out, split_counts
-from .words import Words, make_vocabulary
-
-HELD_OUT = [(split, task) for split in (VALID, TEST) for task in BEHAVIORS]
+from .split import SPLITS, TRAIN, Rows, Split, k_core
+from .words import Words
 
 
+@dataclass(eq=False, repr=False)
 class Dataset:
     """One data set, ready for training and evaluation.
 
@@ -53,8 +53,11 @@ class Dataset:
         user, item, time, is_search, query, session: (E,) the events after all filters, by user,
             then time; ``query`` numbers `query_texts`, whose first is the empty one.
         items: the table of items; row i - 1 describes item i.
+        query_texts: queries by number.
         user_ids, item_ids: names by index; ``item_ids[0]`` is the padding.
         words: the vocabulary; ``query_word_ids`` are its numbers of the words of each query.
+        sampler: draws negatives.
+        histories: what came before a row of the log.
         counts: events, users and items after each filter.
         split: the `Split`.
         rows: ``rows[split][task]``, the `Rows` to train or test on.
@@ -63,25 +66,28 @@ class Dataset:
             events, unused columns, items without a row, long texts, searches from categories.
     """
 
-    def __init__(
-        self, tables: Tables, config: DataConfig, name: str, seed: int, cache: Path | None
-    ):
-        self.name = name
-        self.config = config
-        self.seed = seed
-        self.items = tables.items
-        self.counts = list(tables.counts)
-        self.truth = tables.truth
-        self.notes = list(tables.notes)
-        self._take_events(tables.interactions)
-        self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
-        self.sampler = NegativeSampler(self.user, self.item, self.user_ids, self.n_items)
-        log = (self.user, self.item, self.time, self.is_search, self.query, self.session)
-        self.histories = Histories(*log, self.n_users, config.session_clicks)
-        self._make_words()
-        self.rows = {split: {b: self._rows(split, b) for b in BEHAVIORS} for split in SPLITS}
-        self._store_negatives(cache)
-        self.counts += split_counts(self.rows, self.split, self.user, self.item, self.query)
+    name: str
+    config: DataConfig
+    seed: int
+    items: pd.DataFrame
+    counts: list[dict]
+    truth: object
+    notes: list[str]
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    user: np.ndarray
+    item: np.ndarray
+    time: np.ndarray
+    is_search: np.ndarray
+    query: np.ndarray
+    session: np.ndarray
+    query_texts: np.ndarray
+    split: Split
+    rows: dict[str, dict[str, Rows]]
+    sampler: NegativeSampler
+    histories: Histories
+    words: pd.Index
+    query_word_ids: np.ndarray
 
     @classmethod
     def from_tables(
@@ -101,14 +107,16 @@ class Dataset:
             cache: folder for the stored negatives; None keeps them in memory.
 
         Raises:
-            DataError: the tables break the schema, or nothing is left after the filters.
+            DataError: the tables break the schema, nothing is left after the filters, or
+                `construction.parts_of` refuses them.
         """
         config = config or DataConfig()
-        tables = k_core(validate(tables, name), config.min_interactions)
+        filters = config.min_interactions, config.both_behaviors
+        tables = k_core(validate(tables, name), *filters)
         if tables.interactions.empty:
             said = f"no event is left after the {config.min_interactions}-core filter"
             raise DataError(f"{name}: {said}; use more data or lower min_interactions.")
-        return cls(tables, config, name, seed, cache)
+        return cls(**parts_of(tables, config, name, seed, cache))
 
     # --- size and identity -------------------------------------------------------------------
 
@@ -257,26 +265,6 @@ class Dataset:
         """Ids (1, W) of the words of a query as typed; one that training lacks is unknown."""
         return Words([text]).matrix(self.words, self.query_word_ids.shape[1])
 
-    # --- construction ------------------------------------------------------------------------
-
-    def _take_events(self, events: pd.DataFrame) -> None:
-        """The columns as arrays. Users are numbered by name, items by the table of items."""
-        user, item, query = (events[column].cat for column in (USER, ITEM, QUERY))
-        self.user_ids = user.categories.to_numpy(dtype=object)
-        self.user = user.codes.to_numpy(dtype=np.int64)
-        self.item_ids = np.array(["", *self.items[ITEM]], dtype=object)
-        number = pd.Index(self.items[ITEM]).get_indexer(item.categories).astype(np.int32) + 1
-        self.item = number[item.codes]
-        self.time = events[TIME].to_numpy()
-        self.session = events[SESSION].to_numpy()
-        self.is_search = events[BEHAVIOR].eq(SRC).to_numpy()
-        # Queries in order of appearance behind the empty one, whose code is -1 if nothing has it:
-        # as a position, that is the one appended.
-        empty = query.categories.get_indexer([""])
-        numbers, found = pd.factorize(np.r_[empty, query.codes])
-        self.query = numbers[1:]
-        self.query_texts = np.append(query.categories.astype(object), "")[found]
-
     def _coded_events(self) -> pd.DataFrame:
         """The events with categorical names, without their sessions."""
         columns = {
@@ -287,55 +275,6 @@ class Dataset:
             QUERY: coded(self.query, self.query_texts),
         }
         return pd.DataFrame(columns)
-
-    def _make_words(self) -> None:
-        """Vocabulary of training queries and item texts, and the word ids of every query."""
-        queries = Words(self.query_texts)
-        trained = queries.of(self.query[self.rows_before_cut() & self.is_search])
-        texts = Words(np.array(self.item_text, dtype=object))
-        self.words = make_vocabulary(trained, texts.distinct)
-        width = min(queries.longest(), self.config.query_words)
-        self.query_word_ids = queries.matrix(self.words, width)
-
-    def _rows(self, split: str, task: str) -> Rows:
-        event = self.split.rows[split][task]
-        most = {VALID: self.config.max_valid_rows, TEST: self.config.max_test_rows}.get(split)
-        if most is not None and len(event) > most:
-            # The users who come first in one random order: the same for both tasks, as far as
-            # they have both.
-            rng = np.random.default_rng([self.seed, SPLITS.index(split)])
-            place = rng.permutation(self.n_users)[self.user[event]]
-            event = np.sort(event[np.argsort(place, kind="stable")[:most]])
-        return Rows(event, self._limit(split, event))
-
-    def _limit(self, split: str, event: np.ndarray) -> np.ndarray:
-        """For each event (N,), the row of the log at which its history ends."""
-        if self.config.twins == "visible":
-            return event  # as in published preprocessing: the twin in the row above is seen
-        if split == TRAIN:  # strictly earlier than the target's moment
-            same_user, same_time = (a[1:] == a[:-1] for a in (self.user, self.time))
-            goes_on = np.r_[False, same_user & same_time]
-            first = np.maximum.accumulate(np.where(goes_on, 0, np.arange(len(self.user))))
-            return first[event]
-        reaches_test = split == TEST and self.config.test_history == "train+validation"
-        cut = self.split.cut_test if reaches_test else self.split.cut_valid
-        return cut[self.user[event]]
-
-    def _store_negatives(self, cache: Path | None) -> None:
-        """Draw the negatives of all held-out rows, or read them where they were stored before."""
-        n = self.config.eval_negatives
-        events = {f"{s}_{t}": self.rows[s][t].event for s, t in HELD_OUT}
-
-        def draw() -> dict[str, np.ndarray]:
-            rng = np.random.default_rng([self.seed, 99])
-            return {k: self.sampler.draw(self.user[e], n, rng) for k, e in events.items()}
-
-        targets = checksum({**events, "touched": self.sampler.touched})
-        path = cache and Path(cache) / f"negatives-{targets[:12]}-{n}-seed{self.seed}.npz"
-        stored = stored_negatives(path, draw, {k: (len(e), n) for k, e in events.items()})
-        for split, task in HELD_OUT:
-            rows = self.rows[split][task]
-            self.rows[split][task] = replace(rows, negatives=stored[f"{split}_{task}"])
 
     def count_table(self) -> pd.DataFrame:
         """Events, users, items and queries after each step, for the book."""

@@ -43,15 +43,12 @@ class Ragged:
         return taken * inside.reshape(*inside.shape, *(1,) * (taken.ndim - 2))
 
 
+@dataclass(frozen=True)
 class Histories:
     """The recommendation clicks (N) and search sessions (S) of all users, by user and time.
 
     A session is the search clicks of one user with one session id, and stands where its *last*
     click does: one that is not over when the target happens must not be seen.
-
-    Args:
-        user, item, time, is_search, query, session: (E,) events sorted by user, then time.
-        session_clicks: how many clicks of a session are kept.
 
     Attributes:
         rec_row, ses_row: (N,), (S,) row of the log at which each click, each session, is over.
@@ -60,17 +57,38 @@ class Histories:
         ses_time, ses_query: of each session.
     """
 
-    def __init__(self, user, item, time, is_search, query, session, n_users, session_clicks):
+    rec_row: np.ndarray
+    ses_row: np.ndarray
+    rec_items: Ragged
+    rec_time: Ragged
+    ses_clicks: Ragged
+    ses_time: Ragged
+    ses_query: Ragged
+
+    @classmethod
+    def of_log(
+        cls, user, item, time, is_search, query, session, n_users: int, session_clicks: int
+    ) -> Histories:
+        """The histories of a log.
+
+        Args:
+            user, item, time, is_search, query, session: (E,) events sorted by user, then time.
+            session_clicks: how many clicks of a session are kept.
+        """
         users = np.arange(n_users + 1)
-        self.rec_row = np.flatnonzero(~is_search)
-        offsets = np.searchsorted(user[self.rec_row], users)
-        self.rec_items = Ragged(item[self.rec_row], offsets)
-        self.rec_time = Ragged(time[self.rec_row], offsets)
-        self.ses_row, clicks = _sessions(user, item, is_search, session, session_clicks)
-        offsets = np.searchsorted(user[self.ses_row], users)
-        self.ses_clicks = Ragged(clicks, offsets)
-        self.ses_time = Ragged(time[self.ses_row], offsets)
-        self.ses_query = Ragged(query[self.ses_row], offsets)
+        rec = np.flatnonzero(~is_search)
+        rec_starts = np.searchsorted(user[rec], users)
+        ses, clicks = _sessions(user, item, is_search, session, session_clicks)
+        ses_starts = np.searchsorted(user[ses], users)
+        return cls(
+            rec_row=rec,
+            ses_row=ses,
+            rec_items=Ragged(item[rec], rec_starts),
+            rec_time=Ragged(time[rec], rec_starts),
+            ses_clicks=Ragged(clicks, ses_starts),
+            ses_time=Ragged(time[ses], ses_starts),
+            ses_query=Ragged(query[ses], ses_starts),
+        )
 
     def before(self, user: np.ndarray, limit: np.ndarray, n_rec: int, n_src: int) -> dict:
         """The newest ``n_rec`` clicks and ``n_src`` sessions of users (B,) before rows (B,).

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +23,34 @@ DAY = 24 * 3600  # seconds; what nobody wrote to for so long was left by a kille
 MAX_ROUNDS = 64  # of rejection; the few rows still short are then filled exactly
 
 
+@dataclass(frozen=True)
 class NegativeSampler:
     """Draws items in 1..n_items outside each user's own, without a loop over rows.
 
-    Args:
-        users, items: every event of every split, as user index and item index (1-based).
+    Attributes:
+        touched: (P,) the pairs of user and item of any event of any split, ascending, as numbers:
+            user index times (n_items + 1), plus item index (1-based).
         user_ids: (U,) names by user index, for messages.
         n_items: size of the catalogue.
     """
 
-    def __init__(self, users: np.ndarray, items: np.ndarray, user_ids: np.ndarray, n_items: int):
-        self.user_ids = user_ids
-        self.n_items = n_items
+    touched: np.ndarray
+    user_ids: np.ndarray
+    n_items: int
+
+    @classmethod
+    def of_log(
+        cls, users: np.ndarray, items: np.ndarray, user_ids: np.ndarray, n_items: int
+    ) -> NegativeSampler:
+        """The sampler of a log, whose events are by ``users`` (E,) on ``items`` (E,)."""
         pairs = users.astype(np.int64) * (n_items + 1) + items
-        self.touched = np.sort(pd.unique(pairs))  # ten times as fast as np.unique
-        owners = self.touched // (n_items + 1)
-        self.untouched_count = n_items - np.bincount(owners, minlength=len(user_ids))  # (U,)
+        return cls(np.sort(pd.unique(pairs)), user_ids, n_items)  # ten times as fast as np.unique
+
+    @cached_property
+    def untouched_count(self) -> np.ndarray:
+        """(U,) how many items each user has never touched."""
+        owners = self.touched // (self.n_items + 1)
+        return self.n_items - np.bincount(owners, minlength=len(self.user_ids))
 
     def is_touched(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Whether each (user, item) pair occurs in any event; arrays broadcast."""

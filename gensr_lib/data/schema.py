@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError
 from .origin import Origin, shown
-from .times import whole_numbers
+from .times import Clock, whole_numbers
 
 USER, ITEM, TIME = "user_id", "item_id", "time"
 BEHAVIOR, QUERY, SESSION = "behavior", "query", "session_id"
@@ -58,6 +58,8 @@ class Tables:
         counts: events, users and items after each step of loading, for the book's tables.
         truth: what only a simulation knows (`pocket.Truth`), else None.
         notes: a sentence for each thing that was left out, cut, or made up on the way.
+        clock: what a day is, if the times say so; None if they only order events.
+        core: the filter that they went through already, as the arguments of `split.k_core`.
         valid: set by `validate`, which does not look at such tables again.
     """
 
@@ -66,6 +68,8 @@ class Tables:
     counts: list[dict] = field(default_factory=list)
     truth: object = None
     notes: list[str] = field(default_factory=list)
+    clock: Clock | None = None
+    core: tuple[int, bool] | None = None
     valid: bool = False
 
     def count(self, step: str) -> Tables:
@@ -122,7 +126,8 @@ def validate(tables: Tables, source: str, origins: tuple[Origin, Origin] | None 
         same = "same user, item, time, behavior and query"
         notes.append(f"{repeated.sum()} repeated events were dropped (the {same}).")
     read = [count_events("read", events), count_events("without duplicates", unique)]
-    return Tables(unique, items, list(tables.counts or read), tables.truth, notes, valid=True)
+    counts = list(tables.counts or read)
+    return replace(tables, interactions=unique, items=items, counts=counts, notes=notes, valid=True)
 
 
 def name_codes(column: pd.Series) -> pd.Series:

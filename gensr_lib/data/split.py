@@ -1,14 +1,16 @@
-"""Filters and the leave-one-out split.
+"""Filters, and the two ways to hold events out.
 
 Each user's log is cut twice in time::
 
     ───────── train ─────────┃── validation ──┃──── test ────►  time
                          cut_valid         cut_test
 
-The test event of a behavior is the user's last one, its validation event the last one before
-`cut_test`. The cuts are shared by both behaviors: nothing at or after `cut_valid` is trained on,
-enters a history or a LightGCN edge. So a twin (the search made from a held-out purchase, or the
-purchase itself) is held out with it, and the three parts are disjoint in time for every user.
+Leave one out: the test event of a behavior is the user's last one, its validation event the last
+one before `cut_test`. By days: all events of the log's last day are test events, those of the day
+before are validation events, whoever's they are. The cuts are shared by both behaviors: nothing at
+or after `cut_valid` is trained on or enters a LightGCN edge. So a twin (the search made from a
+held-out purchase, or the purchase itself) is held out with it, and the three parts are disjoint in
+time for every user.
 """
 
 from __future__ import annotations
@@ -19,43 +21,94 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from .schema import BEHAVIORS, ITEM, QUERY, REC, SRC, TIME, USER, Tables, count_events
+from ..errors import DataError
+from .schema import (
+    BEHAVIOR,
+    BEHAVIORS,
+    ITEM,
+    QUERY,
+    REC,
+    SRC,
+    TIME,
+    USER,
+    Tables,
+    count_events,
+)
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 SPLITS = (TRAIN, VALID, TEST)
 MIN_TRAIN_SHARE = 0.5  # of a user's log: a behavior is held out only where as much is left
 
 
-def k_core(tables: Tables, k: int) -> Tables:
+def k_core(tables: Tables, k: int, both_behaviors: bool = False) -> Tables:
     """Keep users and items with at least ``k`` interactions, repeatedly until all have them.
 
     A purchase and the search made from it are one interaction: they share user, item and time.
     Items that nobody is left to touch leave the table of items as well.
 
     Args:
-        tables: as `schema.validate` returns them.
+        tables: as `schema.validate` returns them. Those that a loader has brought to this core
+            already are returned as they are (`Tables.core`).
+        both_behaviors: keep only users who have clicks of both behaviors left.
     """
+    if tables.core == (k, both_behaviors):
+        return tables
     events = tables.interactions
     codes = [events[column].cat.codes.to_numpy() for column in (USER, ITEM)]
+    is_search = events[BEHAVIOR].eq(SRC).to_numpy()
     distinct = ~events.duplicated([USER, ITEM, TIME]).to_numpy()
-    keep = np.ones(len(events), dtype=bool)
-    rounds = 0
-    while True:
-        left = keep.copy()
-        for code in codes:
-            left &= np.bincount(code[keep & distinct], minlength=code.max() + 1)[code] >= k
-        if left.sum() == keep.sum():
-            break
-        keep = left
-        rounds = rounds + 1
-    if rounds:
+    keep, step = core(*codes, is_search, distinct, k, both_behaviors)
+    if not keep.all():
         events = events[keep].reset_index(drop=True)
         for column in (USER, ITEM, QUERY):
             events[column] = events[column].cat.remove_unused_categories()
     known = tables.items[ITEM].isin(events[ITEM].cat.categories)
-    step = count_events(f"{k}-core, {rounds} round{'s' * (rounds != 1)}", events)
     items = tables.items[known].reset_index(drop=True)
-    return replace(tables, interactions=events, items=items, counts=[*tables.counts, step])
+    counts = [*tables.counts, count_events(step, events)]
+    return replace(
+        tables, interactions=events, items=items, counts=counts, core=(k, both_behaviors)
+    )
+
+
+def core(
+    user: np.ndarray,
+    item: np.ndarray,
+    is_search: np.ndarray,
+    distinct: np.ndarray,
+    k: int,
+    both_behaviors: bool = False,
+) -> tuple[np.ndarray, str]:
+    """Which events (E,) are in the k-core, and what the table of counts calls the step.
+
+    Args:
+        user, item: (E,) codes from 0 on.
+        is_search: (E,) which are searches.
+        distinct: (E,) which count towards ``k``; all others go with their users and items.
+    """
+    keep = np.ones(len(user), dtype=bool)
+    rounds = 0
+    while True:
+        left = keep.copy()
+        for code in (user, item):
+            counted = np.bincount(code[keep & distinct], minlength=code.max(initial=-1) + 1)
+            left &= counted[code] >= k
+        if both_behaviors:
+            left &= with_both(user, is_search, keep)
+        if left.sum() == keep.sum():
+            break
+        keep = left
+        rounds = rounds + 1
+    users = ", users with both behaviors" if both_behaviors else ""
+    return keep, f"{k}-core{users}, {rounds} round{'s' * (rounds != 1)}"
+
+
+def with_both(user: np.ndarray, is_search: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Whether the user of each event (E,) has events of both behaviors among those to ``keep``."""
+    n_users = user.max(initial=-1) + 1
+    has = [
+        np.bincount(user[keep & kind], minlength=n_users) > 0 for kind in (is_search, ~is_search)
+    ]
+    return (has[0] & has[1])[user]
 
 
 @dataclass
@@ -130,6 +183,36 @@ def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_u
             found = pick(targets, np.full(n_users, -1))
             rows[split][behavior] = found[found >= 0]
     return Split(cut_valid, pick([o.cut_test for o in options], log.ends), rows, chosen < 0)
+
+
+def last_days(user: np.ndarray, day: np.ndarray, is_search: np.ndarray, n_users: int) -> Split:
+    """Hold out all events of the log's last day (test) and of the day before (validation).
+
+    Days are those on which something happened. A user may have many events to test on, or none;
+    one who begins on these days is tested without any training event.
+
+    Args:
+        user, day, is_search: (E,) events sorted by user, then time.
+        n_users: users are numbered 0..n_users-1.
+
+    Raises:
+        DataError: the log has fewer than three days.
+    """
+    days = np.unique(day)
+    if len(days) < 3:
+        advice = "hold out by split: leave-one-out"
+        raise DataError(f"the log has {len(days)} days, and two are to be held out; {advice}.")
+    part = np.searchsorted(days[-2:], day, side="right")  # 0 training, 1 validation, 2 test
+    ends = [
+        np.searchsorted(user, np.arange(n_users)) + np.bincount(user[part < p], minlength=n_users)
+        for p in (1, 2)
+    ]
+    kinds = {REC: ~is_search, SRC: is_search}
+    rows = {
+        split: {behavior: np.flatnonzero((part == p) & kind) for behavior, kind in kinds.items()}
+        for p, split in enumerate(SPLITS)
+    }
+    return Split(*ends, rows, too_short=np.zeros(n_users, dtype=bool))
 
 
 class _Log:

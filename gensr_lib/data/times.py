@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,27 @@ ISO_ZONE = r"[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|[zZ])$"
 EITHER_FIRST = r"\d{1,2}\D\d{1,2}\D\d{2,4}\b"  # day or month
 SECONDS = (10**8, 10**10)  # since 1970, in the years 1973 to 2286
 MILLISECONDS = 10**11  # since 1970, in 1973: nobody has seconds as late
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a day is in the times of a log.
+
+    Attributes:
+        day: units of time in a day: 86,400 where times are seconds.
+        shift: added to a time before days are counted: how far the clocks of the users are ahead
+            of UTC, in the same units.
+
+    >>> Clock(day=24, shift=8).days(np.array([0, 15, 16]))
+    array([0, 0, 1])
+    """
+
+    day: int
+    shift: int = 0
+
+    def days(self, time: np.ndarray) -> np.ndarray:
+        """The day of each time, counted from 1970 if the times are."""
+        return (time + self.shift) // self.day
 
 
 def whole_numbers(column: pd.Series, origin: Origin) -> pd.Series:

@@ -13,7 +13,9 @@ from tests.worlds import TINY, pocket, tables, twin_events
 
 @pytest.fixture
 def sampler() -> NegativeSampler:
-    return NegativeSampler(np.array([0, 0, 1]), np.array([1, 3, 2]), user_ids=np.array(["ann", "ben"]), n_items=8)
+    return NegativeSampler.of_log(
+        np.array([0, 0, 1]), np.array([1, 3, 2]), user_ids=np.array(["ann", "ben"]), n_items=8
+    )
 
 
 def test_negatives_are_untouched_and_distinct(sampler):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from gensr_lib.data.dataset import Dataset
+from gensr_lib.data.pocket.world import PocketConfig, simulate
 from gensr_lib.data.schema import BEHAVIORS, REC, SRC, validate
 from gensr_lib.data.sources.load import load_dataset
 from gensr_lib.data.split import SPLITS, TEST, TRAIN, VALID, k_core
+from gensr_lib.data.times import Clock
 from gensr_lib.errors import ConfigError, DataError
 from tests.worlds import TINY, pocket, tables, twin_events
 
@@ -179,3 +184,76 @@ def test_the_counts_of_the_split_are_those_of_a_loop():
         assert line["users"] == len({dataset.user[event] for event in every})
         assert line["items"] == len({dataset.item[event] for event in every})
         assert line["queries"] == len({dataset.query_texts[dataset.query[event]] for event in rows["src"]})
+
+
+def in_days(*events: tuple, day: int = 10, shift: int = 0):
+    """Tables of some events and of the crowd, whose times are counted in days of some units."""
+    return replace(tables(*events), clock=Clock(day, shift))
+
+
+def by_days(events, config=TINY, **clock) -> Dataset:
+    return Dataset.from_tables(in_days(*events, **clock), config.replace(split="last days"))
+
+
+A_WEEK = [("u", f"u{t}", t, REC) for t in (1, 12, 13, 35, 41, 48)]
+A_WEEK += [("v", "v0", 14, SRC), ("v", "v1", 36, SRC), ("v", "v2", 37, REC), ("w", "w0", 44, REC)]
+
+
+def test_by_days_all_events_of_the_last_day_are_tests_and_those_of_the_day_before_validation():
+    dataset = by_days(A_WEEK)  # days 0, 1, 3 and 4: nothing happened on day 2
+    assert targets(dataset, TRAIN, REC) == ["u1", "u12", "u13"] and targets(dataset, TRAIN, SRC) == ["v0"]
+    assert targets(dataset, VALID, REC) == ["u35", "v2"] and targets(dataset, VALID, SRC) == ["v1"]
+    assert targets(dataset, TEST, REC) == ["u41", "u48", "w0"] and targets(dataset, TEST, SRC) == []
+    assert not dataset.split.too_short.any()
+    assert_no_leak(dataset)
+
+
+def test_a_day_begins_where_the_users_live():
+    dataset = by_days(A_WEEK, shift=2)  # 48 is the first moment of a day of its own
+    assert targets(dataset, TEST, REC) == ["u48"] and targets(dataset, VALID, REC) == ["u41", "w0"]
+
+
+def test_by_days_every_event_is_where_the_calendar_puts_it():
+    world = simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0)
+    times = np.sort(world.interactions["time"].unique())
+    per_day = int(times[-1] - times[0]) // 6
+    dataset = Dataset.from_tables(replace(world, clock=Clock(per_day)), TINY.replace(split="last days"))
+    day = pd.Series(dataset.time // per_day)
+    last, before = sorted(day.unique())[:-3:-1]
+    for task, kind in ((REC, ~dataset.is_search), (SRC, dataset.is_search)):
+        assert (dataset.rows[TEST][task].event == np.flatnonzero(kind & (day == last))).all()
+        assert (dataset.rows[VALID][task].event == np.flatnonzero(kind & (day == before))).all()
+        assert (dataset.rows[TRAIN][task].event == np.flatnonzero(kind & (day < before))).all()
+        assert all(len(dataset.rows[split][task]) for split in SPLITS)
+    assert_no_leak(dataset)
+
+
+def test_a_history_may_hold_all_that_was_earlier():
+    dataset = by_days([*A_WEEK, ("u", "same", 48, REC)], TINY.replace(test_history="earlier"))
+    assert targets(dataset, TEST, REC)[:3] == ["u41", "u48", "same"]
+    seen = {"u1", "u12", "u13", "u35"}
+    assert history(dataset, VALID, REC, 0) == seen - {"u35"}
+    assert history(dataset, TEST, REC, 0) == seen
+    for row in (1, 2):  # of one moment: neither sees the other
+        assert history(dataset, TEST, REC, row) == {*seen, "u41"}
+    assert history(dataset, TEST, REC, 3) == set()  # w has no event before it
+
+
+def test_days_are_refused_where_there_are_none():
+    with pytest.raises(DataError, match=r"2 days.*leave-one-out"):
+        by_days(A_WEEK, day=25)
+    with pytest.raises(DataError, match=r"times only order events"):
+        Dataset.from_tables(tables(*A_WEEK), TINY.replace(split="last days"))
+
+
+def test_users_of_both_behaviors_are_kept_and_go_with_their_items():
+    """w's only search goes with its item, then w goes as a user of one behavior."""
+    both = [("u", "a", 0, REC), ("u", "b", 1, SRC), ("v", "a", 0, REC), ("v", "b", 1, SRC)]
+    one = [("w", "a", 0, REC), ("w", "b", 1, REC), ("w", "only", 2, SRC)]
+    valid = validate(tables(*both, *one, extra_items=5), "test")
+    left = k_core(valid, 2, both_behaviors=True)
+    assert set(left.interactions["user_id"]) == {"u", "v"} and set(left.items["item_id"]) == {"a", "b"}
+    assert left.counts[-1]["step"] == "2-core, users with both behaviors, 2 rounds"
+    assert set(k_core(valid, 2).interactions["user_id"]) == {"u", "v", "w"}
+    assert k_core(left, 2, both_behaviors=True) is left  # a loader may have done it
+    assert k_core(left, 2) is not left
