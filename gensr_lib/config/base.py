@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError, unknown
 
@@ -17,16 +17,6 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_serializer(mode="wrap")
-    def _without_later(self, write):
-        """Every dump, and so every digest, leaves out what is `later` and at its default."""
-        written = write(self)
-        for name, info in type(self).model_fields.items():
-            is_later = (info.json_schema_extra or {}).get("later")
-            if is_later and name in written and getattr(self, name) == info.default:
-                del written[name]
-        return written
 
     @classmethod
     def parse(cls, values: dict[str, Any] | None = None, where: str = "") -> Config:
@@ -40,6 +30,19 @@ class Config(BaseModel):
         """A validated copy with some options changed; what was left to its default stays so."""
         return type(self).parse({**self.model_dump(exclude_unset=True), **changes})
 
+    def identity(self) -> dict[str, Any]:
+        """All options as plain values, but for the `later` ones that are at their default: what
+        hashes are made of.
+        """
+        plain = self.model_dump(mode="json")
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                plain[name] = value.identity()
+            elif (info.json_schema_extra or {}).get("later") and value == info.default:
+                del plain[name]
+        return plain
+
 
 def later(default: Any, **info: Any) -> Any:
     """A `Field` that came after runs had been stored: at its default it changes no hash."""
@@ -52,7 +55,7 @@ def digest(*values: Any) -> str:
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    plain = [v.model_dump(mode="json") if isinstance(v, BaseModel) else v for v in values]
+    plain = [v.identity() if isinstance(v, Config) else v for v in values]
     text = json.dumps(plain, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -138,7 +139,8 @@ class Dataset:
     @cached_property
     def hash(self) -> str:
         """SHA-256 (first 16 digits) over events, texts, split and stored negatives."""
-        sha = hashlib.sha256(self.config.model_dump_json().encode())
+        config = json.dumps(self.config.identity(), separators=(",", ":"), ensure_ascii=False)
+        sha = hashlib.sha256(config.encode())
         for table in (self._coded_events(), self.items):
             sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         arrays = {f"{s}_{b}": self.rows[s][b].event for s in SPLITS for b in BEHAVIORS}

@@ -167,9 +167,12 @@ def _most_jobs() -> int:
 
 
 def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
-    """What another process needs to open the workspace; the profile may not be its file's."""
+    """What another process needs to open the workspace; the profile may not be its file's.
+
+    What the profile leaves open stays open, for the protocol of a data source to say.
+    """
     where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
-    return (str(project_root()), *where, workspace.profile.model_dump_json())
+    return (str(project_root()), *where, workspace.profile.model_dump_json(exclude_unset=True))
 
 
 class _Kept(logging.Handler):

@@ -48,7 +48,8 @@ def test_the_first_query_is_the_empty_one_also_where_all_events_are_searches():
 def test_the_hash_is_that_of_the_names():
     """The recipe on strings: what is stored beside trained runs must not depend on codes."""
     dataset = pocket()
-    sha = hashlib.sha256(dataset.config.model_dump_json().encode())
+    options = dataset.config.model_dump_json(exclude={"both_behaviors", "split"})  # these came later
+    sha = hashlib.sha256(options.encode())
     for table in (dataset.events.drop(columns="session_id"), dataset.items):
         sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     arrays = {}

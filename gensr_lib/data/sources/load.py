@@ -11,11 +11,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
+from filelock import FileLock
 
-from ...config import DataConfig, Profile, read_profile
+from ... import NUMBERS
+from ...config import DataConfig, Profile, digest, read_profile
 from ...errors import ConfigError, DataError, unknown
-from ...files import project_root
+from ...files import project_root, writing
 from ..dataset import Dataset
+from ..prepared import FORMAT, load_prepared, save_prepared
 from ..schema import BEHAVIOR, SRC
 from .made_searches import synthesize_searches
 from .source import Kind, Source
@@ -26,7 +29,10 @@ SOURCES = {
     "pocket": "pocket",
     "pocket-plain": "pocket_plain",
     "amazon-*": "amazon",
+    "kuaisar": "kuaisar",
+    "kuaisar-small": "kuaisar",
 }
+WORTH_KEEPING = 100_000  # events: fewer are read and split within a second
 OWN = "own_tables"  # reads any folder that none of the others knows
 
 
@@ -45,8 +51,9 @@ def load_dataset(
         data_config: replaces the profile's ``data`` section.
 
     Returns:
-        The data set; its stored negatives lie in ``data/processed/``. Data without a search get
-        searches from the categories of their items (`made_searches`). What was left out or made up
+        The data set; its stored negatives lie in ``data/processed/``, and of large raw files also
+        all else (`prepared`), for the next time. Data without a search get searches from the
+        categories of their items (`made_searches`). What was left out or made up
         is in `Dataset.notes`; what may spoil a result is also logged as a warning, once.
 
     Raises:
@@ -56,12 +63,30 @@ def load_dataset(
     """
     source = find(name_or_path)
     profile = read_profile(profile) if isinstance(profile, str) else profile
-    tables = source.read(profile, seed)
+    config = source.config(data_config or profile.data)
+    cache = project_root() / "data" / "processed" / source.name
+    if source.path is None:
+        return _read(source, profile, config, seed, cache)
+    key = digest(NUMBERS, FORMAT, source.fingerprint(), config, seed)
+    folder = cache / f"prepared-{key}"
+    with writing(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"prepared-{key}.lock"):  # processes wait, and do not all prepare
+        dataset = load_prepared(folder)
+        if dataset is None:
+            dataset = _read(source, profile, config, seed, cache)
+            if len(dataset.user) >= WORTH_KEEPING:
+                save_prepared(dataset, folder)
+    return dataset
+
+
+def _read(source: Source, profile: Profile, config: DataConfig, seed: int, cache: Path) -> Dataset:
+    """A data set from its raw files, or its simulation."""
+    tables = source.read(profile.replace(data=config), seed)
     pa.default_memory_pool().release_unused()  # Arrow would keep the memory of the raw strings
     if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
         tables = synthesize_searches(tables, seed)
-    cache = project_root() / "data" / "processed" / source.name
-    return Dataset.from_tables(tables, data_config or profile.data, source.name, seed, cache)
+    return Dataset.from_tables(tables, config, source.name, seed, cache)
 
 
 def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
@@ -98,14 +123,16 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     if not folder.is_dir() and must_exist:
         looked = f"looked for {folder.resolve()}"
         raise DataError(f"no folder '{text}' ({looked}): give a name or a folder of tables")
-    claims = [pattern for pattern in SOURCES if _kind(pattern).holds(folder)]
+    # A kind that several names stand for claims a folder once.
+    kinds = {module: pattern for pattern, module in SOURCES.items()}
+    claims = [pattern for pattern in kinds.values() if _kind(pattern).holds(folder)]
     kind = _kind(_the_only(claims, f"the folder {text}")) if claims else _module(OWN)
     return Source(folder.resolve().name, folder, kind, is_named=False)
 
 
 def available_datasets() -> list[str]:
     """The names that can be loaded here: the simulated ones, and those with a raw folder."""
-    names = [pattern for pattern in SOURCES if "*" not in pattern]
+    names = [pattern for pattern in SOURCES if _kind(pattern).check is None]
     here = sorted(path.name for path in _raw().glob("*") if path.is_dir())
     claimed = [n for n in here if any(fnmatchcase(n, pattern) for pattern in SOURCES)]
     return list(dict.fromkeys([*names, *claimed]))

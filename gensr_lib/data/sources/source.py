@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...config import Profile
+from ...config import DataConfig, Profile
 from ..schema import Tables
 
 
@@ -23,6 +23,8 @@ class Kind:
             which has none.
         holds: whether a folder that the user gives holds raw files of this kind.
         about: what the data are, in a few words for a list.
+        protocol: options of `DataConfig` that the data are published with, where a profile does
+            not say otherwise.
     """
 
     read: Callable[[Path | None, Profile, int], Tables]
@@ -30,6 +32,7 @@ class Kind:
     check: Callable[[Path], object] | None = None
     holds: Callable[[Path], bool] = lambda folder: False
     about: str = ""
+    protocol: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,19 @@ class Source:
         """What finds it from any working directory: its name or the absolute path."""
         return self.name if self.is_named else str(self.path.resolve())
 
+    def fingerprint(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of change of each file: when one differs, the files are others."""
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        stats = [(path, path.stat()) for path in files]
+        root = self.path
+        return [(str(p.relative_to(root)), s.st_size, s.st_mtime_ns) for p, s in stats]
+
+    def config(self, given: DataConfig) -> DataConfig:
+        """The given options, and the protocol's for those that are not given."""
+        options = given.model_dump(exclude_unset=True)
+        return DataConfig.parse({**self.kind.protocol, **options})
+
     def read(self, profile: Profile, seed: int) -> Tables:
         """Its validated tables; the profile sizes a simulation, the seed is the simulation's."""
+        profile = profile.replace(data=self.config(profile.data))
         return self.kind.read(self.path, profile, seed)

@@ -128,6 +128,8 @@ def test_two_sources_that_claim_one_name_or_folder(home, monkeypatch):
     with pytest.raises(ConfigError, match=r"'amazon-\*': 'amazon', 'amazon-kindle\*'.*SOURCES"):
         find("amazon-kindle")
     load._module("amazon").example(home)
+    assert find(home).kind is load._module("amazon")  # by two lines of the table, and one file
+    load._module("kuaisar").example(home)
     with pytest.raises(ConfigError, match="claimed"):
         find(home)
 

@@ -1,0 +1,263 @@
+"""KuaiSAR: clicks on recommendations and on search results of a platform for short videos.
+
+Source: Sun et al. 2023 (KuaiSAR: A Unified Search And Recommendation Dataset), CIKM; the page of
+the data set says what the fields mean. Two releases have the same fields: the full one (22 May to
+10 June 2023) and a small one (to 31 May).
+
+The tables are larger than memory may be, so DuckDB reads and joins them, and Python sees numbers
+until the filters have left the users and items whose names and texts are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ...config import DataConfig
+from ...errors import DataError
+from ..schema import (
+    BEHAVIOR,
+    BEHAVIOR_CODES,
+    CATEGORY_SEPARATOR,
+    ITEM,
+    ITEM_COLUMNS,
+    QUERY,
+    SESSION,
+    TIME,
+    USER,
+    Tables,
+    coded,
+    validate,
+)
+from ..split import core, with_both
+from .kuaisar_files import find_files, holds_files, unpacked
+from .kuaisar_sql import (
+    BEIJING,
+    CLICKS,
+    EVENTS,
+    FAULTS,
+    FAULTY,
+    FIELDS,
+    FIRST,
+    HARMLESS,
+    KINDS,
+    KNOWN,
+    LEVELS,
+    NUMBERED,
+    OPTIONAL,
+    SHOWN,
+    TEXTS,
+    WORDS,
+)
+from .large_csv import LargeTables
+from .source import Kind
+
+LOG = logging.getLogger(__name__)
+MAX_BAD_SHARE = 0.01  # of the clicks: beyond it, something else than KuaiSAR was read
+NO_NAME = {"", "empty", "空", "unknown", "nan", "null"}  # a level that is not there
+
+
+def read_kuaisar(folder: Path, config: DataConfig) -> Tables:
+    """Read a release from the folder of its tables or of its archive, and filter it.
+
+    - interactions: clicks only, of a recommendation where ``click`` is 1, of a search where
+      ``click_cnt`` is positive; ``time`` in milliseconds since 1970, of a search that of its
+      session. A query is the keyword's word numbers as words, ``w20 w3``.
+    - items: named by their number; a result that is no video or image by kind and number,
+      ``live-7``. ``categories``: the English names of the levels that are there. ``text``: these,
+      and the caption's words, whose numbers are those of the keywords.
+
+    Sessions without a click, repeated clicks, clicks outside of the release's days, without a word
+    or without ids are left out, and counted in the notes.
+
+    Args:
+        config: the filters are applied here, before names and texts of some million items are
+            read that do not pass them.
+
+    Raises:
+        DataError: as `kuaisar_files.unpacked` and `LargeTables.load`; too many clicks are faulty;
+            nothing passes the filters.
+    """
+    with unpacked(folder) as files, LargeTables(MAX_BAD_SHARE) as base:
+        for name in tqdm(FIELDS, desc="KuaiSAR", disable=None):
+            base.load(name, files[name], FIELDS[name], OPTIONAL)
+        for statement in (WORDS, CLICKS, FAULTS, NUMBERED):
+            base.run(statement)
+        notes = _notes(base, folder)
+        events = base.numbers(EVENTS)
+        keep, counts = _filtered(events, config)
+        counts.insert(0, _shown(base))
+        if not keep.any():
+            said = f"no event is left after the {config.min_interactions}-core filter"
+            raise DataError(f"{folder}: {said}; use more data or lower min_interactions.")
+        kept = {name: column[keep] for name, column in events.items()}
+        items = _items(base, kept[ITEM], notes)
+        interactions = _interactions(base, kept, items)
+    repeated = int(events["times"].sum()) - len(keep)
+    if repeated:
+        notes.append(f"{repeated} repeated clicks were dropped (the same user, item, time, query).")
+    done = (config.min_interactions, config.both_behaviors)
+    tables = Tables(interactions, items, counts, notes=notes, clock=BEIJING, core=done)
+    return validate(tables, str(folder))
+
+
+def _notes(base: LargeTables, folder: Path) -> list[str]:
+    """What is left out of the files, in sentences."""
+    notes = list(base.notes)
+    _note_faults(base, folder, notes)
+    sessions, clicked = (int(base.numbers(SHOWN)[name][0]) for name in ("sessions", "clicked"))
+    if sessions > clicked:
+        without = f"{sessions - clicked} of {sessions} search sessions have no click"
+        notes.append(f"{without} and are left out: nothing in them is a positive.")
+    others = base.frame(KINDS)
+    if len(others):
+        found = ", ".join(f"{kind}: {n}" for kind, n in others.itertuples(index=False))
+        notes.append(f"Clicks on results that are no video or image ({found}) are kept.")
+    return notes
+
+
+def _note_faults(base: LargeTables, folder: Path, notes: list[str]) -> None:
+    """Note the clicks that cannot be used, or raise if they are too many."""
+    total = int(base.numbers("SELECT count(*) AS n FROM clicks")["n"][0])
+    faults = base.frame(FAULTY)
+    for fault, n, first in faults.itertuples(index=False):
+        found = f"{n} of {total} clicks have {fault}, such as {first}"
+        if fault != HARMLESS and n > MAX_BAD_SHARE * total:
+            most = f"at most {MAX_BAD_SHARE:.0%} may"
+            raise DataError(f"{folder}: {found}; {most}. Are these the tables of KuaiSAR?")
+        LOG.warning("%s: %s; they are left out.", folder, found)
+        notes.append(f"{found}; they are left out.")
+
+
+def _filtered(
+    events: dict[str, np.ndarray], config: DataConfig
+) -> tuple[np.ndarray, list[dict[str, object]]]:
+    """Which events (E,) pass the filters, and a line of counts for each step."""
+    user, item, is_search = events[USER], events[ITEM], events["is_search"]
+    keep = np.ones(len(user), dtype=bool)
+    counts = [_line("clicks", events, keep)]
+    if config.both_behaviors:
+        both = with_both(user, is_search, keep)
+        counts.append(_line("users with both behaviors", events, both))
+    keys = np.stack([user, item, events[TIME]])  # ordered by these
+    distinct = np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)][: len(user)]
+    options = config.min_interactions, config.both_behaviors
+    keep, step = core(user, item, is_search, distinct, *options)
+    return keep, [*counts, _line(step, events, keep)]
+
+
+def _line(step: str, events: dict[str, np.ndarray], keep: np.ndarray) -> dict[str, object]:
+    """As `schema.count_events`, on numbers."""
+    is_search = events["is_search"][keep]
+    distinct = {name: len(pd.unique(events[name][keep])) for name in (USER, ITEM)}
+    return {
+        "step": step,
+        "rec events": int((~is_search).sum()),
+        "src events": int(is_search.sum()),
+        "users": distinct[USER],
+        "items": distinct[ITEM],
+        "queries": len(pd.unique(events[QUERY][keep][is_search])),
+    }
+
+
+def _shown(base: LargeTables) -> dict[str, object]:
+    """The line of counts of the raw files: all that was shown, clicked or not."""
+    found = {name: int(value[0]) for name, value in base.numbers(SHOWN).items()}
+    names = {"rec events": "rec", "src events": "src"}
+    names |= {name: name for name in ("users", "items", "queries")}
+    return {"step": "raw files", **{name: found[short] for name, short in names.items()}}
+
+
+def _interactions(
+    base: LargeTables, events: dict[str, np.ndarray], items: pd.DataFrame
+) -> pd.DataFrame:
+    """The columns of `schema.INTERACTION_COLUMNS` with names in place of numbers."""
+    users, queries = (
+        base.numbers(f"SELECT {name} FROM {table} ORDER BY code")[name]
+        for name, table in ((USER, "users"), (QUERY, "queries"))
+    )
+    place = np.unique(events[ITEM], return_inverse=True)[1]  # the row of `items`
+    named = {
+        USER: _used(events[USER], users),
+        ITEM: coded(place, items[ITEM]),
+        TIME: events[TIME],
+        BEHAVIOR: pd.Categorical.from_codes(events["is_search"].astype(int), dtype=BEHAVIOR_CODES),
+        QUERY: _used(events[QUERY], queries),
+        SESSION: events[SESSION],
+    }
+    return pd.DataFrame(named)
+
+
+def _used(codes: np.ndarray, names: np.ndarray) -> pd.Categorical:
+    """A categorical of the names that occur, as strings."""
+    used, place = np.unique(codes, return_inverse=True)
+    return coded(place, names[used].astype(str))
+
+
+def _items(base: LargeTables, item: np.ndarray, notes: list[str]) -> pd.DataFrame:
+    """The rows of `schema.ITEM_COLUMNS` of the items that occur, by their number."""
+    base.put("kept", code=np.unique(item))
+    known = base.frame(KNOWN)
+    texts = base.frame(TEXTS).set_index("code")
+    is_video = known["kind"].eq("")
+    lacking = int(is_video.sum()) - len(texts)
+    if lacking:
+        of_all = f"{lacking} of {int(is_video.sum())} videos and images have no row"
+        notes.append(f"{of_all} in item_features; their texts are empty.")
+    texts = texts.reindex(known["code"]).reset_index(drop=True)
+    kind = known["kind"].str.removesuffix("-").str.replace("_", " ").str.capitalize()
+    path = _paths(texts).where(is_video, kind)
+    title = path.str.replace(CATEGORY_SEPARATOR, ", ", regex=False)
+    text = (title + ". " + texts["caption"].fillna("")).str.strip(" .")
+    name = known["kind"] + known["item_id"].astype(str)
+    columns = (name, title, path, text)
+    return pd.DataFrame(dict(zip(ITEM_COLUMNS, columns, strict=True))).astype(object)
+
+
+def _paths(texts: pd.DataFrame) -> pd.Series:
+    """The English names of each item's levels that are there, from the general on."""
+    path = pd.Series("", index=texts.index)
+    for level in LEVELS:
+        name = texts[level].fillna("").astype(str).str.strip()
+        name = name.str.replace(r"\s*[>|]\s*", " ", regex=True)
+        name = name.mask(name.str.lower().isin(NO_NAME), "")
+        between = np.where(path.ne("") & name.ne(""), CATEGORY_SEPARATOR, "")
+        path = path + between + name
+    return path
+
+
+def _example(folder: Path) -> str:
+    """Six users who click and search for the same six videos on four days."""
+    day = BEIJING.day
+    rec, src = [], []
+    for user in range(1, 7):
+        for item in range(1, 7):
+            time = FIRST + (2 + item % 4) * day + 1000 * user
+            rec.append(f"{user},{item},{time}.0,1")
+            src.append(f'{user},{item},{time + 500}.0,"[{item}, 20]",{item},1,VIDEO')
+    features = [f'{item},"[{item}, 3]",Funny,empty,,' for item in range(1, 7)]
+    heads = {
+        "rec_inter": "user_id,item_id,timestamp,click",
+        "src_inter": "user_id,search_session_id,search_session_timestamp,keyword,item_id,click_cnt,"
+        "item_type",
+        "item_features": ",".join(["item_id", "caption", *LEVELS]),
+    }
+    for name, rows in zip(heads, (rec, src, features), strict=True):
+        text = "\n".join([heads[name], *rows]) + "\n"
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+SOURCE = Kind(
+    read=lambda path, profile, seed: read_kuaisar(path, profile.data),
+    example=_example,
+    check=find_files,
+    holds=holds_files,
+    about="clicks on recommended and on searched short videos",
+    # §6.1.1 of the paper, and UniSAR's records: a history is all that was earlier.
+    protocol={"split": "last days", "both_behaviors": True, "test_history": "earlier"},
+)
