@@ -40,10 +40,11 @@ class DataConfig(Config):
     both_behaviors: bool = later(
         False, description="keep only users with clicks of both behaviors (paper §6.1.1, KuaiSAR)"
     )
-    split: Literal["leave-one-out", "last days"] = later(
+    split: Literal["leave-one-out", "last days", "given"] = later(
         "leave-one-out",
         description="each user's last events, or all events of the last two days of the log, are "
-        "held out (paper §6.1.1: Amazon, KuaiSAR)",
+        "held out (paper §6.1.1: Amazon, KuaiSAR); 'given': rows, histories and negatives come "
+        "with the data, and the options that make them do nothing",
     )
     twins: Literal["hidden", "visible"] = Field(
         "hidden",

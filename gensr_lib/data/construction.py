@@ -37,10 +37,13 @@ def parts_of(
     """
     log = _log(tables)
     n_users, n_items = len(log["user_ids"]), len(tables.items)
-    split = _split(log, n_users, tables, config, name)
-    rows = _rows(log, n_users, split, config, seed)
     sampler = NegativeSampler.of_log(log["user"], log["item"], log["user_ids"], n_items)
-    rows = _with_negatives(rows, log["user"], sampler, config.eval_negatives, seed, cache)
+    if config.split == "given":
+        split, rows = _given(log, n_users, tables, config, name, seed)
+    else:
+        split = _split(log, n_users, tables, config, name)
+        rows = _rows(log, n_users, split, config, seed)
+        rows = _with_negatives(rows, log["user"], sampler, config.eval_negatives, seed, cache)
     columns = [log[name] for name in ("user", "item", "time", "is_search", "query", "session")]
     histories = Histories.of_log(*columns, n_users, config.session_clicks)
     counts = split_counts(rows, split, log["user"], log["item"], log["query"])
@@ -96,25 +99,57 @@ def _split(
     return last_days(user, tables.clock.days(time), is_search, n_users)
 
 
+def _given(
+    log: Mapping[str, np.ndarray],
+    n_users: int,
+    tables: Tables,
+    config: DataConfig,
+    name: str,
+    seed: int,
+) -> tuple[Split, dict[str, dict[str, Rows]]]:
+    """The split that the data come with, and its rows, at most as many as the options say."""
+    if tables.given is None:
+        raise DataError(f"{name}: split: given, but no split comes with the data; choose another.")
+    rows: dict[str, dict[str, Rows]] = {}
+    for part in SPLITS:
+        rows[part] = {}
+        for task in BEHAVIORS:
+            given = tables.given.rows[part][task]
+            chosen = _chosen(given.event, log["user"], n_users, part, config, seed)
+            rows[part][task] = given if chosen is None else given.taken(chosen)
+    return tables.given.split, rows
+
+
 def _rows(
     log: Mapping[str, np.ndarray], n_users: int, split: Split, config: DataConfig, seed: int
 ) -> dict[str, dict[str, Rows]]:
     """The rows to train and test on, without negatives, at most as many as the options say."""
-    most = {VALID: config.max_valid_rows, TEST: config.max_test_rows}
     limits = _limits(log, split, config)
     rows: dict[str, dict[str, Rows]] = {}
     for part in SPLITS:
         rows[part] = {}
         for task in BEHAVIORS:
             event = split.rows[part][task]
-            if most.get(part) is not None and len(event) > most[part]:
-                # The users who come first in one random order: the same for both tasks, as far as
-                # they have both.
-                rng = np.random.default_rng([seed, SPLITS.index(part)])
-                place = rng.permutation(n_users)[log["user"][event]]
-                event = np.sort(event[np.argsort(place, kind="stable")[: most[part]]])
+            chosen = _chosen(event, log["user"], n_users, part, config, seed)
+            event = event if chosen is None else event[chosen]
             rows[part][task] = Rows(event, limits[part][event])
     return rows
+
+
+def _chosen(
+    event: np.ndarray, user: np.ndarray, n_users: int, part: str, config: DataConfig, seed: int
+) -> np.ndarray | None:
+    """Positions of the targets that stay where an option limits their number; None: all do.
+
+    They are those of the users who come first in one random order: the same for both tasks, as far
+    as they have both.
+    """
+    most = {VALID: config.max_valid_rows, TEST: config.max_test_rows}.get(part)
+    if most is None or len(event) <= most:
+        return None
+    rng = np.random.default_rng([seed, SPLITS.index(part)])
+    place = rng.permutation(n_users)[user[event]]
+    return np.sort(np.argsort(place, kind="stable")[:most])
 
 
 def _limits(

@@ -112,8 +112,9 @@ class Dataset:
                 `construction.parts_of` refuses them.
         """
         config = config or DataConfig()
-        filters = config.min_interactions, config.both_behaviors
-        tables = k_core(validate(tables, name), *filters)
+        tables = validate(tables, name)
+        if config.split != "given":
+            tables = k_core(tables, config.min_interactions, config.both_behaviors)
         if tables.interactions.empty:
             said = f"no event is left after the {config.min_interactions}-core filter"
             raise DataError(f"{name}: {said}; use more data or lower min_interactions.")

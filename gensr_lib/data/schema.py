@@ -60,6 +60,7 @@ class Tables:
         notes: a sentence for each thing that was left out, cut, or made up on the way.
         clock: what a day is, if the times say so; None if they only order events.
         core: the filter that they went through already, as the arguments of `split.k_core`.
+        given: the `split.GivenSplit` of data that come with one, else None.
         valid: set by `validate`, which does not look at such tables again.
     """
 
@@ -70,6 +71,7 @@ class Tables:
     notes: list[str] = field(default_factory=list)
     clock: Clock | None = None
     core: tuple[int, bool] | None = None
+    given: object = None
     valid: bool = False
 
     def count(self, step: str) -> Tables:

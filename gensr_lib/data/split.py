@@ -150,6 +150,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.event)
 
+    def taken(self, index: np.ndarray) -> Rows:
+        """Some of the rows, by position."""
+        negatives = None if self.negatives is None else self.negatives[index]
+        return Rows(self.event[index], self.limit[index], negatives)
+
 
 def leave_one_out(user: np.ndarray, time: np.ndarray, is_search: np.ndarray, n_users: int) -> Split:
     """Cut the log of each user as drawn at the top of this file.
@@ -258,6 +263,19 @@ def _hold_out(log: _Log, kinds: tuple[str, ...]) -> _Option:
     train_share = (cut_valid - log.starts) / (log.ends - log.starts)
     possible = (cut_valid < cut_test) & (cut_test < log.ends) & (train_share >= MIN_TRAIN_SHARE)
     return _Option(cut_valid, cut_test, {VALID: nothing | valids, TEST: nothing | tests}, possible)
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """A split that comes with the data, negatives and lengths of histories included.
+
+    Attributes:
+        split: the cuts, and the rows of the events that are targets.
+        rows: ``rows[split][behavior]``, the same targets with their limits and negatives.
+    """
+
+    split: Split
+    rows: dict[str, dict[str, Rows]]
 
 
 def split_counts(

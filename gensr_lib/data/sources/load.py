@@ -31,6 +31,7 @@ SOURCES = {
     "amazon-*": "amazon",
     "kuaisar": "kuaisar",
     "kuaisar-small": "kuaisar",
+    "unisar-*": "unisar",
 }
 WORTH_KEEPING = 100_000  # events: fewer are read and split within a second
 OWN = "own_tables"  # reads any folder that none of the others knows

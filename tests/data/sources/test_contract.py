@@ -52,7 +52,7 @@ def test_tables_are_valid_and_the_same_each_time(example):
 
 def test_a_missing_or_empty_file_is_an_error_that_names_it(example):
     name, folder = example
-    for path in sorted(folder.iterdir()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         for damage in (lambda p: p.unlink(), lambda p: p.write_bytes(b"")):
             damage(path)
@@ -64,7 +64,7 @@ def test_a_missing_or_empty_file_is_an_error_that_names_it(example):
 
 def test_a_truncated_file_is_an_error_that_names_it(example):
     name, folder = example
-    packed = [path for path in folder.iterdir() if path.suffix in (".gz", ".parquet")]
+    packed = [path for path in folder.rglob("*") if path.suffix in (".gz", ".parquet", ".pkl")]
     for path in packed:  # a text file that ends early is a shorter text file
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
