@@ -131,6 +131,12 @@ class BackboneConfig(Config):
 
     name: str = Field("pocket", description="'pocket', a name on the hub, or a local folder")
     vocabulary: int = Field(4000, ge=64, description="largest vocabulary of the pocket tokenizer")
+    numbered_words: int = later(
+        20_000,
+        ge=0,
+        description="most frequent words that get a token of their own where words are numbers "
+        "(KuaiSAR: w20)",
+    )
     d_model: int = Field(64, ge=8)
     d_ff: int = Field(128, ge=8)
     heads: int = Field(4, ge=1)

@@ -10,6 +10,7 @@ import pandas as pd
 
 ITEM_WORDS = 100  # words that are kept of an item's text
 UNKNOWN_WORD = 1  # id of a word that no training query and no item text has
+NUMBERED = re.compile(r"w\d+")  # a word of which only a number was published
 _FIRST = ("<pad>", "<unknown>")
 
 
@@ -63,3 +64,20 @@ def text_ids(texts: Sequence[str], vocabulary: pd.Index) -> np.ndarray:
     """Ids (N, T) of the first `ITEM_WORDS` words of each text, padded with 0."""
     words = Words(np.array(texts, dtype=object))
     return words.matrix(vocabulary, min(words.longest(), ITEM_WORDS))
+
+
+def numbered_words(texts: Sequence[str], most: int) -> list[str]:
+    """The most frequent words that are only numbers, if most of the distinct words are.
+
+    Ties go by the word.
+
+    >>> numbered_words(["w20 w3 food", "w20"], most=1), numbered_words(["a w3 to go"], most=1)
+    (['w20'], [])
+    """
+    words = Words(np.array(texts, dtype=object))
+    is_number = np.array([NUMBERED.fullmatch(word) is not None for word in words.distinct])
+    if 2 * is_number.sum() <= len(is_number):
+        return []
+    count = np.bincount(words.code, minlength=len(is_number))[is_number]
+    order = np.lexsort((words.distinct[is_number], -count))
+    return words.distinct[is_number][order[:most]].tolist()

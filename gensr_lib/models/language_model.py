@@ -39,6 +39,7 @@ from transformers import (
 )
 
 from ..config import BackboneConfig, Config, digest
+from ..data.words import numbered_words
 from ..errors import ConfigError
 from ..files import sync, writing
 from .answers import NO, YES
@@ -134,13 +135,14 @@ def _commit(name: str) -> str:
         raise _not_loaded(name, error) from None
 
 
-def load_backbone(config: BackboneConfig, texts: Iterable[str], seed: int = 0) -> Backbone:
+def load_backbone(config: BackboneConfig, texts: Sequence[str], seed: int = 0) -> Backbone:
     """The backbone of a configuration.
 
     Args:
         config: ``name`` is ``pocket``, a hub name, or a folder with a saved seq2seq model.
-        texts: the catalogue and the prompts; only the pocket tokenizer is trained on them.
-        seed: of the pocket model's weights.
+        texts: the catalogue and the prompts. Only the pocket tokenizer is trained on them; but
+            where their words are numbers, the most frequent become tokens of any tokenizer.
+        seed: of the pocket model's weights, and of those of tokens that are added.
 
     Raises:
         ConfigError: the hub cannot be reached, or the folder holds no whole seq2seq model with its
@@ -148,7 +150,30 @@ def load_backbone(config: BackboneConfig, texts: Iterable[str], seed: int = 0) -
     """
     if config.name == "pocket":
         tokenizer = pocket_tokenizer(texts, config.vocabulary)
-        return Backbone(pocket_t5(config, tokenizer, seed), tokenizer)
+        backbone = Backbone(pocket_t5(config, tokenizer, seed), tokenizer)
+    else:
+        backbone = _pretrained(config)
+    if words := numbered_words(texts, config.numbered_words):
+        _add_words(backbone, words, seed)
+    return backbone
+
+
+def _add_words(backbone: Backbone, words: list[str], seed: int) -> None:
+    """A token, and a drawn row, for each of some words that the tokenizer would cut to pieces."""
+    single = [AddedToken(word, single_word=True, lstrip=True, normalized=True) for word in words]
+    known = len(backbone.tokenizer)
+    backbone.tokenizer.add_tokens(single)
+    rows = backbone.model.get_input_embeddings().num_embeddings  # may be more than tokens
+    more = len(backbone.tokenizer) - rows
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if more > 0:
+            add_tokens(backbone.model, more)
+    LOG.info("%d words that are numbers have tokens from %d on", len(words), known)
+
+
+def _pretrained(config: BackboneConfig) -> Backbone:
+    """A model of the hub or of a folder, whole or refused."""
     folder = Path(config.name)
     is_folder = folder.is_dir()
     if is_folder and not any(path for name in TOKENIZERS for path in folder.glob(name)):

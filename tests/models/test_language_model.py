@@ -239,3 +239,38 @@ def test_answers_that_begin_alike_are_refused():
     tokenizer = pocket_tokenizer(TEXTS, 100)
     with pytest.raises(ConfigError, match="same token"):
         answer_ids(lambda word, **_: {"input_ids": [tokenizer.unk_token_id]})
+
+
+NUMBERED = ["w20 w3", "w203 w20. Funny", "w3 w7 w20"] * 3
+
+
+def test_words_that_are_numbers_are_tokens_of_their_own_the_frequent_ones_first():
+    config = SMALL.replace(numbered_words=2)
+    made = load_backbone(config, NUMBERED)
+    ids = made.tokenizer("w20 w203 w3 w7")["input_ids"]
+    own = made.tokenizer.convert_tokens_to_ids(["w20", "w3"])
+    assert [token for token in ids if token in own] == own  # and not inside of w203
+    assert len(made.tokenizer.tokenize("w20")) == len(made.tokenizer.tokenize("w3")) == 1
+    assert not {"w203", "w7"} & set(made.tokenizer.get_added_vocab())
+    assert made.model.get_input_embeddings().num_embeddings == len(made.tokenizer)
+    assert made.model.config.vocab_size == len(made.tokenizer)
+    assert made.tokenizer.decode(made.tokenizer("w20 funny")["input_ids"], skip_special_tokens=True).split() == [
+        "w20", "funny"
+    ]  # fmt: skip
+
+
+def test_their_rows_follow_the_seed_and_come_back_from_a_folder(tmp_path):
+    config = SMALL.replace(numbered_words=3)
+    first, again, other = (load_backbone(config, NUMBERED, seed).model.shared.weight[-3:] for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    load_backbone(config, NUMBERED).save(tmp_path)
+    loaded = Backbone.from_folder(tmp_path)
+    assert len(loaded.tokenizer.tokenize("w20")) == 1
+    assert loaded.model.get_input_embeddings().num_embeddings == len(loaded.tokenizer)
+
+
+def test_readable_texts_with_a_number_among_them_change_nothing():
+    plain = load_backbone(SMALL, [*TEXTS, "model w20"])
+    without = load_backbone(SMALL.replace(numbered_words=0), [*TEXTS, "model w20"])
+    assert plain.tokenizer.get_vocab() == without.tokenizer.get_vocab()
+    assert torch.equal(plain.model.shared.weight, without.model.shared.weight)
