@@ -1,6 +1,7 @@
 """The numbers that the paper reports, as data; wherever shown, they are marked as the paper's.
 
-Tables 2 and 3 lie beside this file in ``paper_tables.csv``, as printed.
+Tables 2 and 3 lie beside this file in ``paper_tables.csv``, as printed; ``paper_data.csv`` has what
+is published of the sizes of the data, by whom, and after which step of ours they are to be met.
 """
 
 from __future__ import annotations
@@ -65,6 +66,31 @@ def ranking_tables(*, corrected: bool = False) -> pd.DataFrame:
         ]
         rows[METRICS] = rows[METRICS].astype(float)
     return rows
+
+
+def with_published(counts: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A table of counts, with the published ones below the step that they belong to.
+
+    Args:
+        counts: as `Dataset.count_table` returns them.
+        name: of the data set; nothing is published of most.
+
+    >>> ours = pd.DataFrame({"users": [9]}, index=["raw files"])
+    >>> with_published(ours, "kuaisar").index.tolist()
+    ['raw files', 'published (the paper, §6.1.1)']
+    """
+    with files(__package__).joinpath("paper_data.csv").open(encoding="utf-8") as file:
+        published = pd.read_csv(file).query("data == @name")
+    rows, steps = [], []
+    for step, row in counts.iterrows():
+        rows.append(row)
+        steps.append(step)
+        for _, other in published.iterrows():
+            if str(step).startswith(other["step"]):
+                rows.append(other.reindex(counts.columns))
+                steps.append(f"published ({other['source']})")
+    index = pd.Index(steps, name=counts.index.name)
+    return pd.DataFrame(rows).set_axis(index).astype("Int64")
 
 
 def _possible(row: pd.Series) -> bool:

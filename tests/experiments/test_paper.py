@@ -11,6 +11,7 @@ from gensr_lib.experiments.paper import (
     METRICS,
     ranking_tables,
     table_1,
+    with_published,
 )
 from gensr_lib.training.metrics import check_consistency, metric_columns
 
@@ -92,3 +93,16 @@ def test_the_paper_says_gensr_is_best_everywhere():
     rows = ranking_tables(corrected=True)[METRICS]
     best = rows.groupby(level=["task", "data"]).transform("max")
     assert (rows.xs("GenSR", level="system") == best.xs("GenSR", level="system")).all(axis=None)
+
+
+def test_published_counts_stand_below_the_step_that_they_belong_to():
+    columns = ["rec events", "src events", "users", "items", "queries"]
+    steps = ["raw files", "clicks", "5-core, users with both behaviors, 3 rounds", "train rows"]
+    ours = pd.DataFrame(1, index=pd.Index(steps, name="step"), columns=columns)
+    both = with_published(ours, "kuaisar")
+    assert both.index.tolist() == [
+        steps[0], "published (the paper, §6.1.1)", steps[1], steps[2], "published (UniSAR's code)", steps[3]
+    ]  # fmt: skip
+    assert both.iloc[1].tolist() == [14_605_716, 5_059_169, 25_877, 6_890_707, 453_667]
+    assert both.iloc[4]["items"] == 673_415 and pd.isna(both.iloc[4]["queries"])
+    pd.testing.assert_frame_equal(with_published(ours, "pocket"), ours.astype("Int64"))
