@@ -9,7 +9,7 @@ import torch
 from torch_geometric.nn import LightGCN as ReferenceLightGCN
 
 from gensr_lib.config import TrainingConfig
-from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig
+from gensr_lib.models.recommendation.lightgcn import LightGCN, LightGCNConfig, SymmetricProduct
 from gensr_lib.training.loop import train
 from tests.worlds import pocket
 
@@ -28,6 +28,21 @@ def test_propagation_equals_pytorch_geometric():
     got_users, got_items = ours.propagate()
     assert torch.allclose(got_users, expected[: ours.n_users], atol=1e-6)
     assert torch.allclose(got_items[1:], expected[ours.n_users + 1 :], atol=1e-6)
+
+
+def test_the_gradient_is_bit_for_bit_that_of_autograd():
+    ours = model()
+    weights = torch.randn(len(ours.embedding), 16)
+
+    def gradient(product) -> torch.Tensor:
+        vectors = ours.embedding.detach().clone().requires_grad_()
+        twice = product(ours.graph(), product(ours.graph(), vectors))
+        (twice * weights).square().sum().backward()
+        return vectors.grad
+
+    assert torch.equal(gradient(SymmetricProduct.apply), gradient(torch.matmul))
+    graph = ours.graph().to_dense()
+    assert torch.equal(graph, graph.T)
 
 
 def test_propagation_equals_dense_matrices():
