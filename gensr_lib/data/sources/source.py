@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from ...config import Profile
 from ..schema import Tables
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file that can be downloaded.
+
+    Attributes:
+        url: its address, by https.
+        file: its name here.
+        checksum: as published, ``md5:…`` or ``sha256:…``; None where none is.
+        members: the files that are taken out of it if it is a zip archive, by their paths in it;
+            they are laid side by side.
+    """
+
+    url: str
+    file: str
+    checksum: str | None = None
+    members: tuple[str, ...] = ()
+
+    @property
+    def raw_files(self) -> tuple[str, ...]:
+        """The names of what lies in the folder of raw files in the end."""
+        return tuple(PurePosixPath(path).name for path in self.members) or (self.file,)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A data set that can be downloaded.
+
+    Attributes:
+        routes: the files, and other files that hold the same data for whom the first cannot be
+            reached; the best first.
+        size: how much it is, in words.
+        licence: the terms in a few words, for a list.
+        terms: in one or two sentences with their address; shown before each download.
+    """
+
+    routes: tuple[tuple[Remote, ...], ...]
+    size: str
+    licence: str
+    terms: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +64,7 @@ class Kind:
             which has none.
         holds: whether a folder that the user gives holds raw files of this kind.
         about: what the data are, in a few words for a list.
+        remote: the data sets that can be downloaded, by name.
     """
 
     read: Callable[[Path | None, Profile, int], Tables]
@@ -30,6 +72,7 @@ class Kind:
     check: Callable[[Path], object] | None = None
     holds: Callable[[Path], bool] = lambda folder: False
     about: str = ""
+    remote: Mapping[str, Offer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
