@@ -41,6 +41,7 @@ from ..schema import (
     validate,
 )
 from ..times import LIMIT
+from .amazon_files import offers
 from .content import check_growth, is_gzip, lines
 from .source import Kind
 
@@ -305,4 +306,5 @@ SOURCE = Kind(
     check=find_amazon_files,
     holds=lambda folder: any([*folder.glob("reviews_*"), *folder.glob("meta_*")]),
     about="reviews of an Amazon category, with searches made from its purchases",
+    remote=offers(2014),
 )

@@ -34,7 +34,7 @@ from ..schema import (
     validate,
 )
 from ..split import core, with_both
-from .kuaisar_files import find_files, holds_files, unpacked
+from .kuaisar_files import HOME, find_files, holds_files, unpacked
 from .kuaisar_sql import (
     BEIJING,
     CLICKS,
@@ -54,7 +54,7 @@ from .kuaisar_sql import (
     WORDS,
 )
 from .large_csv import LargeTables
-from .source import Kind
+from .source import Kind, Offer, Remote
 
 LOG = logging.getLogger(__name__)
 MAX_BAD_SHARE = 0.01  # of the clicks: beyond it, something else than KuaiSAR was read
@@ -252,6 +252,16 @@ def _example(folder: Path) -> str:
     return str(folder)
 
 
+def _offer(archive: str, rows: str) -> Offer:
+    """An archive of the record on Zenodo, which is read as it is."""
+    remote = Remote(f"{HOME}/files/{archive}", archive)
+    return Offer(((remote,),), rows, "CC BY-NC-SA 4.0", TERMS)
+
+
+TERMS = (
+    "KuaiSAR is licensed CC BY-NC-SA 4.0: name its authors, do not use it commercially, and share "
+    f"what you derive under the same terms; see {HOME}"
+)
 SOURCE = Kind(
     read=lambda path, profile, seed: read_kuaisar(path, profile.data),
     example=_example,
@@ -259,5 +269,9 @@ SOURCE = Kind(
     holds=holds_files,
     about="clicks on recommended and on searched short videos",
     # §6.1.1 of the paper, and UniSAR's records: a history is all that was earlier.
+    remote={
+        "kuaisar": _offer("KuaiSAR_v2.zip", "19.7 million rows"),
+        "kuaisar-small": _offer("KuaiSAR.zip", "10.7 million rows"),
+    },
     protocol={"split": "last days", "both_behaviors": True, "test_history": "earlier"},
 )

@@ -21,7 +21,7 @@ from ..dataset import Dataset
 from ..prepared import FORMAT, load_prepared, save_prepared
 from ..schema import BEHAVIOR, SRC
 from .made_searches import synthesize_searches
-from .source import Kind, Source
+from .source import Kind, Offer, Source
 
 # name or pattern: module in this package, imported when one of its data sets is asked for. Raw
 # files of a name lie in data/raw/<name>/.
@@ -32,6 +32,7 @@ SOURCES = {
     "kuaisar": "kuaisar",
     "kuaisar-small": "kuaisar",
     "unisar-*": "unisar",
+    "movielens-*": "movielens",
 }
 WORTH_KEEPING = 100_000  # events: fewer are read and split within a second
 OWN = "own_tables"  # reads any folder that none of the others knows
@@ -95,9 +96,10 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
 
     Args:
         name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
-            2014 files lie in ``data/raw/amazon-<category>/``; or a folder with raw files of a
-            known kind or with your own tables (``data/README.md`` says which columns). A name
-            wins over a folder that is called alike; write ``./pocket`` for the folder.
+            2014 files lie in ``data/raw/amazon-<category>/``; ``movielens-100k`` and
+            ``movielens-1m`` likewise; or a folder with raw files of a known kind or with your own
+            tables (``data/README.md`` says which columns). A name wins over a folder that is
+            called alike; write ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
 
     Raises:
@@ -114,9 +116,9 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     is_path = os.sep in text or text.startswith((".", "~"))
     if not is_path and (claims := [p for p in SOURCES if fnmatchcase(text, p)]):
         kind = _kind(_the_only(claims, f"the name '{text}'"))
-        path = _raw() / text if kind.check else None
+        path = raw_folder(text) if kind.check else None
         if path and must_exist:
-            kind.check(path)
+            _check(kind, text, path)
         return Source(text, path, kind, is_named=True)
     if not folder.is_dir() and not is_path:
         choice = unknown("data set", text, available_datasets())
@@ -148,13 +150,38 @@ def listed_datasets() -> list[dict[str, str]]:
         for name in names or [pattern]:
             place = "simulated"
             if kind.check:
-                place = str(_raw() / name) if names else f"not here; put it into {_raw() / name}"
+                place = str(raw_folder(name)) if names else _way_to(kind, name)
             rows.append({"data set": name, "what it is": kind.about, "where": place})
     return rows
 
 
+def _way_to(kind: Kind, name: str) -> str:
+    way = f"not here; put it into {raw_folder(name)}"
+    return f"{way}, or: gensr data get" if kind.remote else way
+
+
+def offers() -> dict[str, Offer]:
+    """The data sets that can be downloaded, by name."""
+    return {name: offer for pattern in SOURCES for name, offer in _kind(pattern).remote.items()}
+
+
+def raw_folder(name: str) -> Path:
+    """Where the raw files of a data set lie."""
+    return _raw() / name
+
+
 def _raw() -> Path:
     return project_root() / "data" / "raw"
+
+
+def _check(kind: Kind, name: str, folder: Path) -> None:
+    """Raise `DataError` if the raw files are not there; it says what brings them."""
+    try:
+        kind.check(folder)
+    except DataError as error:
+        if name in kind.remote:
+            raise DataError(f"{error} `gensr data get {name}` downloads it.") from None
+        raise
 
 
 def _the_only(patterns: list[str], what: str) -> str:

@@ -45,6 +45,8 @@ def _entries(file: str) -> list[str]:
     return " ".join(lines).split()
 
 
+NO_WORD = re.compile("[^a-z ]")
+NO_WORD_OR_YEAR = re.compile("(?<![^ ])([0-9]{4})(?![^ ])|[^a-z ]")  # the year is its group
 STOP_WORDS = frozenset(ENGLISH_STOP_WORDS) - set(_entries("shop_words.txt"))
 # Each word of the list with the form it is brought to; "word" alone keeps its form.
 _STEMS = [entry.partition(">") for entry in _entries("stems.txt")]
@@ -71,12 +73,16 @@ def _without_plural(word: str) -> str:
     return word[:-1]
 
 
-def query_of(path: str) -> str:
+def query_of(path: str, keep_years: bool = False) -> str:
     """The query that HEM makes of one category path (levels joined by `` > ``).
 
     A path of a single level names a whole department and gives no query: the result is empty, as
     it is where no word is left. Only the letters a-z count, so ``1st`` becomes ``st``, and a hyphen
     or a slash joins its two words, as in the original.
+
+    Args:
+        keep_years: a number of four digits that stands alone is a word as well; the original drops
+            it.
 
     >>> query_of("Cell Phones & Accessories > Accessories > Chargers > Car Chargers")
     'cell phone accessory car charger'
@@ -84,20 +90,24 @@ def query_of(path: str) -> str:
     'accessory power kindle st generation adapter'
     >>> query_of("Beauty")
     ''
+    >>> query_of("1995 > Children's > Comedy"), query_of("1995 > Comedy", keep_years=True)
+    ('children comedy', '1995 comedy')
     """
     if sum(bool(level.strip()) for level in path.split(CATEGORY_SEPARATOR)) < 2:
         return ""
-    words = re.sub("[^a-z ]", "", path.lower()).split()
-    stems = [singular(word) for word in words if word not in STOP_WORDS]
+    text = path.lower()
+    words = NO_WORD_OR_YEAR.sub(r"\1", text) if keep_years else NO_WORD.sub("", text)
+    stems = [singular(word) for word in words.split() if word not in STOP_WORDS]
     last_first = dict.fromkeys(reversed(stems))  # a dict keeps the order in which keys came first
     return " ".join(reversed(last_first))
 
 
-def item_queries(categories: pd.Series) -> pd.DataFrame:
+def item_queries(categories: pd.Series, keep_years: bool = False) -> pd.DataFrame:
     """The queries of many items: one row per item and distinct query.
 
     Args:
         categories: one string per item, several paths joined by `` | ``; missing ones are empty.
+        keep_years: as for `query_of`.
 
     Returns:
         Columns ``item`` (position in ``categories``, int, ascending) and ``query`` (never empty).
@@ -106,12 +116,12 @@ def item_queries(categories: pd.Series) -> pd.DataFrame:
     texts = categories.reset_index(drop=True).fillna("").astype(object)
     paths = texts.str.split(PATH_SEPARATOR, regex=False).explode()
     codes, distinct = pd.factorize(paths)
-    queries = np.array([query_of(path) for path in distinct], dtype=object)
+    queries = np.array([query_of(path, keep_years) for path in distinct], dtype=object)
     table = pd.DataFrame({"item": paths.index.to_numpy(dtype=np.int64), QUERY: queries[codes]})
     return table[table[QUERY] != ""].drop_duplicates().reset_index(drop=True)
 
 
-def synthesize_searches(tables: Tables, seed: int) -> Tables:
+def synthesize_searches(tables: Tables, seed: int, keep_years: bool = False) -> Tables:
     """Add to each purchase a search that led to it, in the way of HEM's data.
 
     For each ``rec`` event whose item has at least one query: a ``src`` event with the same user,
@@ -121,6 +131,7 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
     Args:
         tables: as a loader returns them. Searches that are already there stay.
         seed: decides which of an item's queries each purchase gets.
+        keep_years: as for `query_of`.
 
     Returns:
         New `Tables` ordered by (user, time, behavior), with one more line of counts, and a note.
@@ -130,7 +141,8 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
     tables = validate(tables, "made searches")
     events = tables.interactions
     purchases = events[events[BEHAVIOR].eq(REC)]
-    rows, queries = _draw(purchases[ITEM].cat, tables.items, np.random.default_rng(seed))
+    table = item_queries(tables.items[CATEGORIES], keep_years)
+    rows, queries = _draw(purchases[ITEM].cat, tables.items, table, np.random.default_rng(seed))
     if not len(rows):
         note = (
             f"No search was made: none of the {len(purchases)} purchases has an item with a "
@@ -160,13 +172,15 @@ def synthesize_searches(tables: Tables, seed: int) -> Tables:
     return made.count("with made searches")
 
 
-def _draw(bought, items: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, pd.Series]:
+def _draw(
+    bought, items: pd.DataFrame, table: pd.DataFrame, rng: np.random.Generator
+) -> tuple[np.ndarray, pd.Series]:
     """Which purchases have an item with a query, and one of its queries for each: both (n,).
 
     Args:
         bought: the item of each purchase, as the ``cat`` of a categorical.
+        table: the queries of the items, as `item_queries` makes it.
     """
-    table = item_queries(items[CATEGORIES])
     number = np.bincount(table["item"], minlength=len(items))  # queries per item
     first = np.cumsum(number) - number  # where they start in `table`
     position = pd.Index(items[ITEM]).get_indexer(bought.categories)[bought.codes]
@@ -175,4 +189,4 @@ def _draw(bought, items: pd.DataFrame, rng: np.random.Generator) -> tuple[np.nda
     rows = np.flatnonzero((position >= 0) & (number.take(position, mode="clip") > 0))
     chosen = position[rows]
     picks = first[chosen] + (share[rows] * number[chosen]).astype(np.int64)
-    return rows, name_codes(table[QUERY]).iloc[picks]
+    return rows, name_codes(table[QUERY]).iloc[picks].cat.remove_unused_categories()

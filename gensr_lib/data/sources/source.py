@@ -4,10 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...config import DataConfig, Profile
 from ..schema import Tables
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file that can be downloaded.
+
+    Attributes:
+        url: its address, by https.
+        file: its name here.
+        checksum: as published, ``md5:…`` or ``sha256:…``; None where none is.
+        members: the files that are taken out of it if it is a zip archive, by their paths in it;
+            they are laid side by side.
+    """
+
+    url: str
+    file: str
+    checksum: str | None = None
+    members: tuple[str, ...] = ()
+
+    @property
+    def raw_files(self) -> tuple[str, ...]:
+        """The names of what lies in the folder of raw files in the end."""
+        return tuple(PurePosixPath(path).name for path in self.members) or (self.file,)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A data set that can be downloaded.
+
+    Attributes:
+        routes: the files, and other files that hold the same data for whom the first cannot be
+            reached; the best first.
+        size: how much it is, in words.
+        licence: the terms in a few words, for a list.
+        terms: in one or two sentences with their address; shown before each download.
+    """
+
+    routes: tuple[tuple[Remote, ...], ...]
+    size: str
+    licence: str
+    terms: str
 
 
 @dataclass(frozen=True)
@@ -25,6 +66,7 @@ class Kind:
         about: what the data are, in a few words for a list.
         protocol: options of `DataConfig` that the data are published with, where a profile does
             not say otherwise.
+        remote: the data sets that can be downloaded, by name.
     """
 
     read: Callable[[Path | None, Profile, int], Tables]
@@ -33,6 +75,7 @@ class Kind:
     holds: Callable[[Path], bool] = lambda folder: False
     about: str = ""
     protocol: Mapping[str, object] = field(default_factory=dict)
+    remote: Mapping[str, Offer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gensr_lib.data.schema import Tables, validate
+from gensr_lib.data.schema import QUERY, Tables, validate
 from gensr_lib.data.sources.made_searches import (
     item_queries,
     query_of,
@@ -47,6 +47,24 @@ def test_published_queries_are_reproduced(shared):
 )
 def test_query_of(path, query):
     assert query_of(path) == query
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "without"),
+    [
+        ("1995 > Comedy", "1995 comedy", "comedy"),
+        ("Films of 1995 > 1995 > MP3 1st", "film 1995 mp st", "film mp st"),
+        ("(1995) > 19955 > 95 > 1,995 > 1995s > Comedy", "s comedy", "s comedy"),
+        ("١٩٩٥ > Comedy", "comedy", "comedy"),
+        ("1995", "", ""),
+    ],
+)
+def test_years_are_kept_where_that_is_asked_for(path, query, without):
+    assert query_of(path, keep_years=True) == query and query_of(path) == without
+    found = [item_queries(pd.Series([path]), *keep)[QUERY].tolist() for keep in ((True,), ())]
+    assert found == [[text] if text else [] for text in (query, without)]
+    made = synthesize_searches(purchases([path, "A > Bow"]), seed=0, keep_years=True).interactions[QUERY]
+    assert set(made) == {"", "bow"} | {query}
 
 
 @pytest.mark.parametrize(
