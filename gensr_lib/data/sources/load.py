@@ -69,7 +69,7 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
 
     Args:
         name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
-            2014 files lie in ``data/raw/amazon-<category>/``; or a folder with raw files of a
+            files lie in ``data/raw/amazon-<category>/``; or a folder with raw files of a
             known kind or with your own tables (``data/README.md`` says which columns). A name
             wins over a folder that is called alike; write ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
