@@ -20,31 +20,30 @@ def command(
     table: Callable[[dict], str],
     name: str,
     arguments: list[str] | None = None,
-    option: dict | None = None,
+    options: tuple[dict, ...] = (),
 ) -> None:
     """Measure, print a table, write ``results/<name>.json``.
 
     Args:
         run: takes whether to be quick, returns the figures.
         arguments: of the command line; default: the process's own.
-        option: for one more option, what `add_argument` takes; `run` gets it by its ``dest``.
+        options: for each further option, what `add_argument` takes; `run` gets it by its ``dest``.
     """
     default = Path(__file__).parent / "results" / f"{name}.json"
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="very little: does the benchmark run? no figures")
     parser.add_argument("--out", type=Path, default=default, help="JSON file (default: %(default)s)")
-    more = dict(option or {})
-    if more:
-        parser.add_argument(f"--{more['dest']}", **more)
-    options = parser.parse_args(arguments)
-    given = {more["dest"]: getattr(options, more["dest"])} if more else {}
-    found = run(options.quick, **given)  # before the conditions: it may set the number of threads
-    result = {"quick": options.quick, "conditions": conditions(), **found}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    for option in options:
+        parser.add_argument(f"--{option['dest']}", **option)
+    given = vars(parser.parse_args(arguments))
+    quick, out = given.pop("quick"), given.pop("out")
+    found = run(quick, **given)  # before the conditions: it may set the number of threads
+    result = {"quick": quick, "conditions": conditions(), **found}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result["conditions"]))
     print(table(result))
-    print(f"written to {options.out}")
+    print(f"written to {out}")
 
 
 def conditions() -> dict:

@@ -42,11 +42,11 @@ def resident():
 
 load_dataset("pocket", "smoke")
 before, wall, cpu = resident(), time.perf_counter(), time.process_time()
-dataset = load_dataset(sys.argv[1], "pocket")
+dataset = load_dataset(*sys.argv[1:])
 found = {"wall s": time.perf_counter() - wall, "cpu s": time.process_time() - cpu}
 unit = 1 if sys.platform == "darwin" else 1024
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-found |= {"peak MB": peak - before, "resident MB": resident() - before}
+found |= {"peak MB": peak - before, "resident MB": resident() - before, "process MB": peak}
 print(json.dumps(found | {"events": len(dataset.user), "hash": dataset.hash}))
 """
 
@@ -62,11 +62,11 @@ def write_tables(config: PocketConfig, folder: Path) -> None:
             table.to_parquet(path) if form == "parquet" else table.to_csv(path, index=False)
 
 
-def load(checkout: Path, folder: Path) -> dict:
+def load(checkout: Path, folder: Path, profile: str = "pocket") -> dict:
     """The figures of one load by the version in a checkout, in a process and a home of its own."""
     with tempfile.TemporaryDirectory() as home:
         names = {"PYTHONPATH": str(checkout), "GENSR_HOME": home, "OMP_NUM_THREADS": "1"}
-        program = [sys.executable, "-c", LOAD, str(folder)]
+        program = [sys.executable, "-c", LOAD, str(folder), profile]
         done = subprocess.run(program, env=os.environ | names, cwd=home, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -112,7 +112,7 @@ def run(quick: bool, against: Path | None = None) -> dict:
 
 
 AGAINST = {"dest": "against", "type": Path, "help": "a checkout of another version to compare with"}
-main = partial(command, __doc__, run, table, "loading", option=AGAINST)
+main = partial(command, __doc__, run, table, "loading", options=(AGAINST,))
 
 if __name__ == "__main__":
     main()

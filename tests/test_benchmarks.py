@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 
 import numpy as np
 import pytest
 import torch
+
+from gensr_lib.data.sources.amazon import _release as release_of
+from gensr_lib.data.sources.amazon import find_amazon_files, read_amazon
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +155,56 @@ def test_systems_times_every_system_that_is_trained(load_benchmark, tmp_path, mo
     for name, figures in found.items():
         assert min(figures[key] for key in figures if key != "seconds") > 0
         assert f"\n{name} " in printed
+
+
+@pytest.mark.parametrize("release", [2014, 2018, 2023])
+def test_made_up_amazon_files_are_what_the_release_has(load_benchmark, tmp_path, release):
+    """Every line is sound, everybody and everything has five reviews, a few items most, and texts their length."""
+    raw_amazon = load_benchmark("raw_amazon")
+    files = raw_amazon.write_amazon(tmp_path, 4000, 250, 300, release, seed=1)
+    assert find_amazon_files(tmp_path) == files and release_of(*files).year == release
+    tables = read_amazon(*files, max_bad_share=0)
+    assert tables.counts[0]["rec events"] == 4000
+    for column, n in (("user_id", 250), ("item_id", 300)):
+        counts = tables.interactions[column].value_counts()
+        assert len(counts) == n and counts.min() >= 4  # one may be there twice on one day
+    assert counts.head(30).sum() > 0.25 * 4000
+    assert len(tables.items) == 300 and tables.items["categories"].ne("").all()
+    several = tables.items["categories"].str.contains("|", regex=False).mean()
+    assert (0.5 < several < 0.9) if release == 2014 else several == 0
+    reviews, meta = (gzip.decompress(path.read_bytes()).decode().splitlines() for path in files)
+    assert len(meta) == 7 * 300
+    field = "text" if release == 2023 else "reviewText"
+    assert 500 < np.mean([len(json.loads(line)[field]) for line in reviews]) < 700
+    again = raw_amazon.write_amazon(tmp_path / "again", 4000, 250, 300, release, seed=1)
+    assert gzip.decompress(again[0].read_bytes()).decode().splitlines() == reviews
+
+
+def test_made_up_amazon_files_are_written_in_parts(load_benchmark, tmp_path, monkeypatch):
+    """However many lines are made at once, rounds go on and the last lines are there."""
+    raw_amazon = load_benchmark("raw_amazon")
+    monkeypatch.setattr(raw_amazon, "ROWS", 77)
+    tables = read_amazon(*raw_amazon.write_amazon(tmp_path, 1000, 100, 120), max_bad_share=0)
+    assert tables.counts[0]["rec events"] == 1000
+    assert tables.interactions["user_id"].value_counts().min() >= 4 and len(tables.items) == 120
+
+
+@pytest.mark.slow
+def test_real_size_loads_every_release(load_benchmark, tmp_path, capsys):
+    real_size = load_benchmark("real_size")
+    real_size.main(["--quick", "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["data"] == "amazon" and list(found["loads"]) == [f"Amazon {n}, 1%" for n in (2014, 2018, 2023)]
+    for load in found["loads"].values():
+        assert load["events"] > 15_000 and 0 < load["peak MB"] < load["process MB"]
+        assert load["cpu ms per 1000 events"] == pytest.approx(1e6 * load["cpu s"] / load["events"])
+    assert "Amazon 2018, 1%" in capsys.readouterr().out
+
+
+def test_real_size_stops_at_the_largest_share(load_benchmark, monkeypatch):
+    real_size = load_benchmark("real_size")
+    loads = [real_size.Load(f"{share:.0%}", share, lambda folder: None) for share in (0.01, 0.1, 1)]
+    monkeypatch.setitem(real_size.DATA, "amazon", lambda quick: loads)
+    monkeypatch.setattr(real_size, "measure", lambda made, folder: made.share)
+    assert real_size.run(False, most=0.1) == {"data": "amazon", "loads": {"1%": 0.01, "10%": 0.1}}
+    assert real_size.amazon(False)[2].write.keywords == {"release": 2014, **real_size.KINDLE}

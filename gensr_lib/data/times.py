@@ -22,6 +22,7 @@ ISO_DATE = r"\d{4}[-/]?\d{1,2}[-/]?\d{1,2}(?!\d)|\d{8}"  # the day is there, and
 ISO_ZONE = r"[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|[zZ])$"
 EITHER_FIRST = r"\d{1,2}\D\d{1,2}\D\d{2,4}\b"  # day or month
 SECONDS = (10**8, 10**10)  # since 1970, in the years 1973 to 2286
+DAY = 86_400  # seconds
 MILLISECONDS = 10**11  # since 1970, in 1973: nobody has seconds as late
 
 

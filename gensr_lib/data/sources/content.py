@@ -7,9 +7,9 @@ file. Both are found here, before a parser takes them into memory.
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,7 @@ MAX_LINE = 10**7  # bytes of one line
 MAX_GROWTH = 200  # times the packed size: tables and reviews grow 3 to 20 times
 FREE = 10**8  # bytes that a file may always have
 BLOCK = 1 << 20
+LINES = 1 << 23  # bytes of lines that are parsed at once; less than MAX_LINE
 
 # How files begin that are no text, and what to do with them.
 FOREIGN = {
@@ -93,8 +94,12 @@ def check_text(path: Path) -> int:
 
 
 def check_growth(path: Path) -> None:
-    """Raise `DataError` if the start of a file unpacks to far more than it takes."""
-    for _ in islice(_blocks(path), 1 + FREE // BLOCK):
+    """Raise `DataError` if the start of a file unpacks to far more than it takes.
+
+    That is the part which may unpack to `FREE` bytes: whoever reads on meets the same guard.
+    """
+    start = FREE // MAX_GROWTH
+    for _ in _guarded(path, lambda file: file.read(BLOCK), most=start):
         pass
 
 
@@ -112,12 +117,32 @@ def lines(path: Path) -> Iterator[bytes]:
         yield line
 
 
+def line_blocks(path: Path) -> Iterator[bytes]:
+    """A file in blocks of whole lines, of `LINES` bytes and the rest of a line each.
+
+    Raises:
+        DataError: as `lines`.
+    """
+    number = 1
+    for block in _guarded(path, lambda file: file.read(LINES) + file.readline(MAX_LINE + 1)):
+        # A line that is too long reaches beyond `LINES`, so it is the last one of its block.
+        start = block.rfind(b"\n", 0, len(block) - 1) + 1
+        if len(block) - start > MAX_LINE:
+            raise _too_long(path, number + block.count(b"\n", 0, start))
+        number = number + block.count(b"\n")
+        yield block
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
     return _guarded(path, lambda file: file.read(BLOCK))
 
 
-def _guarded(path: Path, read) -> Iterator[bytes]:
-    """What ``read`` takes from a file until nothing is left, while its growth is sane."""
+def _guarded(path: Path, read, most: float = math.inf) -> Iterator[bytes]:
+    """What ``read`` takes from a file, while its growth is sane, until nothing is left.
+
+    Args:
+        most: bytes of the file as it is stored, after which no more is read.
+    """
     total = 0
     try:
         with path.open("rb") as raw, gzip.open(raw) if is_gzip(path) else raw as file:
@@ -128,6 +153,8 @@ def _guarded(path: Path, read) -> Iterator[bytes]:
                     limit = f"{__name__}.MAX_GROWTH, {MAX_GROWTH} times"
                     raise DataError(f"{path}: {found}, more than {limit}; unpack a sound file.")
                 yield part
+                if raw.tell() >= most:
+                    return
     except DAMAGED as error:
         raise damaged(path, error) from error
 

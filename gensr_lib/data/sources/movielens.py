@@ -30,7 +30,7 @@ from ..schema import (
     name_codes,
     validate,
 )
-from ..times import whole_numbers
+from ..times import DAY, Clock, whole_numbers
 from .made_searches import synthesize_searches
 from .movielens_files import GENRES, LAYOUTS, NO_TITLE, Layout
 from .source import Kind, Offer, Remote
@@ -68,7 +68,8 @@ def read_movielens(folder: Path) -> Tables:
     events = events.assign(**{BEHAVIOR: REC, QUERY: "", SESSION: -1})
     notes = ["Each rating is a click, whatever its stars."]
     origins = (events_origin, items_origin)
-    return validate(Tables(events, _items(items), notes=notes), str(folder), origins)
+    tables = Tables(events, _items(items), notes=notes, clock=Clock(DAY))
+    return validate(tables, str(folder), origins)
 
 
 def find_layout(folder: Path) -> tuple[Layout, Path, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gensr_lib.data.sources import amazon
+from gensr_lib.data.sources import amazon_fields, amazon_reviews
 from gensr_lib.data.sources.amazon import find_amazon_files, read_amazon
 from gensr_lib.data.sources.made_searches import synthesize_searches
 from gensr_lib.errors import DataError
@@ -76,7 +76,7 @@ def test_text_is_cut_after_a_word(tmp_path):
     tables = read_amazon(*write(tmp_path, [review()], [item]))
     text = tables.items["text"][0]
     assert text == "T" + " word" * 99  # 1 + 99 * 5 = 496; one word more is 501 > 500
-    assert amazon.TEXT_CHARACTERS == 500
+    assert amazon_fields.TEXT_CHARACTERS == 500
 
 
 def test_metadata_is_never_run(tmp_path):
@@ -123,7 +123,7 @@ def test_bad_metadata(tmp_path):
 def test_slow_path_equals_fast_path(tmp_path, monkeypatch):
     files = write(tmp_path, [review(f"U{n % 7}", f"000{n % 3}", n) for n in range(60)])
     fast = read_amazon(*files).interactions
-    monkeypatch.setattr(amazon, "_arrow_table", lambda path: None)
+    monkeypatch.setattr(amazon_reviews, "_arrow_table", lambda block, schema: None)
     assert read_amazon(*files).interactions.equals(fast)
 
 
