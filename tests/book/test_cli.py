@@ -55,9 +55,9 @@ def test_what_cannot_work_is_one_line_before_anything_runs(home, capsys, command
 
 
 def test_a_data_set_is_a_name_or_a_folder(home):
-    for name in ("pocket", "kuaisar", "amazon-kindle"):
+    for name in ("pocket", "shop", "amazon-kindle"):
         (home / name).mkdir()
-    assert resolve_dataset("kuaisar") == str(home / "kuaisar")
+    assert resolve_dataset("shop") == str(home / "shop")
     assert resolve_dataset("pocket") == "pocket"  # built-in names are always names
     assert resolve_dataset("./pocket/") == str(home / "pocket")
     with pytest.raises(DataError, match="amazon-kindle"):

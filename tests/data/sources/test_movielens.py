@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gensr_lib.config import DataConfig
+from gensr_lib.config import DataConfig, read_profile
 from gensr_lib.data.sources.load import find, load_dataset
 from gensr_lib.data.sources.movielens import find_layout, read_movielens
 from gensr_lib.errors import DataError
@@ -202,7 +202,7 @@ def test_windows_line_ends_and_blank_lines_at_the_end(tmp_path):
 def test_each_rating_gets_a_search_by_year_and_one_genre_or_two(tmp_path):
     ratings = [(user, film, 3, 100 * user + film) for user in range(300) for film in (1, 2, 3)]
     write(tmp_path, official(ratings=ratings))
-    events = find(tmp_path).read(None, seed=0).interactions
+    events = find(tmp_path).read(read_profile("smoke"), seed=0).interactions
     searches = events[events["behavior"].eq("src")].astype({"item_id": str})
     assert len(searches) == 900
     found = searches.groupby("item_id")["query"].agg(lambda texts: sorted(set(texts)))
