@@ -212,7 +212,7 @@ def test_each_rating_gets_a_search_by_year_and_one_genre_or_two(tmp_path):
     assert found["3"] == ["1995 drama"]
     shares = searches.loc[searches["item_id"].eq("1"), "query"].astype(str).value_counts(normalize=True)
     assert shares.between(1 / 6 - 5 * 0.0215, 1 / 6 + 5 * 0.0215).all()  # sd of a share of 1/6 in 300 draws
-    again, other = (find(tmp_path).read(None, seed).interactions["query"] for seed in (0, 1))
+    again, other = (find(tmp_path).read(read_profile("smoke"), seed).interactions["query"] for seed in (0, 1))
     assert again.equals(events["query"]) and not other.equals(events["query"])
 
 
