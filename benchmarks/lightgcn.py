@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +97,10 @@ def their_step(edges: torch.Tensor, size: Size, as_matrix: bool) -> Callable[[],
     if as_matrix:
         for conv in model.convs:
             conv.normalize = False
-        graph, weight = torch.sparse_coo_tensor(graph, weight, (n, n)).to_sparse_csr(), None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            graph = torch.sparse_coo_tensor(graph, weight, (n, n), check_invariants=False)
+            graph, weight = graph.to_sparse_csr(), None
 
     def step() -> None:
         found = model.get_embedding(graph, weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -199,6 +200,48 @@ def test_real_size_loads_every_release(load_benchmark, tmp_path, capsys):
         assert load["events"] > 15_000 and 0 < load["peak MB"] < load["process MB"]
         assert load["cpu ms per 1000 events"] == pytest.approx(1e6 * load["cpu s"] / load["events"])
     assert "Amazon 2018, 1%" in capsys.readouterr().out
+
+
+def test_real_size_loads_kuaisar(load_benchmark, tmp_path):
+    real_size = load_benchmark("real_size")
+    real_size.main(["--quick", "--data", "kuaisar", "--out", str(tmp_path / "found.json")])
+    (load,) = json.loads((tmp_path / "found.json").read_text())["loads"].values()
+    assert load["events"] > 30_000 and load["again s"] > 0 and load["candidates per s"] > 1000
+
+
+def test_kuaisars_rows_are_the_same_for_the_same_arguments(load_benchmark, tmp_path):
+    made = load_benchmark("raw_kuaisar")
+    sizes = made.Sizes().scaled(0.0005)
+    places = {"a": 0, "b": 0, "c": 1}
+    folders = [made.write_kuaisar(tmp_path / name, sizes, seed) for name, seed in places.items()]
+    first, again, other = ([path.read_bytes() for path in sorted(folder.glob("*.csv"))] for folder in folders)
+    assert first == again and first != other and len(first) == 5
+    packed = made.write_kuaisar(tmp_path / "d", sizes, 0, packed=True)
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.read("KuaiSAR_final/rec_inter.csv") == (tmp_path / "a" / "rec_inter.csv").read_bytes()
+
+
+def test_lightgcn_steps_are_timed_on_all_sides(load_benchmark, tmp_path, capsys):
+    lightgcn = load_benchmark("lightgcn")
+    lightgcn.main(["--quick", "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())["graphs"]
+    assert set(found["a tenth"]["ours / theirs"]) == {lightgcn.MATRIX, lightgcn.EDGES}
+    assert found["all"]["size"]["edges"] > 1000 and "an epoch" in capsys.readouterr().out
+
+
+def test_lightgcn_and_the_other_side_begin_with_the_same_scores(load_benchmark):
+    """Their graph is ours: from the same vectors both propagate to the same ones."""
+    lightgcn = load_benchmark("lightgcn")
+    size = lightgcn.Size(50, 80, 600, 64)
+    edges = lightgcn.draw_edges(size)
+    ours = lightgcn.LightGCN(lightgcn.LightGCNConfig(), size.users, size.items, edges)
+    theirs = lightgcn.Geometric(len(ours.embedding), 64, num_layers=3)
+    theirs.embedding.weight.data.copy_(ours.embedding.data)
+    graph, weight = lightgcn.edge_list(edges, size.users, len(ours.embedding))
+    for conv in theirs.convs:
+        conv.normalize = False
+    found = theirs.get_embedding(graph, weight)
+    assert torch.allclose(found[: size.users], ours.propagate()[0], atol=1e-5)
 
 
 def test_real_size_stops_at_the_largest_share(load_benchmark, monkeypatch):
