@@ -72,7 +72,7 @@ class Dataset:
         self.items = tables.items
         self.counts = list(tables.counts)
         self.truth = tables.truth
-        self.notes = list(tables.notes)
+        self.notes = [str(note) for note in tables.notes]  # without the rows that they are about
         self._take_events(tables.interactions)
         self.split = leave_one_out(self.user, self.time, self.is_search, self.n_users)
         self.sampler = NegativeSampler(self.user, self.item, self.user_ids, self.n_items)
