@@ -16,7 +16,7 @@ from ...config import DataConfig, Profile, read_profile
 from ...errors import ConfigError, DataError, unknown
 from ...files import project_root
 from ..dataset import Dataset
-from ..schema import BEHAVIOR, SRC
+from ..schema import BEHAVIOR, SRC, Tables
 from .made_searches import synthesize_searches
 from .source import Kind, Source
 
@@ -58,10 +58,16 @@ def load_dataset(
     profile = read_profile(profile) if isinstance(profile, str) else profile
     tables = source.read(profile, seed)
     pa.default_memory_pool().release_unused()  # Arrow would keep the memory of the raw strings
-    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
-        tables = synthesize_searches(tables, seed)
+    tables = with_searches(tables, seed)
     cache = project_root() / "data" / "processed" / source.name
     return Dataset.from_tables(tables, data_config or profile.data, source.name, seed, cache)
+
+
+def with_searches(tables: Tables, seed: int) -> Tables:
+    """The tables; if they are real data without a search, with searches made from categories."""
+    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
+        return synthesize_searches(tables, seed)
+    return tables
 
 
 def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
@@ -70,7 +76,7 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
     Args:
         name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
             2014 files lie in ``data/raw/amazon-<category>/``; or a folder with raw files of a
-            known kind or with your own tables (``data/README.md`` says which columns). A name
+            known kind or with your own tables (``book/your_own_data.md``: which columns). A name
             wins over a folder that is called alike; write ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
 
@@ -94,7 +100,7 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
         return Source(text, path, kind, is_named=True)
     if not folder.is_dir() and not is_path:
         choice = unknown("data set", text, available_datasets())
-        raise ConfigError(f"{choice}, or a folder with your tables (data/README.md)")
+        raise ConfigError(f"{choice}, or a folder with your tables (book/your_own_data.md)")
     if not folder.is_dir() and must_exist:
         looked = f"looked for {folder.resolve()}"
         raise DataError(f"no folder '{text}' ({looked}): give a name or a folder of tables")
