@@ -29,6 +29,7 @@ __getattr__, __all__ = attach(
         "training.evaluation": ["evaluate"],
         "experiments.spec": ["load_profile"],
         "experiments.workspace": ["Workspace"],
+        "experiments.data_check": ["check_tables"],
         "experiments.sweep": ["sweep"],
         "experiments.significance": ["compare"],
         "analysis.representations": ["collect"],

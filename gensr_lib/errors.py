@@ -5,7 +5,19 @@ Each message names the file, row, column or option at fault and says what to do 
 
 
 class DataError(ValueError):
-    """The data given by the user cannot be used as it is."""
+    """The data given by the user cannot be used as it is.
+
+    Attributes:
+        where: the rows at fault (`data.origin.FaultyRows`), if it is some rows; it stays in this
+            process.
+    """
+
+    def __init__(self, message: str, where: object = None):
+        super().__init__(message)
+        self.where = where
+
+    def __reduce__(self):
+        return type(self), (str(self),)
 
 
 class ConfigError(ValueError):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 
 from ..errors import known
+from .check_command import add_check
 
 
 def add_data(commands: argparse._SubParsersAction) -> None:
     """The parsers of all actions; each sets ``run``, the function to call with the arguments."""
-    about = "data sets: which there are, and their files"
+    about = "data sets: which there are, their files, and whether one is sound"
     parser = commands.add_parser("data", help=about, description=about)
     actions = parser.add_subparsers(required=True, metavar="action")
-    for add in (_add_list, _add_get):
+    for add in (_add_list, _add_get, add_check):
         add(actions)
 
 

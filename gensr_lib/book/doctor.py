@@ -186,7 +186,7 @@ def check_data(dataset: str) -> Iterator[Check]:
     try:
         found = load_dataset(dataset)
     except (ConfigError, DataError) as error:
-        yield Check(PROBLEM, str(error))
+        yield Check(PROBLEM, str(error), f"gensr data check {dataset} lists all that is wrong")
         return
     sizes = f"{found.n_users} users, {found.n_items} items, {len(found.user)} events"
     yield Check(OK, f"data set {found.name}: {sizes} are left after the filters")

@@ -55,7 +55,7 @@ def parts_of(
         "items": tables.items,
         "counts": [*tables.counts, *counts],
         "truth": tables.truth,
-        "notes": list(tables.notes),
+        "notes": [str(note) for note in tables.notes],  # without the rows that they are about
         **log,
         "split": split,
         "rows": rows,

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .origin import Origin, shown
+from .origin import Note, Origin, shown
 from .times import Clock, whole_numbers
 
 USER, ITEM, TIME = "user_id", "item_id", "time"
@@ -57,7 +57,8 @@ class Tables:
             by `` | ``; every text column is a string, empty where nothing is known.
         counts: events, users and items after each step of loading, for the book's tables.
         truth: what only a simulation knows (`pocket.Truth`), else None.
-        notes: a sentence for each thing that was left out, cut, or made up on the way.
+        notes: a sentence for each thing that was left out, cut, or made up on the way; a `Note`
+            also knows the first rows that it is about.
         clock: what a day is, if the times say so; None if they only order events.
         core: the filter that they went through already, as the arguments of `split.k_core`.
         given: the `split.GivenSplit` of data that come with one, else None.
@@ -120,13 +121,8 @@ def validate(tables: Tables, source: str, origins: tuple[Origin, Origin] | None 
     notes = list(tables.notes)
     events = _checked_events(tables.interactions, log_origin, notes)
     items = _checked_items(tables.items, items_origin, notes)
-    items = _with_unlisted(items, events[ITEM].cat.categories, (log_origin, items_origin), notes)
-    repeated = events.duplicated([USER, ITEM, TIME, BEHAVIOR, QUERY])
-    unique = events
-    if repeated.any():
-        unique = events[~repeated].reset_index(drop=True)
-        same = "same user, item, time, behavior and query"
-        notes.append(f"{repeated.sum()} repeated events were dropped (the {same}).")
+    items = _with_unlisted(items, events[ITEM], (log_origin, items_origin), notes)
+    unique = _without_repeated(events, log_origin, notes)
     read = [count_events("read", events), count_events("without duplicates", unique)]
     counts = list(tables.counts or read)
     return replace(tables, interactions=unique, items=items, counts=counts, notes=notes, valid=True)
@@ -156,8 +152,13 @@ def coded(codes: np.ndarray, names) -> pd.Categorical:
 
 def in_order(events: pd.DataFrame) -> pd.DataFrame:
     """Events with categorical names by (user, time, behavior); ties keep their order."""
+    return _sorted(events).reset_index(drop=True)
+
+
+def _sorted(events: pd.DataFrame) -> pd.DataFrame:
+    """As `in_order`, under the index labels that the events have."""
     keys = (events[BEHAVIOR].cat.codes, events[TIME], events[USER].cat.codes)  # the last one first
-    return events.iloc[np.lexsort(keys)].reset_index(drop=True)
+    return events.iloc[np.lexsort(keys)]
 
 
 def cut(text: str, most: int) -> str:
@@ -196,9 +197,9 @@ def _checked_events(events: pd.DataFrame, origin: Origin, notes: list[str]) -> p
     session = pd.Series(-1, index=events.index)
     session[searches] = whole_numbers(events.loc[searches, SESSION], origin)
     time = whole_numbers(events[TIME], origin)
-    query = _cut_queries(query, notes)
+    query = _cut_queries(query, origin, notes)
     columns = (user, item, time, behavior.astype(BEHAVIOR_CODES), query, session)
-    return in_order(pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True))))
+    return _sorted(pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True))))
 
 
 def _refuse_names(names: pd.Series, origin: Origin, most: int | None = None) -> None:
@@ -213,13 +214,27 @@ def _refuse_names(names: pd.Series, origin: Origin, most: int | None = None) -> 
         origin.refuse(bad, names, f"has more than {most} characters; shorten it")
 
 
-def _cut_queries(query: pd.Series, notes: list[str]) -> pd.Series:
+def _cut_queries(query: pd.Series, origin: Origin, notes: list[str]) -> pd.Series:
     most = KEPT[QUERY]
     if max(map(len, query.cat.categories)) <= most:
         return query
     long = query.cat.categories.str.len() > most
-    notes.append(f"{long.sum()} queries were cut after {most} characters.")
+    examples = origin.examples(query[query.cat.codes.isin(np.flatnonzero(long))])
+    notes.append(Note(f"{long.sum()} queries were cut after {most} characters.", examples))
     return name_codes(query.astype(object).map(cut_query))
+
+
+def _without_repeated(events: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
+    """The events, numbered anew, without those that repeat an earlier row of the file."""
+    key = [USER, ITEM, TIME, BEHAVIOR, QUERY]
+    repeated = events.duplicated(key)
+    if repeated.any():
+        examples = origin.examples(events.loc[repeated, ITEM])
+        same = "same user, item, time, behavior and query"
+        said = f"{repeated.sum()} repeated events were dropped (the {same})."
+        notes.append(Note(said, examples))
+        events = events[~repeated]
+    return events.reset_index(drop=True)
 
 
 def _checked_items(items: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.DataFrame:
@@ -233,17 +248,20 @@ def _checked_items(items: pd.DataFrame, origin: Origin, notes: list[str]) -> pd.
         most = KEPT[column]
         long = items[column].str.len() > most
         if long.any():
+            examples = origin.examples(items.loc[long, column])
             items.loc[long, column] = [cut(text, most) for text in items.loc[long, column]]
-            notes.append(f"{column} of {long.sum()} items was cut after {most} characters.")
+            said = f"{column} of {long.sum()} items was cut after {most} characters."
+            notes.append(Note(said, examples))
     return items.reset_index(drop=True)
 
 
-def _with_unlisted(items: pd.DataFrame, used: pd.Index, origins, notes: list[str]) -> pd.DataFrame:
+def _with_unlisted(items: pd.DataFrame, names: pd.Series, origins, notes) -> pd.DataFrame:
     """The items, and a row with empty texts for each id of the events that has none.
 
     Args:
-        used: the ids of the events, sorted.
+        names: the ids of the events, as `name_codes` makes them.
     """
+    used = names.cat.categories
     unlisted = used.difference(items[ITEM])  # sorted
     if not len(unlisted):
         return items
@@ -255,7 +273,9 @@ def _with_unlisted(items: pd.DataFrame, used: pd.Index, origins, notes: list[str
         if len(unlisted) == len(used):
             raise DataError(f"{origins[0].name} and {origins[1].name}, column {ITEM}: {note}.")
         LOG.warning("%s: %s.", origins[1].name, note)
-    notes.append(f"{note}; their texts are empty.")
+    found = names[names.cat.codes.isin(used.get_indexer(unlisted))]
+    examples = origins[0].examples(found.sort_index().drop_duplicates())
+    notes.append(Note(f"{note}; their texts are empty.", examples))
     blank = pd.DataFrame({ITEM: unlisted, TITLE: "", CATEGORIES: "", TEXT: ""})
     return pd.concat([items, blank.astype(object)], ignore_index=True)
 

@@ -24,6 +24,17 @@ EITHER_FIRST = r"\d{1,2}\D\d{1,2}\D\d{2,4}\b"  # day or month
 SECONDS = (10**8, 10**10)  # since 1970, in the years 1973 to 2286
 DAY = 86_400  # seconds
 MILLISECONDS = 10**11  # since 1970, in 1973: nobody has seconds as late
+# What numbers of so many digits at most are taken for in words: from 1973 to 2286 it is that.
+CLOCKS = (
+    (8, "whole numbers", ""),
+    (10, "seconds", "s"),
+    (11, "whole numbers", ""),
+    (13, "milliseconds", "ms"),
+    (14, "whole numbers", ""),
+    (16, "microseconds", "us"),
+    (17, "whole numbers", ""),
+    (19, "nanoseconds", "ns"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,25 @@ def moments(column: pd.Series, origin: Origin) -> pd.Series:
         said = f"looks like milliseconds, and others like seconds; {advice}"
         origin.refuse(number >= MILLISECONDS, column, said)
     return number
+
+
+def span(time: np.ndarray) -> str:
+    """The first and the last of some times, as dates if they are as large as those of a clock.
+
+    Args:
+        time: (n,) int64 within ±2**62, in any order.
+
+    >>> span(np.array([1388534400, 1406073600])), span(np.array([7, 3]))
+    ('seconds since 1970, from 2014-01-01 to 2014-07-23', 'whole numbers from 3 to 7')
+    """
+    ends = np.array([time.min(), time.max()], dtype=np.int64)
+    digits = len(str(np.abs(ends).max()))
+    name, unit = next(clock for most, *clock in CLOCKS if digits <= most)
+    if not unit:
+        return f"{name} from {ends[0]} to {ends[1]}"
+    first, last = ends.astype(f"datetime64[{unit}]").astype("datetime64[m]")
+    days = [str(moment).replace("T", " ").removesuffix(" 00:00") for moment in (first, last)]
+    return f"{name} since 1970, from {days[0]} to {days[1]}"
 
 
 def _numbers(column: pd.Series, origin: Origin) -> pd.Series:

@@ -8,6 +8,7 @@ __getattr__, __all__ = attach(
         "spec": ["RunSpec", "load_profile"],
         "store": ["Run", "result_table", "seen_table"],
         "workspace": ["Workspace"],
+        "data_check": ["check_tables"],
         "comparison": [
             "against",
             "agreement",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from ..config import Config
+from collections.abc import Iterable
+
+from ..config import Config, Profile
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
 from ..data.split import TEST, tasks_of
 from ..errors import DataError
 from ..models.registry import model_class
+from .spec import resolve
 
 LEAST = 20  # test rows of a task, below which no mean or test over them says anything
 # What a part of a chapter may need, as it is named where it is missing.
@@ -53,3 +56,23 @@ def obstacle(dataset: Dataset, model: str, options: Config) -> str:
     if not reason and not cls.tasks & set(tested_tasks(dataset)):
         reason = "the data have " + " and ".join(lacks(dataset, task) for task in sorted(cls.tasks))
     return reason
+
+
+def sorted_out(
+    dataset: Dataset, profile: Profile, models: Iterable[str]
+) -> tuple[list[str], list[str]]:
+    """Those of some models that the data allow, and sentences that say why not of the others."""
+    found, left_out = [], {}
+    for model in models:
+        options, _ = resolve(profile, model)
+        if reason := obstacle(dataset, model, options):
+            left_out.setdefault(reason, []).append(model)
+        else:
+            found.append(model)
+    sentences = []
+    for reason, names in left_out.items():
+        if len(names) == 1:
+            sentences.append(f"The system {names[0]} is left out: {reason}.")
+        else:
+            sentences.append(f"The systems {', '.join(names)} are left out: {reason}.")
+    return found, sentences

@@ -32,7 +32,7 @@ from ..models.language_model import Backbone, identity, load_backbone
 from ..models.registry import build_model, model_class
 from ..training.evaluation import evaluate
 from ..training.loop import make_accelerator, train
-from .needs import lacks, obstacle, tested_tasks
+from .needs import lacks, sorted_out, tested_tasks
 from .provenance import provenance
 from .spec import RunSpec, code_of, load_profile, resolve
 from .store import (
@@ -130,18 +130,9 @@ class Workspace:
 
     def able(self, *models: str) -> list[str]:
         """Those of some models that these data allow; of the others a sentence says why not."""
-        found, left_out = [], {}
-        for model in models:
-            options, _ = resolve(self.profile, model)
-            if reason := obstacle(self.dataset, model, options):
-                left_out.setdefault(reason, []).append(model)
-            else:
-                found.append(model)
-        for reason, names in left_out.items():
-            if len(names) == 1:
-                print(f"The system {names[0]} is left out: {reason}.")
-            else:
-                print(f"The systems {', '.join(names)} are left out: {reason}.")
+        found, sentences = sorted_out(self.dataset, self.profile, models)
+        for sentence in sentences:
+            print(sentence)
         return found
 
     @cached_property

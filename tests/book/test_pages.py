@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gensr_lib.book.cli import main
 from gensr_lib.config import DefaultWorld, PocketConfig
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.needs import NEEDS
 from gensr_lib.experiments.spec import load_profile, resolve
 
 GAP = "…"
@@ -58,26 +60,59 @@ def run_examples(page: Path, least: int) -> None:
     assert result.failed == 0 and result.attempted >= least, "".join(printed)
 
 
+# ---- Bring your own data -----------------------------------------------------------------------
+
+OWN = "book/your_own_data.md"
+
+
 @pytest.fixture
 def shop(root, tmp_path, monkeypatch) -> Path:
-    """A project of its own, with the chapters of this one and the shop that *Your data* makes."""
+    """A project of its own, with the chapters of this one and the shop that *Bring your own data* makes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
     (tmp_path / "notebooks").symlink_to(root / "notebooks")
-    run_examples(root / "book/your_data.md", least=11)
+    run_examples(root / OWN, least=22)
     return tmp_path
 
 
-def test_your_data_says_what_happens(shop):
+def commands(root: Path, words: str) -> list[list[str]]:
+    """The commands of the page that begin with some words, as a shell splits them."""
+    lines = "\n".join(blocks(root / OWN, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(words)]
+
+
+def test_your_data_says_what_happens_and_its_commands_map_the_columns(root, shop, capsys):
     """The fixture has compared what the page prints; its shop is left whole."""
-    assert (shop / "my-shop/items.csv").read_text().startswith("item_id,title")
+    assert (shop / "my-shop/products.csv").read_text().startswith("sku,name")
+    mapping = shop / "my-shop/columns.yaml"
+    said = yaml.safe_load(blocks(root / OWN, "yaml")[0])
+    assert yaml.safe_load(mapping.read_text()) == said
+    mapping.unlink()
+    checks = commands(root, "gensr data check")
+    assert [main(check[1:]) for check in checks] == [2, 2, 2, 0]
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(mapping.read_text()) == said and printed.count("my-shop: can be used") == 1
+    options = checks[3][checks[3].index("--values") + 1 :]
+    assert all(f" {option}" in printed for option in options[:2]), "the check itself has proposed them"
+
+
+def test_the_parts_that_need_something_are_those_of_the_chapters(root):
+    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \|$", (root / OWN).read_text(encoding="utf-8"), re.MULTILINE)
+    asked = []
+    for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.py")):
+        for arguments, part in re.findall(r'book\.has\(([^)]*?), part="(.+?)"\)', path.read_text(encoding="utf-8")):
+            names = [NEEDS[need] for need in re.findall(r'"(\w+)"', arguments)]
+            asked.append((str(int(path.stem[:2])), part, ", ".join(names)))
+    assert len(asked) > 12 and rows == asked
 
 
 @pytest.mark.slow
 def test_your_data_runs_as_its_commands_say(root, shop, capsys):
     """The first chapter in both profiles; `make` itself says what its targets run."""
-    for line in blocks(root / "book/your_data.md", "bash")[0].splitlines():
-        make = [*shlex.split(line, comments=True), "-n", "-o", ".venv/.installed"]
+    makes = commands(root, "make book")
+    assert len(makes) == 2
+    for command in makes:
+        make = [*command, "-n", "-o", ".venv/.installed"]
         # Not as a part of the make that may have started the tests: it would print its folders.
         alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
         alone.pop("MFLAGS", None)

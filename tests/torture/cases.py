@@ -1,8 +1,9 @@
 """What an input is, how it is tried, and the six things that may come of it.
 
 right       the data set holds what the files say
-clear       a `DataError` that names the file, the line, the column, the value
-unclear     a `DataError` that lacks one of these
+clear       a `DataError` that names the file, the line, the column, the value, or a `ConfigError`
+            that does so of the folder's mapping
+unclear     one of them that lacks one of these
 silent      it loads, and what it holds is wrong, or a loss is not mentioned
 traceback   any other exception
 hang        no answer within a minute and a half
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 from gensr_lib.config import DataConfig
 from gensr_lib.data.dataset import Dataset
 from gensr_lib.data.sources.load import load_dataset
-from gensr_lib.errors import DataError
+from gensr_lib.errors import ConfigError, DataError
 
 OUTCOMES = ("right", "clear", "unclear", "silent", "traceback", "hang")
 SMALL = DataConfig(min_interactions=1, eval_negatives=5)
@@ -113,7 +114,7 @@ def outcome(case: Case, folder: Path) -> tuple[str, str]:
             warnings.simplefilter("ignore")
             dataset = load_dataset(folder, "smoke", data_config=SMALL)
             return _judged(case, dataset, kept.records)
-    except DataError as error:
+    except (DataError, ConfigError) as error:
         missing = [name for name in case.names if name not in str(error)]
         is_clear = case.names and not missing
         return ("clear", str(error)) if is_clear else ("unclear", f"{error} [lacks {missing}]")

@@ -13,12 +13,13 @@ from dataclasses import replace
 from .cases import OUTCOMES, tried
 from .inputs_amazon import AMAZON, NEW_AMAZON
 from .inputs_files import FILES, NEW_FILES
+from .inputs_mapping import NEW_MAPPING, NEW_TSV
 from .inputs_parquet import NEW_PARQUET, PARQUET
 from .inputs_tables import NEW_TABLES, TABLES
 from .inputs_times import NEW_TIMES, TIMES
 
 REVIEWED = [*TIMES, *TABLES, *FILES, *PARQUET, *AMAZON]
-MADE_UP = [*NEW_TIMES, *NEW_TABLES, *NEW_FILES, *NEW_PARQUET, *NEW_AMAZON]
+MADE_UP = [*NEW_TIMES, *NEW_TABLES, *NEW_FILES, *NEW_PARQUET, *NEW_AMAZON, *NEW_MAPPING, *NEW_TSV]
 CASES = [*REVIEWED, *(replace(case, is_new=True) for case in MADE_UP)]
 
 

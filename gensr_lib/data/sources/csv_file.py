@@ -1,4 +1,4 @@
-"""One CSV file: its header, its separator, its rows as strings, and the line of each row."""
+"""One CSV or TSV file: its header, its separator, its rows as strings, and the line of each row."""
 
 from __future__ import annotations
 
@@ -14,33 +14,43 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ...errors import DataError
-from ..origin import Origin, shown
+from ..origin import FIRST, Example, FaultyRows, Origin, shown
 from ..schema import TEXT
 from .content import MAX_LINE, check_text, is_gzip, open_content
 
-SEPARATORS = ",;\t|"
+TAB = "\t"
+SEPARATORS = f",;{TAB}|"
 NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how `_records` reads a byte that is no UTF-8
 LINE_END = re.compile("[\r\n]+")
+# What is said of a line; the gap is for the column.
+SEVERAL = (
+    "begins a quoted field of several lines{}; close its quotation mark, or write spaces for its "
+    "line breaks"
+)
 
 
 class CsvFile:
-    """A CSV file with a header, packed with gzip or not.
+    """A CSV or TSV file with a header, packed with gzip or not.
 
     Args:
-        known: names of columns; the separator is the one that finds most of them in the header.
+        known: names of columns; the separator is the one that finds most of them in the header. A
+            file called ``.tsv`` has tabs.
+        text: the one of them whose quoted fields may have several lines.
 
     Attributes:
         names: of the columns, stripped, in the order of the header.
         origin: how messages call its rows.
 
     Raises:
-        DataError: as `content.check_text`; the file is empty.
+        DataError: as `content.check_text`; the file is empty; it is called ``.tsv`` and its header
+            has another separator.
     """
 
-    def __init__(self, path: Path, known: tuple[str, ...]):
+    def __init__(self, path: Path, known: tuple[str, ...], text: str = TEXT):
         self.path = path
         self.origin = Origin(str(path), self._line)
         self._known = known
+        self._one_line = set(known) - {text}
         self._filled_lines = check_text(path)
         self._separator = self._find_separator()
         self._header_line, header = next(self._records())
@@ -90,7 +100,13 @@ class CsvFile:
             names = next(csv.reader([first], delimiter=separator))
             return len({name.strip() for name in names} & set(self._known)), len(names)
 
-        return max(SEPARATORS, key=hits)
+        best = max(SEPARATORS, key=hits)
+        if not self.path.name.lower().endswith((".tsv", ".tsv.gz")):
+            return best
+        if hits(best)[0] > hits(TAB)[0]:
+            said = f"line 1 has {best!r} between the columns, and a .tsv file has tabs"
+            raise DataError(f"{self.path}: {said}; name it .csv, or write tabs.")
+        return TAB
 
     def _text(self) -> io.TextIOWrapper:
         content = open_content(self.path)
@@ -119,32 +135,39 @@ class CsvFile:
         return f"line {line}"
 
     def _refuse_swallowed_rows(self) -> None:
-        one_line = set(self._known) - {TEXT}
         for line, fields in self._records():
             for name, field in zip(self.names, fields, strict=True):
                 later = LINE_END.split(field)[1:]
                 rows = csv.reader(later, delimiter=self._separator)
                 looks_like_row = any(len(row) == len(self.names) > 1 for row in rows)
-                if later and (name in one_line or looks_like_row):
+                if later and (name in self._one_line or looks_like_row):
                     raise self._several_lines(line, f" in column {name}")
 
     def _several_lines(self, line: int, where: str = "") -> DataError:
-        said = f"line {line} begins a quoted field of several lines{where}"
-        advice = "close its quotation mark, or write spaces for its line breaks"
-        return DataError(f"{self.path}: {said}; {advice}.")
+        return DataError(f"{self.path}: line {line} {SEVERAL.format(where)}.")
 
     def _fault(self, error: Exception) -> DataError:
         """What a reader of the file must know of an error of the parser."""
+        for line, said in self._faults():
+            where = FaultyRows(self._first_faults)
+            return DataError(f"{self.path}: line {line} {said}.", where)
+        return DataError(f"{self.path}: cannot be read as a table: {str(error).strip()}")
+
+    def _first_faults(self) -> list[Example]:
+        first = islice(self._faults(), FIRST)
+        return [Example(str(self.path), f"line {line}", "", said) for line, said in first]
+
+    def _faults(self) -> Iterator[tuple[int, str]]:
+        """The lines at which a record begins that cannot be read, and what is said of each."""
         for line, fields in self._records():
             if found := NOT_UTF8.search("".join(fields)):
                 byte = ord(found[0]) - 0xDC00
-                said = f"line {line} is not UTF-8 text (byte 0x{byte:02x})"
-                return DataError(f"{self.path}: {said}. Save the table as UTF-8.")
-            if len(fields) == len(self.names):
+                yield line, f"is not UTF-8 text (byte 0x{byte:02x}). Save the table as UTF-8"
+            elif len(fields) == len(self.names):
                 continue
-            if LINE_END.search("".join(fields)):
-                return self._several_lines(line)
-            counts = f"{len(fields)} field{'s' * (len(fields) != 1)}, the header {len(self.names)}"
-            advice = f"write all columns, and quote a field that holds {self._separator!r}"
-            return DataError(f"{self.path}: line {line} has {counts}; {advice}.")
-        return DataError(f"{self.path}: cannot be read as a table: {str(error).strip()}")
+            elif LINE_END.search("".join(fields)):
+                yield line, SEVERAL.format("")
+            else:
+                number = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+                advice = f"write all columns, and quote a field that holds {self._separator!r}"
+                yield line, f"has {number}, the header {len(self.names)}; {advice}"

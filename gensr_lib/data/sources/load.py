@@ -19,7 +19,7 @@ from ...errors import ConfigError, DataError, unknown
 from ...files import project_root, writing
 from ..dataset import Dataset
 from ..prepared import FORMAT, load_prepared, save_prepared
-from ..schema import BEHAVIOR, SRC
+from ..schema import BEHAVIOR, SRC, Tables
 from .made_searches import synthesize_searches
 from .source import Kind, Offer, Source
 
@@ -86,9 +86,15 @@ def _read(source: Source, profile: Profile, config: DataConfig, seed: int, cache
     """A data set from its raw files, or its simulation."""
     tables = source.read(profile.replace(data=config), seed)
     pa.default_memory_pool().release_unused()  # Arrow would keep the memory of the raw strings
-    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
-        tables = synthesize_searches(tables, seed)
+    tables = with_searches(tables, seed)
     return Dataset.from_tables(tables, config, source.name, seed, cache)
+
+
+def with_searches(tables: Tables, seed: int) -> Tables:
+    """The tables; if they are real data without a search, with searches made from categories."""
+    if tables.truth is None and not tables.interactions[BEHAVIOR].eq(SRC).any():
+        return synthesize_searches(tables, seed)
+    return tables
 
 
 def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
@@ -96,9 +102,9 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
 
     Args:
         name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
-            2014 files lie in ``data/raw/amazon-<category>/``; ``movielens-100k`` and
+            files lie in ``data/raw/amazon-<category>/``; ``movielens-100k`` and
             ``movielens-1m`` likewise; or a folder with raw files of a known kind or with your own
-            tables (``data/README.md`` says which columns). A name wins over a folder that is
+            tables (``book/your_own_data.md``: which columns). A name wins over a folder that is
             called alike; write ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
 
@@ -122,7 +128,7 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
         return Source(text, path, kind, is_named=True)
     if not folder.is_dir() and not is_path:
         choice = unknown("data set", text, available_datasets())
-        raise ConfigError(f"{choice}, or a folder with your tables (data/README.md)")
+        raise ConfigError(f"{choice}, or a folder with your tables (book/your_own_data.md)")
     if not folder.is_dir() and must_exist:
         looked = f"looked for {folder.resolve()}"
         raise DataError(f"no folder '{text}' ({looked}): give a name or a folder of tables")

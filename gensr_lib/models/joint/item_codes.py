@@ -19,6 +19,8 @@ def text_vectors(texts: Sequence[str], width: int) -> Tensor:
     """TF-IDF of the words of texts, cut to the first singular vectors: (n, width) or narrower."""
     words = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", sublinear_tf=True)
     weights = words.fit_transform(texts)
+    if weights.shape[1] == 1:  # one word in all texts: its weights are the vectors
+        return torch.from_numpy(weights.toarray()).float()
     svd = TruncatedSVD(min(width, *weights.shape), random_state=0)
     return torch.from_numpy(svd.fit_transform(weights)).float()
 

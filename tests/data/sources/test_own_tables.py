@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gensr_lib.data.sources.column_map import ColumnMap
 from gensr_lib.data.sources.made_searches import synthesize_searches
 from gensr_lib.data.sources.own_tables import read_tables
 from gensr_lib.errors import DataError
@@ -35,7 +36,7 @@ def test_ids_that_look_like_missing_values(tmp_path):
     assert tables.interactions[["user_id", "item_id"]].to_numpy().tolist() == [["NA", "null"]]
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet"])
 def test_formats_agree(tmp_path, suffix):
     expected = read(tmp_path, items=ITEMS)
     for name, text in (("interactions", EVENTS), ("items", ITEMS)):
@@ -47,6 +48,7 @@ def test_formats_agree(tmp_path, suffix):
             table.astype({"time": int} if "time" in table else {}).to_parquet(path)
         else:
             write = gzip.compress if suffix.endswith("gz") else bytes
+            text = text.replace(",", "\t") if "tsv" in suffix else text
             path.write_bytes(write(text.encode()))
     tables = read_tables(tmp_path)
     pd.testing.assert_frame_equal(tables.interactions, expected.interactions)
@@ -167,6 +169,49 @@ def test_damaged_files(tmp_path, name):
     (tmp_path / "items.csv").write_text(ITEMS)
     with pytest.raises(DataError, match=rf"{name}: .*(cut short|cannot be read)"):
         read_tables(tmp_path)
+
+
+def first_rows(tables, words: str) -> list[tuple[str, str, str]]:
+    """Place, column and value of the rows of the one note that has some words."""
+    (note,) = [note for note in tables.notes if words in note]
+    return [example[1:] for example in note.examples()]
+
+
+def test_notes_know_the_first_lines_that_they_are_about(tmp_path):
+    tea, wool = "tea " * 200, "w" * 3000
+    rows = ["u,a,5,rec,", f"v,b,3,src,{tea}", "u,a,5,rec,", "v,c,1,rec,", "u,c,2,rec,", "v,d,9,rec,", "u,a,5,rec,"]
+    events = "\n".join(["user_id,item_id,time,behavior,query", *rows])
+    tables = read(tmp_path, events, f"item_id,text\nx,{wool}\na,A\nb,{wool}\n")
+    assert first_rows(tables, "queries were cut") == [("line 3", "query", f"'{tea[:60]}…'")]
+    assert first_rows(tables, "text of 2 items") == [(f"line {n}", "text", f"'{wool[:60]}…'") for n in (2, 4)]
+    assert first_rows(tables, "no row in items") == [("line 5", "item_id", "'c'"), ("line 7", "item_id", "'d'")]
+    assert first_rows(tables, "2 repeated") == [("line 4", "item_id", "'a'"), ("line 8", "item_id", "'a'")]
+
+
+def test_events_of_a_dropped_behavior_are_not_looked_at_and_their_lines_are_noted(tmp_path):
+    rows = ["u,7,1,show", ",,soon,show", "u,0012,2,click", "u,7,3,find"]
+    (tmp_path / "columns.yaml").write_text(
+        "interactions: {columns: {behavior: event}, values: {behavior: {show: drop, click: rec, find: drop}}}"
+    )
+    tables = read(tmp_path, "\n".join(["user_id,item_id,time,event", *rows]), ITEMS)
+    assert tables.interactions[["item_id", "time", "behavior"]].to_numpy().tolist() == [["0012", 2, "rec"]]
+    assert tables.notes[0].startswith("3 events were dropped, as the mapping drops the behavior find, show")
+    assert [(e.place, e.column, e.value) for e in tables.notes[0].examples()] == [
+        ("line 2", "event", "'show'"), ("line 3", "event", "'show'"), ("line 5", "event", "'find'"),
+    ]  # fmt: skip
+
+
+def test_columns_that_change_places_keep_their_rows(tmp_path):
+    (tmp_path / "columns.yaml").write_text("interactions: {columns: {user_id: item_id, item_id: user_id}}")
+    table = read(tmp_path, "user_id,item_id,time\n7,ann,1\n0012,ben,2\n", ITEMS).interactions
+    assert table[["user_id", "item_id"]].to_numpy().tolist() == [["ann", "7"], ["ben", "0012"]]
+
+
+def test_a_given_mapping_is_taken_in_place_of_the_saved_one(tmp_path):
+    (tmp_path / "columns.yaml").write_text("interactions: {columns: {user_id: nobody}}")
+    with pytest.raises(DataError, match="no column 'nobody'"):
+        read(tmp_path)
+    assert len(read_tables(tmp_path, ColumnMap()).interactions) == 2
 
 
 def test_real_beauty(shared):

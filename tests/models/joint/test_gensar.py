@@ -149,6 +149,10 @@ def test_text_vectors_keep_the_inner_products_of_tf_idf():
     assert np.allclose(text_vectors(texts, 2).square().sum(0), values[:2] ** 2, atol=1e-5) and left.shape == (4, 4)
 
 
+def test_texts_of_one_and_the_same_word_have_equal_vectors():
+    assert text_vectors(["Pen", "pen", "pen pen"], 64).tolist() == [[1.0]] * 3
+
+
 # --- what is read -----------------------------------------------------------------------------
 
 
