@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from packaging.utils import canonicalize_name
 import gensr_lib
 from gensr_lib.book.cli import build_parser
 
-CONDA_NAMES = {"torch": "pytorch", "torch-geometric": "pytorch_geometric"}
+CONDA_NAMES = {"duckdb": "python-duckdb", "torch": "pytorch", "torch-geometric": "pytorch_geometric"}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,28 @@ def test_the_built_package_would_carry_profiles_version_and_command(root, projec
     code = f"import sys; from {module} import {function}; sys.argv[0] = 'gensr'; {function}(['-h'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "fit" in done.stdout
+
+
+def imported(root) -> set[str]:
+    """The top-level packages that any file of the library imports, wherever in it."""
+    found = set()
+    for path in root.glob("gensr_lib/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"gensr_lib"}
+
+
+def test_all_that_the_library_imports_is_required(root, needed):
+    """What happens to be installed here may not be there on a fresh machine."""
+    homes = metadata.packages_distributions()
+    required = {canonicalize_name(requirement.name) for requirement in chain(*needed.values())}
+    brought = {"jupyter_client", "traitlets"}  # by all that runs notebooks
+    for name in sorted(imported(root) - brought):
+        distributions = {canonicalize_name(home) for home in (name, *homes.get(name, []))}
+        assert required & distributions, name
 
 
 def test_the_library_imports_without_the_extras():
