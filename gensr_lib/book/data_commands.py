@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from .export_command import add_export
+
 
 def add_data(commands: argparse._SubParsersAction) -> None:
     """The parsers of all actions; each sets ``run``, the function to call with the arguments."""
-    about = "data sets: which there are"
+    about = "data sets: which there are, and their export"
     parser = commands.add_parser("data", help=about, description=about)
     actions = parser.add_subparsers(required=True, metavar="action")
-    for add in (_add_list,):
+    for add in (_add_list, add_export):
         add(actions)
 
 
