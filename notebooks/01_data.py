@@ -22,12 +22,16 @@
 # - one row of the data as a model receives it: a `Batch`,
 # - why 99 stored negatives and a fair rule for ties fix the level of chance,
 # - how large a leak gets if a history may hold the answer,
-# - what the authors' released code and logs say of such a leak.
+# - what the authors' released code and logs say of such a leak,
+# - the same rows, lists included, for other libraries.
 #
 # You need no more than pandas and the idea of ranking. Your own data may lack searches, categories or texts: what needs
 # them is then left out, in all chapters, and a printed line says so.
 
 # %%
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pandas as pd
 import torch
@@ -39,8 +43,10 @@ from gensr_lib.data import (
     BEHAVIORS,
     Dataset,
     Tables,
+    export_huggingface,
     merged_history,
     query_of,
+    read_manifest,
     simulate,
     synthesize_searches,
 )
@@ -779,6 +785,31 @@ fig
 plateau = loss[(loss.index > 1) & (loss.index < 4)]
 assert abs(plateau.mean() - entropy) < 0.002 and loss[loss.index > 6].max() < 0.2
 assert hits.loc[:4].max() < chance["R@5"] and hits.loc[6:].min() > 0.75
+
+# %% [markdown]
+# ## The same rows elsewhere
+#
+# Most systems that one would like to compare with live in other libraries. Their numbers stand beside ours only if they
+# rank the same lists. `gensr data export` writes any data set with its split, histories and stored negatives for RecBole
+# or for `datasets` of Hugging Face; here the latter, as a function, with the files that it wrote.
+
+# %%
+with TemporaryDirectory() as folder:
+    export = export_huggingface(dataset, Path(folder, "rows"))
+    files = pd.DataFrame(read_manifest(export)["files"]).T[["rows", "bytes"]].dropna()
+    task = book.tasks[0]
+    exported = pd.read_parquet(export / task / "test.parquet")
+files.rename_axis("file")
+
+# %% [markdown]
+# `read_manifest` has compared each file with its checksum. A test row has the clicked item, the stored negatives, and the
+# history that a model may see, so nobody has to rebuild the protocol. The candidates are those of our own batches:
+
+# %%
+rows = dataset.rows["test"][task]
+lists = dataset.item_ids[np.c_[dataset.item[rows.event], rows.negatives]]
+assert [[row.positive, *row.negatives] for row in exported.itertuples()] == lists.tolist()
+exported[["user_id", "query", "positive", "history_items"]].head(3)
 
 # %% [markdown]
 # What this chapter found goes on record, with its provenance:

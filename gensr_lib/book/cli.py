@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
 from ..files import project_root, read_json
+from .arguments import whole_number
 from .data_commands import add_data
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
@@ -80,18 +80,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     """The three options that say which data, how large, and with which luck."""
     parser.add_argument("--dataset", default="pocket", help="a name, or a folder with your tables")
     parser.add_argument("--profile", default="pocket", help="how large all is (default: pocket)")
-    parser.add_argument("--seed", type=_whole_number(0), default=0)
-
-
-def _whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse, whose own refusal would not say which numbers there are."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} on")
-        return int(text)
-
-    return parse
+    parser.add_argument("--seed", type=whole_number(0), default=0)
 
 
 def _add_fit(commands: argparse._SubParsersAction) -> None:
@@ -171,7 +160,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     about = "names of systems, the long ones first (default: all of the paper's and the floors)"
     compare.add_argument("systems", nargs="*", metavar="SYSTEM", help=about)
     _add_place(compare)
-    compare.add_argument("--jobs", type=_whole_number(1), help="processes at once")
+    compare.add_argument("--jobs", type=whole_number(1), help="processes at once")
     compare.set_defaults(run=_compare, resume="; the same command makes the runs that are missing")
 
 
@@ -221,7 +210,7 @@ def _add_book(commands: argparse._SubParsersAction) -> None:
     about = "copy the outputs into the committed notebooks"
     run.add_argument("--in-place", action="store_true", help=about)
     about = "longest time for one cell"
-    run.add_argument("--timeout", type=_whole_number(1), metavar="SECONDS", help=about)
+    run.add_argument("--timeout", type=whole_number(1), metavar="SECONDS", help=about)
     run.set_defaults(run=_run_book, resume="; the same command goes on from the chapter it was in")
     status = actions.add_parser("status", help="print the status pages of the runs so far")
     status.set_defaults(run=_book_status)

@@ -6,14 +6,15 @@ import argparse
 
 from ..errors import known
 from .check_command import add_check
+from .export_command import add_export
 
 
 def add_data(commands: argparse._SubParsersAction) -> None:
     """The parsers of all actions; each sets ``run``, the function to call with the arguments."""
-    about = "data sets: which there are, their files, and whether one is sound"
+    about = "data sets: which there are, their files, whether one is sound, and export"
     parser = commands.add_parser("data", help=about, description=about)
     actions = parser.add_subparsers(required=True, metavar="action")
-    for add in (_add_list, _add_get, add_check):
+    for add in (_add_list, _add_get, add_check, add_export):
         add(actions)
 
 

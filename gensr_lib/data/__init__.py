@@ -10,6 +10,9 @@ __getattr__, __all__ = attach(
         "batches": ["Batch", "merged_history"],
         "sources.load": ["load_dataset"],
         "pocket.world": ["simulate"],
+        "export.folder": ["read_manifest"],
+        "export.huggingface": ["export_huggingface"],
+        "export.recbole": ["export_recbole"],
         "sources.made_searches": ["query_of", "synthesize_searches"],
     },
 )
