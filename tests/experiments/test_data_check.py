@@ -12,6 +12,7 @@ import pytest
 from gensr_lib import check_tables, load_dataset
 from gensr_lib.config import DataConfig, read_profile
 from gensr_lib.data.origin import Example
+from gensr_lib.data.sources.column_map import ColumnMap
 from gensr_lib.data.sources.examine import Finding
 from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments.comparison import FLOORS, PRINTED
@@ -93,6 +94,16 @@ def test_the_core_is_told_with_the_lines_that_it_drops(shop):
         ("line 904", "user_id and item_id", "'u0 (21 events), rare (2)'"),
     ]
     assert report.cores == []
+
+
+def test_what_the_mapping_drops_is_not_what_the_core_drops(shop):
+    add(shop, "u0,banner,30,show,", "u0,rare,30,rec,")
+    columns = ColumnMap.parse({"interactions": {"values": {"behavior": {"show": "drop"}}}})
+    report = check_tables(shop, "smoke", columns=columns)
+    dropped, _, core = report.changes
+    assert [example.place for example in dropped.examples] == ["line 902"] and "mapping drops" in dropped.said
+    assert core.said.startswith("1 events, 0 users and 1 items were dropped by the 5-core")
+    assert [example.place for example in core.examples] == ["line 903"]
 
 
 def test_where_the_core_leaves_nothing_smaller_ones_are_counted_as_by_hand(shop):

@@ -20,37 +20,42 @@ FOLDERS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "random": (["rec", "src"], ["title", "categories"]),
     "made-searches": (["rec"], ["title", "paths"]),
 }
-USERS, ITEMS, CLICKS = 45, 130, 20  # every user has 99 items left, every item five clicks or more
+# Users, items and clicks of each user: every user has 99 items left, every item five clicks or more.
+SIZE = (45, 130, 20)
+SMALLEST = (20, 150, 40)  # as few users as the chapters take
 THINGS = ["shoe", "lamp", "mug", "tent", "drum"]
 COLOURS = ["red", "blue", "green", "white"]
 
 
-def write_folder(folder: Path, behaviors: Sequence[str], columns: Sequence[str]) -> Path:
+def write_folder(
+    folder: Path, behaviors: Sequence[str], columns: Sequence[str], size: tuple[int, int, int] = SIZE
+) -> Path:
     """Write ``interactions.csv`` and ``items.csv``."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    _interactions(behaviors, rng).to_csv(folder / "interactions.csv", index=False)
-    items = _items(rng)[["item_id", *columns]].rename(columns={"paths": "categories"})
+    _interactions(behaviors, size, rng).to_csv(folder / "interactions.csv", index=False)
+    items = _items(size[1], rng)[["item_id", *columns]].rename(columns={"paths": "categories"})
     items.to_csv(folder / "items.csv", index=False)
     return folder
 
 
-def _interactions(behaviors: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
+def _interactions(behaviors: Sequence[str], size: tuple[int, int, int], rng: np.random.Generator) -> pd.DataFrame:
+    users, items, clicks = size
     # Every item equally often, in random order: the 5-core keeps them all.
-    deck = np.concatenate([rng.permutation(ITEMS) for _ in range(USERS * CLICKS // ITEMS + 1)])
-    log = pd.DataFrame({"user_id": np.repeat(np.arange(USERS), CLICKS)})
+    deck = np.concatenate([rng.permutation(items) for _ in range(users * clicks // items + 1)])
+    log = pd.DataFrame({"user_id": np.repeat(np.arange(users), clicks)})
     log["item_id"] = deck[: len(log)]
-    log["time"] = np.tile(np.arange(CLICKS), USERS)
+    log["time"] = np.tile(np.arange(clicks), users)
     log["behavior"] = np.resize(behaviors, len(log))
     words = rng.choice(COLOURS, len(log)) + np.array(" ") + rng.choice(THINGS, len(log))
     log["query"] = np.where(log["behavior"] == "src", words, "")
     return log.assign(user_id="u" + log["user_id"].astype(str), item_id=_names(log["item_id"]))
 
 
-def _items(rng: np.random.Generator) -> pd.DataFrame:
-    number = pd.Series(np.arange(ITEMS))
-    thing = pd.Series(rng.choice(THINGS, ITEMS))
-    title = pd.Series(rng.choice(COLOURS, ITEMS)) + " " + thing + " " + number.astype(str)
+def _items(items: int, rng: np.random.Generator) -> pd.DataFrame:
+    number = pd.Series(np.arange(items))
+    thing = pd.Series(rng.choice(THINGS, items))
+    title = pd.Series(rng.choice(COLOURS, items)) + " " + thing + " " + number.astype(str)
     names = {"item_id": _names(number), "title": title, "categories": thing}
     return pd.DataFrame({**names, "paths": "Things > " + thing})
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from gensr_lib.experiments.needs import LEAST
 from gensr_lib.experiments.workspace import Workspace
 
-from .folders import FOLDERS, write_folder
+from .folders import FOLDERS, SMALLEST, write_folder
 
 CHAPTERS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 # Chapter 10 simulates its own data: the smoke book runs it, and no folder could change it.
@@ -83,6 +84,17 @@ def test_every_chapter_runs_and_says_what_is_left_out(folder, capsys):
         assert any(missing in line for missing in expected), line
     recorded = {path.stem for path in folder.parent.glob("runs/*/smoke/chapters/*.json")}
     assert recorded == {path.stem for path in TAKING_DATA}
+
+
+@pytest.mark.slow
+def test_as_few_users_as_can_be_tested_are_enough_for_its_estimates(tmp_path, monkeypatch):
+    """Chapter 6 wants the most rows of all; the others have run on these users by hand."""
+    folder = write_folder(tmp_path / "few", *FOLDERS["random"], size=SMALLEST)
+    for name, value in {"HOME": tmp_path, "DATASET": folder, "PROFILE": "smoke"}.items():
+        monkeypatch.setenv(f"GENSR_{name}", str(value))
+    names = run_chapter(next(path for path in CHAPTERS if path.stem == "06_mutual_information"))
+    assert [len(rows) for rows in names["dataset"].rows["test"].values()] == [LEAST] * 2
+    assert len(names["table"]) == 6 * 4  # readings by two systems and two tasks
 
 
 # --- only what is there -----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from ...config import Profile
 from ...errors import DataError
 from ..origin import Example, FaultyRows, Origin, shown
 from ..schema import BEHAVIOR, BEHAVIORS, ITEM, REC, SRC, TIME, USER, Tables, name_codes, validate
-from .column_map import ColumnMap, TableMap, read_map
+from .column_map import DROP, ColumnMap, TableMap, read_map
 from .own_columns import ids_of, interactions_of, items_of
 from .own_file import INTERACTIONS, ITEMS, OwnFile, find_file
 from .own_tables import SOURCE, existing
@@ -49,7 +49,8 @@ class Examined:
         columns: of the user's own files, what each column is read as and how far it is filled.
         faults: why the data cannot be used as they are.
         tables: of the rows without a fault; None where other things are wrong than rows.
-        log: (rows, 2) user and item of the rows of the file of events, without those at fault.
+        log: (rows, 2) user and item of the rows of the file of events, without those at fault and
+            those that the mapping drops.
         origin: where these rows are.
     """
 
@@ -196,7 +197,10 @@ class _Own:
     def _take(self, tables: Tables) -> None:
         self.found.tables = tables
         self.found.origin = self.log.origin
-        ids = {name: ids_of(self.log.rows[name], self.log.origin) for name in (USER, ITEM)}
+        rows = self.log.rows
+        if dropped := [name for name, ours in self.log.behaviors.items() if ours == DROP]:
+            rows = rows[~name_codes(rows[BEHAVIOR]).isin(dropped)]
+        ids = {name: ids_of(rows[name], self.log.origin) for name in (USER, ITEM)}
         self.found.log = pd.DataFrame({name: name_codes(column) for name, column in ids.items()})
 
 
