@@ -103,8 +103,9 @@ def test_as_few_users_as_can_be_tested_are_enough_for_its_estimates(tmp_path, mo
 @pytest.fixture
 def trains_nothing(tmp_path, monkeypatch) -> Workspace:
     """A workspace that may train what a test asks for, and nothing in a chapter."""
-    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
-    monkeypatch.setenv("GENSR_PROFILE", "smoke")
+    # The fixture of a folder may still be open, with its data set in the environment.
+    for name, value in {"HOME": tmp_path, "DATASET": "pocket", "PROFILE": "smoke"}.items():
+        monkeypatch.setenv(f"GENSR_{name}", str(value))
     return Workspace("pocket", "smoke")
 
 
