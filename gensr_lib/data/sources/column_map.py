@@ -92,6 +92,7 @@ class LogMap(TableMap):
 
     @property
     def behaviors(self) -> dict[str, str]:
+        """As of `TableMap`."""
         return self.values.behavior
 
 
@@ -143,6 +144,7 @@ class _Texts(yaml.BaseLoader):
     """All scalars are texts (``007`` and ``yes`` too), and a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping of YAML as a dict; a doubled key would silently win over the first."""
         keys = [key.value for key, _ in node.value]
         if twice := [key for key in keys if keys.count(key) > 1]:
             said = f"the key {twice[0]} stands there twice; keep one of them"

@@ -136,6 +136,7 @@ class _Session(requests.Session):
     """Requests by https only, also where a server sends them on; by http to this machine."""
 
     def get_adapter(self, url):
+        """How an address is reached, each of those too that a server sends on to."""
         parts = urlsplit(url)
         if parts.scheme != "https" and parts.hostname not in LOCAL:
             raise requests.exceptions.InvalidSchema(f"leads to {url}, which is not https")

@@ -70,6 +70,7 @@ def read_pickle(path: Path) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        """What a pickle names, if it is admitted; `DataError` if not."""
         module = {"__builtin__": "builtins"}.get(module, module)
         if (module, name) in CONTAINERS:
             return CONTAINERS[module, name]

@@ -50,6 +50,7 @@ class Records:
 
     @classmethod
     def read(cls, path: Path, task: str, users: np.ndarray) -> Records:
+        """The records of a file; ``users`` are the names in the order of their positions."""
         table = read_pickle(path)
         names = (*RECORD, *(["keyword"] if task == SRC else []))
         lacking = [name for name in names if name not in getattr(table, "columns", [])]

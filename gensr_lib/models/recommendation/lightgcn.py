@@ -48,11 +48,13 @@ class SymmetricProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, matrix: Tensor, vectors: Tensor) -> Tensor:
+        """The product (N, d)."""
         ctx.matrix = matrix
         return matrix @ vectors
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[None, Tensor]:
+        """Of the vectors (N, d); the matrix has none."""
         return None, ctx.matrix @ gradient
 
 
