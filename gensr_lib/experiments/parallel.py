@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -117,32 +117,52 @@ def make(planned: list[Job], jobs: int | None = None) -> None:
     Raises:
         ConfigError: naming the runs that failed, or if a process died; ``jobs`` out of range.
     """
-    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
-        raise ConfigError(
-            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
-        )
     todo = {job.folder: job for job in planned if not job.is_done}
     todo = sorted(todo.values(), key=lambda job: job.home.seed)  # a process holds one world at once
-    jobs = min(jobs or _most_jobs(), max(1, len(todo)))
-    gpus = torch.cuda.device_count()
-    placed = [(job, number % gpus if gpus else None) for number, job in enumerate(todo)]
+    jobs = processes(jobs, len(todo))
     for job in todo:
         for need in job.spec.built_on.keys() - {"language_model"}:
             job.home.fit(need)  # here, once: the processes would wait for each other
     if jobs == 1:
-        results = (
-            (_run(job.home, (job.name, job.variant, job.spec), gpu), []) for job, gpu in placed
-        )
+        calls = [(_run, job.home, (job.name, job.variant, job.spec)) for job in todo]
     else:
+        calls = [
+            (_run_at, _address(job.home), (job.name, job.variant, job.spec)) for job in todo
+        ]
+    spread(calls, jobs)
+
+
+def spread(
+    calls: Sequence[tuple[Callable[..., str | None], *tuple[Any, ...]]],
+    jobs: int | None = None,
+    what: str = "runs",
+) -> None:
+    """Call functions in processes side by side, each on one thread or GPU; none stops the others.
+
+    Args:
+        calls: a function and its arguments each, which must be picklable unless ``jobs`` is 1. What
+            it returns, or raises, says what went wrong; None is well.
+        jobs: processes at once; default: as many as cores, GPUs and memory allow.
+        what: name of the bar.
+
+    Raises:
+        ConfigError: as `make`.
+    """
+    jobs = processes(jobs, len(calls))
+    gpus = torch.cuda.device_count()
+    placed = [(call, number % gpus if gpus else None) for number, call in enumerate(calls)]
+    if jobs == 1:
+        results = ((_called(call, gpu), []) for call, gpu in placed)
+    else:
+        root = str(project_root())
         with parallel_config("loky", inner_max_num_threads=1):
             results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_run_elsewhere)(_address(job.home), (job.name, job.variant, job.spec), gpu)
-                for job, gpu in placed
+                delayed(_called_elsewhere)(root, call, gpu) for call, gpu in placed
             )
     failed = []
     told = set()
     try:
-        for error, warnings in tqdm(results, "runs", len(todo), leave=False, disable=None):
+        for error, warnings in tqdm(results, what, len(calls), leave=False, disable=None):
             failed += [error] if error else []
             for warning in warnings:
                 if warning not in told:
@@ -154,8 +174,19 @@ def make(planned: list[Job], jobs: int | None = None) -> None:
             f"with jobs={jobs - 1 or 1}."
         ) from None
     if failed:
-        what = "\n".join(failed)
-        raise ConfigError(f"{len(failed)} of {len(todo)} runs failed, the others are kept:\n{what}")
+        listed = "\n".join(failed)
+        raise ConfigError(
+            f"{len(failed)} of {len(calls)} {what} failed, the others are kept:\n{listed}"
+        )
+
+
+def processes(jobs: int | None, calls: int) -> int:
+    """How many processes to start for some calls; `ConfigError` if ``jobs`` is out of range."""
+    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
+        raise ConfigError(
+            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
+        )
+    return min(jobs or _most_jobs(), max(1, calls))
 
 
 def _most_jobs() -> int:
@@ -187,19 +218,31 @@ class _Kept(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def _run_elsewhere(
-    home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec], gpu: int | None
-) -> Outcome:
-    """`_run` in a process of its own, without bars: they would write over each other."""
-    os.environ["GENSR_HOME"] = home[0]  # the process may be left from a call elsewhere
+def _called_elsewhere(root: str, call: tuple, gpu: int | None) -> Outcome:
+    """`_called` in a process of its own, without bars: they would write over each other."""
+    os.environ["GENSR_HOME"] = root  # the process may be left from a call elsewhere
     log = logging.getLogger(__name__.partition(".")[0])
     kept = _Kept()
     log.addHandler(kept)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-            return _run(_workspace(*home), job, gpu), kept.texts
+            return _called(call, gpu), kept.texts
     finally:
         log.removeHandler(kept)
+
+
+def _called(call: tuple, gpu: int | None) -> str | None:
+    """Call it, on a CPU always on one thread; returns what went wrong, if anything did."""
+    function, *arguments = call
+    threads = torch.get_num_threads()
+    try:
+        if gpu is None:
+            torch.set_num_threads(1)
+        else:
+            torch.cuda.set_device(gpu)
+        return function(*arguments)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
@@ -210,19 +253,18 @@ def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> W
     return workspace
 
 
-def _run(workspace: Workspace, job: tuple[str, str | None, RunSpec], gpu: int | None) -> str | None:
-    """Make one run, on a CPU always on one thread; returns what went wrong, if anything did."""
+def _run_at(home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec]) -> str | None:
+    """`_run` in a process that has only the workspace's address."""
+    return _run(_workspace(*home), job)
+
+
+def _run(workspace: Workspace, job: tuple[str, str | None, RunSpec]) -> str | None:
+    """Make one run; returns what went wrong, if anything did."""
     name, variant, spec = job
     place = workspace.place(spec, variant)
-    threads = torch.get_num_threads()
     try:
-        if gpu is None:
-            torch.set_num_threads(1)
-        else:
-            torch.cuda.set_device(gpu)
         workspace.run(spec, variant=variant)
         workspace.forget()
     except Exception as error:  # whatever it is, the other runs go on
         return f"'{name}' ({place}): {type(error).__name__}: {error}"
-    finally:
-        torch.set_num_threads(threads)
+    return None

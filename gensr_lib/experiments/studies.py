@@ -1,0 +1,197 @@
+"""Make a study: its missing cells, in processes side by side, each kept as soon as it is finished.
+
+A study can be stopped and gone on with at any time; a training that was killed goes on from its
+last checkpoint. Several calls share the work of a folder. Several machines share nothing: copy
+their ``data/studies`` together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..config.study import Study
+from ..errors import ConfigError
+from ..files import project_root, remove_litter, writing
+from .cells import Cell, Home, cells_of
+from .parallel import processes, spread
+from .store import Run
+from .stored import KEPT, Stored, load_cell, save_cell
+from .workspace import Workspace
+
+LITTER = 3600  # seconds after which a half-written file is nobody's
+
+
+@dataclass(frozen=True)
+class State:
+    """How much of a study is there."""
+
+    study: Study
+    cells: int
+    stored: int
+    others: int  # files of other settings or another `NUMBERS`
+
+
+def study_folder(name: str) -> Path:
+    """Where the evidence of a declared study is kept: ``data/studies/<name>``, committed."""
+    return project_root() / "data" / "studies" / name
+
+
+def state(study: Study) -> State:
+    """Count a study's cells; nothing is read but the names of the files."""
+    folder = study_folder(study.name)
+    keys = {cell.key for cell in cells_of(study)}
+    there = {path.stem for path in folder.glob("*.parquet")}
+    return State(study, len(keys), len(keys & there), len(there - keys))
+
+
+def make_cells(
+    cells: Sequence[Cell], folder: Path, *, jobs: int | None = None, anew: bool = False
+) -> None:
+    """Make those cells that are not in a folder; a cell of another study that is one of them is
+    copied.
+
+    Args:
+        folder: for one file a cell.
+        jobs: processes at once; default: as many as cores, GPUs and memory allow.
+        anew: make also those that are there, and write over them.
+
+    Raises:
+        ConfigError: cells that failed (after all others), or ``jobs`` out of range.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_litter(folder, LITTER)
+    todo = {}
+    for cell in cells:
+        if anew or not (is_stored(cell, folder) or _copied(cell, folder)):
+            todo[cell.key] = cell
+    calls = [(_make_cell, cell, str(folder), anew) for cell in todo.values()]
+    spread(calls, processes(jobs, len(calls)), "cells")
+
+
+def is_stored(cell: Cell, folder: Path) -> bool:
+    """Whether a folder has a cell, with all its measures. A damaged file is not one."""
+    path = folder / f"{cell.key}.parquet"
+    if not path.exists():
+        return False
+    try:
+        return set(cell.measures) <= load_cell(path).record["measures"].keys()
+    except ConfigError:
+        return False
+
+
+def _copied(cell: Cell, folder: Path) -> bool:
+    """Whether another study beside this one has the cell; then its file is copied."""
+    for other in sorted(folder.parent.glob(f"*/{cell.key}.parquet")):
+        if other.parent != folder and is_stored(cell, other.parent):
+            save_cell(folder, load_cell(other))
+            return True
+    return False
+
+
+def _make_cell(cell: Cell, folder: str, anew: bool) -> str | None:
+    """Make one cell and keep it; returns what went wrong, if anything did."""
+    place = Path(folder)
+    try:
+        with _only_here(cell) as is_free:
+            if is_free and (anew or not is_stored(cell, place)):
+                save_cell(place, train_cell(cell))
+    except Exception as error:  # whatever it is, the other cells go on
+        return f"'{cell.name}': {type(error).__name__}: {error}"
+    return None
+
+
+@contextlib.contextmanager
+def _only_here(cell: Cell) -> Iterator[bool]:
+    """Whether no other process of this machine is making the cell; it is held meanwhile."""
+    lock = FileLock(project_root() / "runs" / "studies" / f"{cell.key}.lock")
+    with writing(Path(lock.lock_file)):
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def train_cell(cell: Cell) -> Stored:
+    """Train a cell's model, test it, take its measures; the model itself is not kept."""
+    workspace = _at(cell.home)
+    spec = workspace.specify(cell.model, seed=cell.seed, **cell.options)
+    variant = f"cell-{cell.key}"
+    run = workspace.run(spec, variant)
+    workspace.forget()
+    found = {name: measure_of(name)(run.model, workspace.dataset) for name in cell.measures}
+    stored = Stored(cell.key, _record(cell, run, found), _ranks(run))
+    shutil.rmtree(run.folder.parent, ignore_errors=True)
+    return stored
+
+
+_LAST: list[Workspace] = []  # a process keeps the world that it had last
+
+
+def _at(home: Home) -> Workspace:
+    """The workspace of a home; cells of one world follow each other and share its data."""
+    if not (_LAST and Home(_LAST[0].dataset_name, _LAST[0].profile, _LAST[0].seed) == home):
+        _LAST[:] = [home.open()]
+    return _LAST[0]
+
+
+def measure_of(name: str) -> Any:
+    """The function that a study calls by ``package.module:function``.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"measure '{name}': {error}; name it package.module:function"
+        ) from None
+
+
+KEPT_OF_RUN = (
+    "model",
+    "options",
+    "training",
+    "seed",
+    "metrics",
+    "expected",
+    "best_epoch",
+    "seconds",
+    "resumed_at",
+)
+
+
+def _record(cell: Cell, run: Run, measures: dict[str, Any]) -> dict[str, Any]:
+    trained = [p for p in run.model.parameters() if p.requires_grad]
+    return {
+        "data": cell.home.data,
+        "profile": cell.home.profile.name,
+        "data_hash": run.record["data"],
+        **{name: run.record[name] for name in KEPT_OF_RUN},
+        "history": run.history.to_dict("records"),
+        "parameters": sum(p.numel() for p in trained),
+        "measures": measures,
+        "provenance": run.record["provenance"],
+    }
+
+
+def _ranks(run: Run) -> Any:
+    columns = ["task", "row", "user", "item", "rank"]
+    table = run.evaluation.table
+    return table[columns + [KEPT] * (KEPT in table)]
