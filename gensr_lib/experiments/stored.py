@@ -23,9 +23,10 @@ from ..files import write_atomically
 from ..training.metrics import EXPECTED
 
 FORMAT = 1  # of the file; readers refuse others
-RECORD = b"gensr"  # key of the record in the file's metadata
+RECORD = "gensr"  # key of the record in the file's metadata
 KEPT = "expected N@10"  # the one expected metric of each row; the means of all are in the record
-STEPS = 2**16 - 1  # a kept value is a whole number of these: exact to 8e-6, in two bytes
+STEPS = 10_000  # a kept value is a whole number of these: a row is exact to 5e-5
+PLAIN = ("task", "rank")  # smaller without an encoding of differences
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,22 @@ def save_cell(folder: Path, cell: Stored) -> Path:
         "rank": (2 * ranks["rank"]).to_numpy(np.int32),  # ties count half
     }
     if KEPT in ranks:
-        columns[KEPT] = np.rint(ranks[KEPT].to_numpy() * STEPS).astype(np.uint16)
+        columns[KEPT] = np.rint(ranks[KEPT].to_numpy() * STEPS).astype(np.int32)
     record = {"format": FORMAT, "key": cell.key, **cell.record}
     text = json.dumps(record, separators=(",", ":"))
-    table = pa.table(columns).replace_schema_metadata({RECORD: text.encode()})
     return write_atomically(
-        folder / f"{cell.key}.parquet",
-        lambda part: pq.write_table(
-            table,
-            part,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=False,
-            column_encoding={name: "DELTA_BINARY_PACKED" for name in ("row", "user", "item", "rank")},
-            write_statistics=False,
-        ),
+        folder / f"{cell.key}.parquet", lambda part: _write(part, pa.table(columns), text)
     )
+
+
+def _write(path: Path, table: pa.Table, text: str) -> None:
+    encoding = {name: "DELTA_BINARY_PACKED" for name in table.column_names if name not in PLAIN}
+    options = {"compression": "zstd", "compression_level": 19, "use_dictionary": False}
+    options |= {"column_encoding": encoding, "write_statistics": False}
+    # Without Arrow's own copy of the schema, which would hold the record a second time.
+    with pq.ParquetWriter(path, table.schema, store_schema=False, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({RECORD: text})
 
 
 def load_cell(path: Path) -> Stored:
@@ -84,8 +85,9 @@ def load_cell(path: Path) -> Stored:
         ConfigError: the file is missing, damaged, of another layout, or is not named by its key.
     """
     try:
-        table = pq.read_table(path)
-        record = json.loads(table.schema.metadata[RECORD])
+        file = pq.ParquetFile(path)
+        record = json.loads(file.metadata.metadata[RECORD.encode()])
+        ranks = file.read().to_pandas()
         layout, key = record.pop("format"), record.pop("key")
     except Exception as error:  # Arrow, JSON and the disk each have their own
         raise ConfigError(
@@ -97,7 +99,6 @@ def load_cell(path: Path) -> Stored:
             f"{path}: layout {layout} and key {key}, where this library reads layout {FORMAT} and "
             f"a file is named by its key; `gensr study run {path.parent.name}` makes it anew"
         )
-    ranks = table.to_pandas()
     ranks["task"] = np.array(BEHAVIORS, dtype=object)[ranks["task"]]
     ranks["rank"] = ranks["rank"] / 2
     if KEPT in ranks:

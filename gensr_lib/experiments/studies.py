@@ -176,6 +176,20 @@ KEPT_OF_RUN = (
     "resumed_at",
 )
 
+# The data are told by their name, profile, seed and hash.
+KEPT_OF_PROVENANCE = (
+    "numbers",
+    "code_hash",
+    "git_commit",
+    "python",
+    "versions",
+    "device",
+    "machine",
+    "digits",
+    "peak_memory_mb",
+    "finished",
+)
+
 
 def _record(cell: Cell, run: Run, measures: dict[str, Any]) -> dict[str, Any]:
     trained = [p for p in run.model.parameters() if p.requires_grad]
@@ -187,7 +201,7 @@ def _record(cell: Cell, run: Run, measures: dict[str, Any]) -> dict[str, Any]:
         "history": run.history.to_dict("records"),
         "parameters": sum(p.numel() for p in trained),
         "measures": measures,
-        "provenance": run.record["provenance"],
+        "provenance": {name: run.record["provenance"][name] for name in KEPT_OF_PROVENANCE},
     }
 
 
