@@ -74,7 +74,7 @@ def click_order(model: RankingModel, dataset: Dataset) -> Values:
 
 
 def other_rules(model: RankingModel, dataset: Dataset) -> Values:
-    """N@10 by other rules of ranking (`training.protocols`): ``rec positive first``, ``rec all``."""
+    """N@10 by other rules (`training.protocols`): ``rec positive first`` and ``rec all``."""
     rules = {"positive first": {"ties": "positive first"}, "all": {"candidates": "all"}}
     found = {}
     for name, rule in rules.items():

@@ -1,8 +1,8 @@
 """Studies: declared sets of runs whose evidence is kept in the repository.
 
-A study stands in a YAML file in ``studies/`` beside this one. It names *arms* (a model and changes
-to its settings) and *parts*: a data set, dials of its simulated world, and the arms that are trained
-there, each once in every world. What a study's cells are is `experiments.cells`.
+A study stands in a YAML file in ``studies/`` beside this one. It names *arms*, each a model and
+changes to its settings, and *parts*: a data set, dials of its simulated world, and the arms that
+are trained there, once in every world. `experiments.cells` makes cells of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ class Arm(Config):
     set: dict[str, Any] = Field(
         default_factory=dict, description="options of the model or of its training, by name"
     )
+    like: str | None = Field(
+        None, description="a model whose settings of the profile come before those of ``set``"
+    )
     measures: list[str] = Field(
-        default_factory=list, description="of `experiments.measures`, taken of the trained model"
+        default_factory=list,
+        description="``package.module:function`` each, asked of the trained model",
     )
     needs: list[Literal["rec", "src"]] = Field(
         default_factory=list, description="behaviors that the data must have"
@@ -59,6 +63,11 @@ class Study(Config):
     about: str = Field(description="what the evidence is for, in a few sentences")
     profile: str = "pocket"
     worlds: int = Field(5, ge=1, description="seeds 0, 1, … of each part")
+    short_elsewhere: bool = Field(
+        True,
+        description="on other data: short trainings with some seeds, by the profile's ``studies``; "
+        "if not, one seed at the profile's settings",
+    )
     set: dict[str, Any] = Field(
         default_factory=dict, description="settings of every arm, under those of its own"
     )

@@ -96,23 +96,31 @@ def cells_of(study: Study) -> list[Cell]:
 def cells_here(study: Study, workspace: Workspace, part: str) -> list[Cell]:
     """The cells of a part for other data than the study's own: those of a workspace.
 
-    Dials are left out, and arms that the data do not allow; the profile's ``studies`` block says
-    how many seeds, and how short the trainings are. Of a simulated world each seed draws another.
+    Dials are left out, and arms that the data do not allow. The profile's ``studies`` block says
+    how many seeds, and how short the trainings are, unless the study has it otherwise. Of a
+    simulated world each seed draws another.
 
     Raises:
         ConfigError: as `cells_of`.
     """
-    short = workspace.profile.studies
+    block = workspace.profile.studies
+    seeds = block.seeds if study.short_elsewhere else 1
     name, first = str(workspace.dataset_name), workspace.seed
     redrawn = workspace.dataset.truth is not None
+    arms = {
+        name: arm
+        for name, arm in study.arms_of(part).items()
+        if not any(lacks(workspace.dataset, need) for need in arm.needs)
+    }
+    able = workspace.able(*dict.fromkeys(arm.like or arm.model for arm in arms.values()))
     found = []
-    for seed in range(first, first + short.seeds):
+    for seed in range(first, first + seeds):
         home = Home(name, workspace.profile, seed if redrawn else first)
         data = _data(home, None if redrawn else workspace)
-        for arm_name, arm in study.arms_of(part).items():
-            if not any(lacks(workspace.dataset, need) for need in arm.needs):
-                options = short.options.get(arm.model, {})
-                found.append(_cell(study, part, arm_name, arm, home, data, seed, options))
+        for arm_name, arm in arms.items():
+            if (arm.like or arm.model) in able:
+                short = block.options.get(arm.model, {}) if study.short_elsewhere else {}
+                found.append(_cell(study, part, arm_name, arm, home, data, seed, short))
     return found
 
 
@@ -128,12 +136,21 @@ def _cell(
 ) -> Cell:
     """One cell; ``short`` holds settings that come before the arm's own."""
     try:
-        options = {**_known(arm.model, study.set), **(short or {}), **arm.set}
+        settings = {**_known(arm.model, study.set), **(short or {}), **arm.set}
+        options = {**_settings(home.profile, arm.like), **settings}
         recipe = _recipe(home.profile, arm.model, seed, home.seed, options)
         key = digest(data, recipe, NUMBERS)
     except ConfigError as error:
         raise ConfigError(f"study {study.name}, part '{part}', arm '{name}': {error}") from None
     return Cell(part, name, home, arm.model, options, tuple(arm.measures), seed, key)
+
+
+def _settings(profile: Profile, model: str | None) -> dict[str, Any]:
+    """All settings that a profile has for a model, complete."""
+    if model is None:
+        return {}
+    options, training = resolve(profile, model)
+    return {**options.model_dump(), **training.model_dump()}
 
 
 def _known(model: str, options: Mapping[str, Any]) -> dict[str, Any]:

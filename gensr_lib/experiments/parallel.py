@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
@@ -31,7 +31,6 @@ from .store import Run, is_finished
 from .workspace import Workspace
 
 LOG = logging.getLogger(__name__)
-Outcome = tuple[str | None, list[str]]  # of a run: what went wrong, and warnings not yet shown
 
 
 @dataclass(frozen=True)
@@ -124,50 +123,67 @@ def make(planned: list[Job], jobs: int | None = None) -> None:
         for need in job.spec.built_on.keys() - {"language_model"}:
             job.home.fit(need)  # here, once: the processes would wait for each other
     if jobs == 1:
-        calls = [(_run, job.home, (job.name, job.variant, job.spec)) for job in todo]
+        calls = [Call(_label(job), _run, (job.home, job.variant, job.spec)) for job in todo]
     else:
         calls = [
-            (_run_at, _address(job.home), (job.name, job.variant, job.spec)) for job in todo
+            Call(_label(job), _run_at, (_address(job.home), job.variant, job.spec)) for job in todo
         ]
     spread(calls, jobs)
 
 
-def spread(
-    calls: Sequence[tuple[Callable[..., str | None], *tuple[Any, ...]]],
-    jobs: int | None = None,
-    what: str = "runs",
-) -> None:
-    """Call functions in processes side by side, each on one thread or GPU; none stops the others.
+def _label(job: Job) -> str:
+    return f"'{job.name}' ({job.home.place(job.spec, job.variant)})"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function to be called, perhaps in another process.
+
+    Attributes:
+        label: what an error calls it.
+        function, arguments: picklable, if there are several processes.
+    """
+
+    label: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def spread(calls: Sequence[Call], jobs: int | None = None, what: str = "runs") -> list[Any]:
+    """Call functions side by side, each on one thread or GPU; one that fails stops no other.
 
     Args:
-        calls: a function and its arguments each, which must be picklable unless ``jobs`` is 1. What
-            it returns, or raises, says what went wrong; None is well.
         jobs: processes at once; default: as many as cores, GPUs and memory allow.
-        what: name of the bar.
+        what: name of the calls, in the bar and in errors.
+
+    Returns:
+        What each call returned.
 
     Raises:
-        ConfigError: as `make`.
+        ConfigError: naming the calls that failed, or if a process died; ``jobs`` out of range.
     """
     jobs = processes(jobs, len(calls))
     gpus = torch.cuda.device_count()
-    placed = [(call, number % gpus if gpus else None) for number, call in enumerate(calls)]
+    placed = [(number, call, number % gpus if gpus else None) for number, call in enumerate(calls)]
     if jobs == 1:
-        results = ((_called(call, gpu), []) for call, gpu in placed)
+        outcomes = (_called(*place) for place in placed)
     else:
         root = str(project_root())
         with parallel_config("loky", inner_max_num_threads=1):
-            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_called_elsewhere)(root, call, gpu) for call, gpu in placed
+            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                delayed(_called_elsewhere)(root, *place) for place in placed
             )
+    results = [None] * len(calls)
     failed = []
     told = set()
     try:
-        for error, warnings in tqdm(results, what, len(calls), leave=False, disable=None):
-            failed += [error] if error else []
-            for warning in warnings:
+        for outcome in tqdm(outcomes, what, len(calls), leave=False, disable=None):
+            results[outcome.number] = outcome.result
+            failed += [outcome.error] if outcome.error else []
+            for warning in outcome.warnings:
                 if warning not in told:
                     LOG.warning("%s", warning)
-            told |= {*warnings}
+            told |= {*outcome.warnings}
     except BrokenExecutor:
         raise ConfigError(
             f"a process died, perhaps for want of memory; what is finished is kept: run it again "
@@ -178,6 +194,7 @@ def spread(
         raise ConfigError(
             f"{len(failed)} of {len(calls)} {what} failed, the others are kept:\n{listed}"
         )
+    return results
 
 
 def processes(jobs: int | None, calls: int) -> int:
@@ -206,6 +223,16 @@ def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
     return (str(project_root()), *where, workspace.profile.model_dump_json(exclude_unset=True))
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """Of a call: its number, what it returned, what went wrong, and warnings not yet shown."""
+
+    number: int
+    result: Any = None
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
 class _Kept(logging.Handler):
     """Warnings as texts, for another process to show."""
 
@@ -218,7 +245,7 @@ class _Kept(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def _called_elsewhere(root: str, call: tuple, gpu: int | None) -> Outcome:
+def _called_elsewhere(root: str, number: int, call: Call, gpu: int | None) -> _Outcome:
     """`_called` in a process of its own, without bars: they would write over each other."""
     os.environ["GENSR_HOME"] = root  # the process may be left from a call elsewhere
     log = logging.getLogger(__name__.partition(".")[0])
@@ -226,21 +253,22 @@ def _called_elsewhere(root: str, call: tuple, gpu: int | None) -> Outcome:
     log.addHandler(kept)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-            return _called(call, gpu), kept.texts
+            return replace(_called(number, call, gpu), warnings=kept.texts)
     finally:
         log.removeHandler(kept)
 
 
-def _called(call: tuple, gpu: int | None) -> str | None:
-    """Call it, on a CPU always on one thread; returns what went wrong, if anything did."""
-    function, *arguments = call
+def _called(number: int, call: Call, gpu: int | None) -> _Outcome:
+    """Call it, on a CPU always on one thread."""
     threads = torch.get_num_threads()
     try:
         if gpu is None:
             torch.set_num_threads(1)
         else:
             torch.cuda.set_device(gpu)
-        return function(*arguments)
+        return _Outcome(number, result=call.function(*call.arguments))
+    except Exception as error:  # whatever it is, the other calls go on
+        return _Outcome(number, error=f"{call.label}: {type(error).__name__}: {error}")
     finally:
         torch.set_num_threads(threads)
 
@@ -253,18 +281,12 @@ def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> W
     return workspace
 
 
-def _run_at(home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec]) -> str | None:
+def _run_at(home: tuple[str, str, str, int, str], variant: str | None, spec: RunSpec) -> None:
     """`_run` in a process that has only the workspace's address."""
-    return _run(_workspace(*home), job)
+    _run(_workspace(*home), variant, spec)
 
 
-def _run(workspace: Workspace, job: tuple[str, str | None, RunSpec]) -> str | None:
-    """Make one run; returns what went wrong, if anything did."""
-    name, variant, spec = job
-    place = workspace.place(spec, variant)
-    try:
-        workspace.run(spec, variant=variant)
-        workspace.forget()
-    except Exception as error:  # whatever it is, the other runs go on
-        return f"'{name}' ({place}): {type(error).__name__}: {error}"
-    return None
+def _run(workspace: Workspace, variant: str | None, spec: RunSpec) -> None:
+    """Make one run; its model is not held in memory."""
+    workspace.run(spec, variant=variant)
+    workspace.forget()

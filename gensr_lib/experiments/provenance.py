@@ -34,6 +34,11 @@ def code_hash(package: Path = PACKAGE) -> str:
     return sha.hexdigest()[:16]
 
 
+def versions() -> dict[str, str]:
+    """The installed versions of `PACKAGES`."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
 @lru_cache(maxsize=1)
 def digits() -> str:
     """A mark of how this machine rounds: equal where the same sums end in the same last digits.
@@ -68,7 +73,7 @@ def provenance(dataset: Dataset, seed: int, processes: int = 1) -> dict[str, Any
         "code_hash": code_hash(),
         "git_commit": git_commit(PACKAGE),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": versions(),
         "device": torch.cuda.get_device_name()
         if cuda
         else f"CPU, {torch.get_num_threads()} threads",

@@ -35,8 +35,9 @@ class Stored:
 
     Attributes:
         key: of the `cells.Cell`.
-        record: plain values: ``options, training, data_hash, metrics, expected, history`` (a row per
-            epoch), ``best_epoch, measures, seconds, parameters, provenance``.
+        record: plain values: ``data, profile, data_hash, model, options, training, seed``, what
+            came out, ``metrics, expected, best_epoch, measures, parameters``, the ``history`` (a
+            row per epoch), ``seconds`` and ``provenance``.
         ranks: ``task, row, user, item, rank`` and, where a law is known, `KEPT`.
     """
 

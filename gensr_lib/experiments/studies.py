@@ -21,8 +21,8 @@ from ..config.study import Study
 from ..errors import ConfigError
 from ..files import project_root, remove_litter, writing
 from .cells import Cell, Home, cells_of
-from .parallel import processes, spread
-from .store import Run
+from .parallel import Call, spread
+from .store import Run, is_finished
 from .stored import KEPT, Stored, load_cell, save_cell
 from .workspace import Workspace
 
@@ -73,8 +73,8 @@ def make_cells(
     for cell in cells:
         if anew or not (is_stored(cell, folder) or _copied(cell, folder)):
             todo[cell.key] = cell
-    calls = [(_make_cell, cell, str(folder), anew) for cell in todo.values()]
-    spread(calls, processes(jobs, len(calls)), "cells")
+    calls = [Call(f"'{cell.name}'", _make_cell, (cell, folder, anew)) for cell in todo.values()]
+    spread(calls, jobs, "cells")
 
 
 def is_stored(cell: Cell, folder: Path) -> bool:
@@ -88,6 +88,13 @@ def is_stored(cell: Cell, folder: Path) -> bool:
         return False
 
 
+def is_trained(cell: Cell) -> bool:
+    """Whether a cell's model is there as a plain run."""
+    workspace = workspace_of(cell.home)
+    spec = workspace.specify(cell.model, seed=cell.seed, **cell.options)
+    return is_finished(workspace.folder / workspace.place(spec), spec)
+
+
 def _copied(cell: Cell, folder: Path) -> bool:
     """Whether another study beside this one has the cell; then its file is copied."""
     for other in sorted(folder.parent.glob(f"*/{cell.key}.parquet")):
@@ -97,16 +104,11 @@ def _copied(cell: Cell, folder: Path) -> bool:
     return False
 
 
-def _make_cell(cell: Cell, folder: str, anew: bool) -> str | None:
-    """Make one cell and keep it; returns what went wrong, if anything did."""
-    place = Path(folder)
-    try:
-        with _only_here(cell) as is_free:
-            if is_free and (anew or not is_stored(cell, place)):
-                save_cell(place, train_cell(cell))
-    except Exception as error:  # whatever it is, the other cells go on
-        return f"'{cell.name}': {type(error).__name__}: {error}"
-    return None
+def _make_cell(cell: Cell, folder: Path, anew: bool) -> None:
+    """Make one cell and keep it, unless another process does."""
+    with _only_here(cell) as is_free:
+        if is_free and (anew or not is_stored(cell, folder)):
+            save_cell(folder, train_cell(cell, anew))
 
 
 @contextlib.contextmanager
@@ -126,24 +128,31 @@ def _only_here(cell: Cell) -> Iterator[bool]:
         lock.release()
 
 
-def train_cell(cell: Cell) -> Stored:
-    """Train a cell's model, test it, take its measures; the model itself is not kept."""
-    workspace = _at(cell.home)
+def train_cell(cell: Cell, anew: bool = False) -> Stored:
+    """Train a cell's model, test it, and take its measures.
+
+    The model is not kept, unless it is that of a plain `Workspace.fit`, whose run may be there.
+
+    Args:
+        anew: train also a plain model that is there.
+    """
+    workspace = workspace_of(cell.home)
     spec = workspace.specify(cell.model, seed=cell.seed, **cell.options)
-    variant = f"cell-{cell.key}"
-    run = workspace.run(spec, variant)
+    is_plain = not anew and spec.hash == workspace.specify(cell.model).hash
+    run = workspace.run(spec, None if is_plain else f"cell-{cell.key}")
     workspace.forget()
     found = {name: measure_of(name)(run.model, workspace.dataset) for name in cell.measures}
     stored = Stored(cell.key, _record(cell, run, found), _ranks(run))
-    shutil.rmtree(run.folder.parent, ignore_errors=True)
+    if not is_plain:
+        shutil.rmtree(run.folder.parent, ignore_errors=True)
     return stored
 
 
 _LAST: list[Workspace] = []  # a process keeps the world that it had last
 
 
-def _at(home: Home) -> Workspace:
-    """The workspace of a home; cells of one world follow each other and share its data."""
+def workspace_of(home: Home) -> Workspace:
+    """The workspace of a cell; those of one world follow each other and share its data."""
     if not (_LAST and Home(_LAST[0].dataset_name, _LAST[0].profile, _LAST[0].seed) == home):
         _LAST[:] = [home.open()]
     return _LAST[0]
@@ -159,9 +168,7 @@ def measure_of(name: str) -> Any:
     try:
         return getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"measure '{name}': {error}; name it package.module:function"
-        ) from None
+        raise ConfigError(f"measure '{name}': {error}; name it package.module:function") from None
 
 
 KEPT_OF_RUN = (
