@@ -18,6 +18,7 @@ from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, REC, SRC
 from ..data.split import TEST
 from ..models.base import RankingModel
+from ..models.language_model import readable_texts
 from ..training.evaluation import evaluate
 from ..training.protocols import metrics_by_rule
 from .identifiers import code_information, item_facts
@@ -106,10 +107,14 @@ def codes(model: RankingModel, dataset: Dataset) -> Values:
 def names(model: RankingModel, dataset: Dataset) -> Values:
     """The names that IDGenRec gives the first items, and how far decoding is from their likelihood.
 
-    ``item 1``, ``item 2``, … are names; ``without text`` counts items; ``distinct`` is the number
-    of names; ``decoding`` the largest difference between beam search over all candidates of a few
-    rows and one pass over their names.
+    ``item 1``, ``item 2``, … are names; ``kept`` is the share of items that have the name they
+    began with; ``distinct`` the number of names; ``decoding`` the largest difference between beam
+    search over all candidates of a few rows and one pass over their names.
     """
+    texts, _ = readable_texts(dataset.item_text, model.name)
+    first = model.first_ids(texts, model.config, model.tokenizer)
+    began = model.tokenizer.batch_decode(first, skip_special_tokens=True)
+    now = model.textual_ids[1:]
     found = {f"item {n}": model.textual_ids[n] for n in range(1, min(NAMED, dataset.n_items) + 1)}
     batch = dataset.batch(TEST, REC, np.arange(min(DECODED, len(dataset.rows[TEST][REC]))))
     few = batch.with_candidates(batch.cand[:, :8])
@@ -117,8 +122,8 @@ def names(model: RankingModel, dataset: Dataset) -> Values:
     with torch.no_grad():
         forced = model.score(few).sort(dim=1, descending=True).values
     return found | {
-        "without text": float(model.without_text),
-        "distinct": float(len(set(model.textual_ids[1:]))),
+        "kept": float(np.mean([a == b for a, b in zip(began, now, strict=True)])),
+        "distinct": float(len(set(now))),
         "decoding": float((decoded.cpu() - forced.cpu()).abs().max()),
     }
 

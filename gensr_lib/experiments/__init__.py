@@ -21,6 +21,8 @@ __getattr__, __all__ = attach(
             "ranks_of",
             "standing",
         ],
+        "evidence": ["Evidence", "evidence"],
+        "checks": ["spot_checks"],
         "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],
         "significance": [

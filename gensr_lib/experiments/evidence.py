@@ -15,9 +15,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from ..config.study import Study, read_study
+from ..data.split import TEST
 from ..errors import ConfigError, known
+from ..training.evaluation import StoredEvaluation
 from .cells import Cell, cells_here, cells_of
-from .store import checked_name
+from .store import Run, checked_name
 from .stored import Stored, load_cell, means
 from .studies import is_stored, is_trained, make_cells, study_folder
 from .workspace import Workspace
@@ -64,12 +66,25 @@ class Evidence:
         return pd.concat(tables, ignore_index=True)
 
     @property
-    def runs(self) -> pd.DataFrame:
+    def trainings(self) -> pd.DataFrame:
         """A row per cell: ``part, variant, seed, key``, ``epochs, best_epoch``, ``gain`` (what the
         last fifth of the epochs added to the best validation N@5, mean over tasks; NaN where
         nothing was validated), ``seconds`` of training and test, ``finished``.
         """
         return pd.DataFrame([run_row(cell, stored) for cell, stored in self.cells])
+
+    def as_runs(self, seed: int | None = None) -> dict[str, Run]:
+        """The cells of one seed, by arm, as runs without a model: what tables and tests take.
+
+        Args:
+            seed: default: the first one.
+        """
+        seed = min(cell.seed for cell, _ in self.cells) if seed is None else seed
+        return {
+            cell.arm: stored_run(self.folder, stored)
+            for cell, stored in self.cells
+            if cell.seed == seed
+        }
 
     @property
     def measures(self) -> pd.DataFrame:
@@ -187,8 +202,29 @@ def _check_worlds(study: Study, found: Sequence[tuple[Cell, Stored]]) -> None:
             )
 
 
+def stored_run(folder: Path, stored: Stored) -> Run:
+    """A cell as a run: its ranks, metrics, history and record are there, its model is not."""
+    record = stored.record
+    tested = StoredEvaluation(
+        model=record["model"],
+        split=TEST,
+        table=stored.ranks,
+        seconds=record["seconds"]["test"],
+        means=record["expected"],
+    )
+    return Run(
+        folder=folder / f"{stored.key}.parquet",
+        model=None,
+        evaluation=tested,
+        history=pd.DataFrame(record["history"]),
+        gradients=pd.DataFrame(),
+        record={**record, "data": record["data_hash"], "hash": stored.key},
+        loaded=True,
+    )
+
+
 def run_row(cell: Cell, stored: Stored) -> dict[str, Any]:
-    """A row of `Evidence.runs`."""
+    """A row of `Evidence.trainings`."""
     record = stored.record
     return {
         "part": cell.part,
