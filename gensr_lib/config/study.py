@@ -33,8 +33,8 @@ class Arm(Config):
         default_factory=list,
         description="``package.module:function`` each, asked of the trained model",
     )
-    needs: list[Literal["rec", "src"]] = Field(
-        default_factory=list, description="behaviors that the data must have"
+    needs: list[Literal["rec", "src", "texts", "categories"]] = Field(
+        default_factory=list, description="what data must have for it (`experiments.needs`)"
     )
 
 
@@ -109,13 +109,15 @@ def available_studies() -> list[str]:
     )
 
 
-def read_study(name: str) -> Study:
-    """Read a study's declaration by name.
+def read_study(name: str | Study) -> Study:
+    """Read a study's declaration by name; one of your own is taken as it is.
 
     Raises:
         ConfigError: no study of that name, a file that is no YAML mapping, or one with an unknown
             key, an unknown arm or a value out of range.
     """
+    if isinstance(name, Study):
+        return name
     if name not in available_studies():
         raise unknown("study", name, available_studies())
     path = resources.files(FOLDER) / f"{name}.yaml"

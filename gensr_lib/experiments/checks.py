@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..config.study import read_study
+from ..config.study import Study, read_study
 from ..errors import ConfigError
 from .cells import Cell, cells_of
 from .parallel import Call, spread
@@ -63,14 +63,19 @@ class Check:
 
 
 def spot_checks(
-    names: Sequence[str], day: date | None = None, *, whole: bool = False, jobs: int | None = None
+    names: Sequence[str | Study],
+    day: date | None = None,
+    *,
+    whole: bool = False,
+    jobs: int | None = None,
 ) -> list[Check]:
     """`spot_check` of several studies, side by side."""
-    calls = [Call(f"study '{name}'", spot_check, (name, day, whole)) for name in names]
+    studies = [read_study(name) for name in names]
+    calls = [Call(f"study '{s.name}'", spot_check, (s, day, whole)) for s in studies]
     return spread(calls, jobs, "checks")
 
 
-def spot_check(name: str, day: date | None = None, whole: bool = False) -> Check:
+def spot_check(name: str | Study, day: date | None = None, whole: bool = False) -> Check:
     """Train the start of one cell of a study again, drawn by the day, and compare.
 
     Where the machine rounds as the one that made the cell, and packages are the same, the values
@@ -78,15 +83,16 @@ def spot_check(name: str, day: date | None = None, whole: bool = False) -> Check
     seeds, or by `LEAST`.
 
     Args:
-        name: of a declared study.
+        name: of a declared study, or a declaration of your own.
         day: decides which cell; default: today.
         whole: train the whole cell, and compare its test metrics too.
 
     Raises:
         ConfigError: nothing is stored, or a cell is damaged.
     """
-    folder = study_folder(name)
-    cells = [c for c in cells_of(read_study(name)) if (folder / f"{c.key}.parquet").exists()]
+    study = read_study(name)
+    name, folder = study.name, study_folder(study.name)
+    cells = [c for c in cells_of(study) if (folder / f"{c.key}.parquet").exists()]
     if not cells:
         raise ConfigError(f"study '{name}': nothing is stored; `gensr study run {name}` makes it")
     day = day or date.today()

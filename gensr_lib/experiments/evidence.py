@@ -144,7 +144,7 @@ def evidence(
         ConfigError: a stored cell is missing, damaged, or made with other settings or another
             version of the numbers; the message has the command that makes it.
     """
-    study = read_study(name) if isinstance(name, str) else name
+    study = read_study(name)
     if _is_declared_for(study, workspace):
         return _read(study, study_folder(study.name), cells_of(study), is_stored=True)
     part = known("part of the study", part or next(iter(study.parts)), study.parts)

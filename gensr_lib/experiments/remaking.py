@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..config.study import read_study
+from ..config.study import Study, read_study
 from ..errors import ConfigError
 from .cells import cells_of
 from .checks import values_of
@@ -29,7 +29,7 @@ class Made:
 
 
 def make_study(
-    name: str,
+    name: str | Study,
     *,
     jobs: int | None = None,
     worlds: Iterable[int] | None = None,
@@ -38,6 +38,7 @@ def make_study(
     """Make the missing cells of a study, and the page of its folder.
 
     Args:
+        name: of a declared study, or a declaration of your own.
         jobs: processes at once; default: as many as cores, GPUs and memory allow.
         worlds: only cells of these seeds; default: all.
         anew: make all, write over what is there, and compare.
@@ -52,10 +53,10 @@ def make_study(
     wanted = seeds if worlds is None else set(worlds)
     if wanted - seeds:
         raise ConfigError(
-            f"study '{name}' has the worlds {sorted(seeds)}, and not {sorted(wanted - seeds)}"
+            f"study '{study.name}' has the worlds {sorted(seeds)}, and not {sorted(wanted - seeds)}"
         )
     cells = [cell for cell in cells if cell.seed in wanted]
-    folder = study_folder(name)
+    folder = study_folder(study.name)
     paths = {cell.name: folder / f"{cell.key}.parquet" for cell in cells}
     before = {}
     if anew:

@@ -231,10 +231,10 @@ def test_equal_configurations_have_equal_digests():
         ({"models": {"lightgcn": {"model": {"width": 7}}}}, "width of lightgcn 7 .* heads of gensr 2"),
         ({"models": {"gensr": {"model": {"tau": float("inf")}}}}, "model gensr.*'tau'.*finite"),
         ({"models": {"gensr": {"training": {"learning_rate": float("inf")}}}}, "'learning_rate'.*finite"),
-        ({"sweep": {"options": {"gensrr": {}}}}, "unknown model 'gensrr'; did you mean 'gensr'"),
-        ({"sweep": {"options": {"gensr": {"tua": 1}}}}, "option of gensr 'tua'; did you mean 'tau'"),
-        ({"sweep": {"options": {"gensr": {"tau": -1}}}}, "'tau'.*greater than 0, got -1"),
-        ({"sweep": {"options": {"gensr": {"model": "x"}}}}, "unknown option of gensr 'model'"),
+        ({"studies": {"options": {"gensrr": {}}}}, "unknown model 'gensrr'; did you mean 'gensr'"),
+        ({"studies": {"options": {"gensr": {"tua": 1}}}}, "option of gensr 'tua'; did you mean 'tau'"),
+        ({"studies": {"options": {"gensr": {"tau": -1}}}}, "'tau'.*greater than 0, got -1"),
+        ({"studies": {"options": {"gensr": {"model": "x"}}}}, "unknown option of gensr 'model'"),
     ],
 )
 def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, says):
