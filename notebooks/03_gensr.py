@@ -32,7 +32,7 @@ import torch
 from scipy.stats import norm
 
 from gensr_lib import Workspace
-from gensr_lib.analysis import ceilings_of
+from gensr_lib.analysis import ceilings_of, costs, growth
 from gensr_lib.data import merged_history
 from gensr_lib.experiments import (
     fit_all,
@@ -403,6 +403,57 @@ if book.is_default:
     for ranked in placed.values():
         assert ranked["mean"]["gensr"] > ranked["mean"].reindex(floors).max()
 tables.show(shares_table, "03_shares", book.figures)
+
+# %% [markdown]
+# ## What it costs
+#
+# The paper's third promise is efficiency: one model in the place of two. Here is what the forms of GenSR cost, and UniSAR
+# beside them, all with random weights, on one thread, timed in turn, so that the multiples of UniSAR say more than the
+# seconds. *Two-way* is the paper's own form, in which each candidate's prompt is read as a whole; *one-way* is the one
+# trained above; the *perceptron* reads slots and no prompt.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:03-cost
+#| caption: "Cost of GenSR and UniSAR in training (loss and gradient, nine negatives a row) and in ranking (the stored candidates): per second, and as multiples of UniSAR. One thread of this machine."
+threads = torch.get_num_threads()
+torch.set_num_threads(1)
+forms = {"GenSR, two-way": {"one_way": False}, "GenSR, one-way": {"one_way": True}}
+forms["GenSR, perceptron"] = {"reader": "mlp"}
+built = {name: book.build("gensr", **options) for name, options in forms.items()}
+built["UniSAR"] = book.build("unisar")
+cost = costs(built, dataset, to="UniSAR", rows=8 if book.is_smoke else 32)
+tables.show(cost, "03_cost", book.figures, digits=1)
+
+# %% [markdown]
+# How does ranking grow with the number of candidates, up to the whole catalogue? All four encode a history once; what
+# follows is paid for each candidate.
+
+# %%
+#| label: fig:03-growth
+#| caption: "Milliseconds to rank so many candidates for one user (recommendation where it is there), one thread; both axes logarithmic."
+grown = growth(built, dataset, book.tasks[0], [10, 30, 100, 300, dataset.n_items], rows=4)
+scales = {"xscale": "log", "yscale": "log", "markers": True}
+figure = plots.lines(grown, "candidates", "ms per user", **scales)
+plots.save_figure(figure, "03_growth", book.figures)
+figure
+
+# %% [markdown]
+# And with the length of the history? The encoders of the views attend from each click to each, and the filter from each
+# candidate to each click; the language model reads two filtered vectors, however long the history is.
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:03-history
+#| caption: "Milliseconds to rank the stored candidates for one user by the clicks that GenSR reads, one thread."
+lengths = {}
+for n in (10, 20, 40, 80):
+    longer = {name: book.build("gensr", history=n, **options) for name, options in forms.items()}
+    lengths[n] = growth(longer, dataset, book.tasks[0], [100], rows=4).loc[100]
+by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
+tables.show(by_history, "03_history", book.figures, digits=1)
+torch.set_num_threads(threads)
+
+# %% [markdown]
+# COST-PROSE
 
 # %% [markdown]
 # ## Pairs that training has seen

@@ -34,8 +34,7 @@ import pandas as pd
 import torch
 
 from gensr_lib import Workspace
-from gensr_lib.analysis import reach
-from gensr_lib.analysis.inputs import INPUTS
+from gensr_lib.analysis import INPUTS, reach
 from gensr_lib.experiments import evidence, fit_anchors, fit_floors, result_table, standing
 from gensr_lib.models import available_models
 from gensr_lib.models.recommendation.seqrec import interleave

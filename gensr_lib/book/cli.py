@@ -21,7 +21,7 @@ from ..errors import ConfigError, DataError
 from ..files import project_root, read_json
 from .arguments import whole_number
 from .data_commands import add_data
-from .study_commands import add_study
+from .study_commands import add_study, remake_studies
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
 # meet the limit.
@@ -218,6 +218,8 @@ def _add_book(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
     about = "run also what has not changed: for you who edit the library, which is not looked at"
     run.add_argument("--force", action="store_true", help=about)
+    about = "make the evidence of all studies anew first (hours), then run all chapters"
+    run.add_argument("--full", action="store_true", help=about)
     about = "copy the outputs into the committed notebooks"
     run.add_argument("--in-place", action="store_true", help=about)
     about = "longest time for one cell"
@@ -234,13 +236,15 @@ def _run_book(args: argparse.Namespace) -> int:
     profile = load_profile(args.profile).name  # a typo is found here, not in the first chapter
     dataset = resolve_dataset(args.dataset)
     out = output_folder(dataset, profile)
+    if args.full:
+        remake_studies()
     try:
         records = run_book(
             project_root() / "notebooks",
             {"DATASET": dataset, "PROFILE": profile, "SEED": args.seed},
             out,
             only=args.only,
-            force=args.force,
+            force=args.force or args.full,
             in_place=args.in_place,
             timeout=args.timeout or TIMEOUTS.get(profile, LONGEST),
         )

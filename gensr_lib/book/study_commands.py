@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .arguments import whole_number
 
@@ -48,17 +49,28 @@ def _add_run(actions: argparse._SubParsersAction) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    changed = _make(args.names, jobs=args.jobs, worlds=args.worlds, anew=args.anew)
+    return int(changed > 0)
+
+
+def remake_studies() -> None:
+    """Make every cell of every study anew, and print where one came out otherwise."""
+    _make([], anew=True)
+
+
+def _make(names: list[str], **options: Any) -> int:
+    """Make studies, all of them without names; how many cells came out otherwise than before."""
     from ..config.study import available_studies
     from ..experiments.remaking import make_study
 
     changed = 0
-    for name in args.names or available_studies():
-        found = make_study(name, jobs=args.jobs, worlds=args.worlds, anew=args.anew)
+    for name in names or available_studies():
+        found = make_study(name, **options)
         print(f"{name}: {found.stored} of {found.cells} cells are here", flush=True)
         for line in found.changed:
             print(f"  {line}")
         changed += len(found.changed)
-    return int(changed > 0)
+    return changed
 
 
 def _add_check(actions: argparse._SubParsersAction) -> None:

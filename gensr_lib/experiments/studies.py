@@ -199,14 +199,13 @@ KEPT_OF_PROVENANCE = (
 
 
 def _record(cell: Cell, run: Run, measures: dict[str, Any]) -> dict[str, Any]:
-    trained = [p for p in run.model.parameters() if p.requires_grad]
     return {
         "data": cell.home.data,
         "profile": cell.home.profile.name,
         "data_hash": run.record["data"],
         **{name: run.record[name] for name in KEPT_OF_RUN},
         "history": run.history.to_dict("records"),
-        "parameters": sum(p.numel() for p in trained),
+        "parameters": run.model.trained_parameters,
         "measures": measures,
         "provenance": {name: run.record["provenance"][name] for name in KEPT_OF_PROVENANCE},
     }

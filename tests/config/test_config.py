@@ -18,6 +18,7 @@ from gensr_lib.config import (
     available_profiles,
     digest,
     read_profile,
+    with_dials,
 )
 from gensr_lib.data.pocket.world import PocketConfig
 from gensr_lib.errors import ConfigError
@@ -130,6 +131,33 @@ def test_a_changed_profile_leaves_the_world_as_it_is():
 def test_a_rate_that_would_fall_below_zero_is_refused():
     with pytest.raises(ConfigError, match=r"decay_epochs=3 is below epochs=4.*raise it to 4"):
         TrainingConfig(epochs=3).replace(epochs=4, decay_epochs=3)
+
+
+def test_dials_stand_behind_the_name_of_a_profile():
+    name = with_dials("pocket", {"task_angle": 60, "topic_taste": 0.35})
+    assert name == "pocket+task_angle=60,topic_taste=0.35" and with_dials("pocket", {}) == "pocket"
+    turned = load_profile(name)
+    assert turned.name == name and (turned.pocket.task_angle, turned.pocket.topic_taste) == (60, 0.35)
+    assert turned.pocket.no_text == DefaultWorld.strengths["no_text"], "the other dials stay"
+    assert turned.replace(name="pocket", pocket=load_profile("pocket").pocket) == load_profile("pocket")
+    assert load_profile("smoke+no_text=0").pocket.n_users == 120, "what the file says stays"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("poket+no_text=0", "unknown profile 'poket'; did you mean 'pocket'"),
+        ("pocket+no_txt=0", "did you mean 'pocket.no_text'"),
+        ("pocket+no_text=2", "less than or equal to 0.9"),
+        ("pocket+no_text=some", "'pocket.no_text'.*number"),
+        ("pocket+no_text", "behind the [+] stand dials"),
+        ("pocket+", "behind the [+] stand dials"),
+        ("pocket+a=1,", "behind the [+] stand dials"),
+    ],
+)
+def test_dials_at_fault_are_refused(name, says):
+    with pytest.raises(ConfigError, match=says):
+        load_profile(name)
 
 
 def test_unknown_profile():
