@@ -33,6 +33,7 @@ class Arm(Config):
         default_factory=list,
         description="``package.module:function`` each, asked of the trained model",
     )
+    rows: bool = Field(True, description="keep the test rows, and not only their means")
     needs: list[Literal["rec", "src", "texts", "categories"]] = Field(
         default_factory=list, description="what data must have for it (`experiments.needs`)"
     )

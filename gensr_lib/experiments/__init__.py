@@ -21,7 +21,7 @@ __getattr__, __all__ = attach(
             "ranks_of",
             "standing",
         ],
-        "evidence": ["Evidence", "evidence"],
+        "study_evidence": ["Evidence", "evidence"],
         "checks": ["spot_checks"],
         "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],

@@ -50,6 +50,7 @@ class Cell:
         model: name of the model.
         options: complete changes to the profile's settings.
         measures: to be taken of the trained model.
+        rows: whether its test rows are kept.
         seed: of the weights.
         key: what it is known by.
     """
@@ -60,6 +61,7 @@ class Cell:
     model: str
     options: Mapping[str, Any]
     measures: tuple[str, ...]
+    rows: bool
     seed: int
     key: str
 
@@ -142,7 +144,7 @@ def _cell(
         key = digest(data, recipe, NUMBERS)
     except ConfigError as error:
         raise ConfigError(f"study {study.name}, part '{part}', arm '{name}': {error}") from None
-    return Cell(part, name, home, arm.model, options, tuple(arm.measures), seed, key)
+    return Cell(part, name, home, arm.model, options, tuple(arm.measures), arm.rows, seed, key)
 
 
 def _settings(profile: Profile, model: str | None) -> dict[str, Any]:

@@ -6,7 +6,9 @@ one file, named by its key, and two machines' results are merged by copying file
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from ..files import write_atomically
 from ..training.metrics import EXPECTED
 
 FORMAT = 1  # of the file; readers refuse others
-RECORD = "gensr"  # key of the record in the file's metadata
+RECORD = "gensr"  # key of the record in the file's metadata: JSON, zlib, base64
 KEPT = "expected N@10"  # the one expected metric of each row; the means of all are in the record
 STEPS = 10_000  # a kept value is a whole number of these: a row is exact to 5e-5
 PLAIN = ("task", "rank")  # smaller without an encoding of differences
@@ -38,7 +40,8 @@ class Stored:
         record: plain values: ``data, profile, data_hash, model, options, training, seed``, what
             came out, ``metrics, expected, best_epoch, measures, parameters``, the ``history`` (a
             row per epoch), ``seconds`` and ``provenance``.
-        ranks: ``task, row, user, item, rank`` and, where a law is known, `KEPT`.
+        ranks: ``task, row, user, item, rank`` and, where a law is known, `KEPT`; no row where the
+            study keeps only means.
     """
 
     key: str
@@ -63,7 +66,8 @@ def save_cell(folder: Path, cell: Stored) -> Path:
     if KEPT in ranks:
         columns[KEPT] = np.rint(ranks[KEPT].to_numpy() * STEPS).astype(np.int32)
     record = {"format": FORMAT, "key": cell.key, **cell.record}
-    text = json.dumps(record, separators=(",", ":"))
+    packed = zlib.compress(json.dumps(record, separators=(",", ":")).encode(), 9)
+    text = base64.b64encode(packed).decode()
     return write_atomically(
         folder / f"{cell.key}.parquet", lambda part: _write(part, pa.table(columns), text)
     )
@@ -87,7 +91,8 @@ def load_cell(path: Path) -> Stored:
     """
     try:
         file = pq.ParquetFile(path)
-        record = json.loads(file.metadata.metadata[RECORD.encode()])
+        packed = base64.b64decode(file.metadata.metadata[RECORD.encode()])
+        record = json.loads(zlib.decompress(packed))
         ranks = file.read().to_pandas()
         layout, key = record.pop("format"), record.pop("key")
     except Exception as error:  # Arrow, JSON and the disk each have their own

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from ..config.study import Study
@@ -78,12 +79,14 @@ def make_cells(
 
 
 def is_stored(cell: Cell, folder: Path) -> bool:
-    """Whether a folder has a cell, with all its measures. A damaged file is not one."""
+    """Whether a folder has a cell, with its rows and measures. A damaged file is not one."""
     path = folder / f"{cell.key}.parquet"
     if not path.exists():
         return False
     try:
-        return set(cell.measures) <= load_cell(path).record["measures"].keys()
+        stored = load_cell(path)
+        has_rows = not cell.rows or len(stored.ranks) > 0
+        return has_rows and set(cell.measures) <= stored.record["measures"].keys()
     except ConfigError:
         return False
 
@@ -142,7 +145,7 @@ def train_cell(cell: Cell, anew: bool = False) -> Stored:
     run = workspace.run(spec, None if is_plain else f"cell-{cell.key}")
     workspace.forget()
     found = {name: measure_of(name)(run.model, workspace.dataset) for name in cell.measures}
-    stored = Stored(cell.key, _record(cell, run, found), _ranks(run))
+    stored = Stored(cell.key, _record(cell, run, found), _ranks(run, cell.rows))
     if not is_plain:
         shutil.rmtree(run.folder.parent, ignore_errors=True)
     return stored
@@ -211,7 +214,8 @@ def _record(cell: Cell, run: Run, measures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ranks(run: Run) -> Any:
+def _ranks(run: Run, rows: bool) -> pd.DataFrame:
     columns = ["task", "row", "user", "item", "rank"]
     table = run.evaluation.table
-    return table[columns + [KEPT] * (KEPT in table)]
+    kept = table[columns + [KEPT] * (KEPT in table)]
+    return kept if rows else kept.iloc[:0]

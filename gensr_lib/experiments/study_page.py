@@ -10,9 +10,9 @@ import pandas as pd
 from ..config.study import Study
 from ..files import write_atomically
 from .cells import cells_of
-from .evidence import run_row
 from .stored import load_cell
 from .studies import study_folder
+from .study_evidence import run_row
 
 FLAT = 0.01  # of validation N@5: an epoch that adds less is no climb
 COLLAPSED = 0.5  # of the median over an arm's seeds: a training that ended below it went wrong

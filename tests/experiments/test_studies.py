@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import shutil
+import zlib
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from filelock import FileLock
 
 from gensr_lib.config.study import Study, available_studies, read_study
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments import cells, checks, evidence, remaking, stored, studies, study_page
+from gensr_lib.experiments import cells, checks, remaking, stored, studies, study_evidence, study_page
 from gensr_lib.experiments.workspace import Workspace
 from tests.notebooks.folders import write_folder
 
@@ -329,7 +330,8 @@ def test_a_file_at_fault_is_named_with_the_command(tmp_path):
         stored.load_cell(path)
     with pq.ParquetWriter(path, table.schema, store_schema=False) as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({stored.RECORD: json.dumps({"format": 0, "key": "k"})})
+        old = base64.b64encode(zlib.compress(b'{"format": 0, "key": "k"}')).decode()
+        writer.add_key_value_metadata({stored.RECORD: old})
     with pytest.raises(ConfigError, match="layout 0"):
         stored.load_cell(path)
 
@@ -338,8 +340,8 @@ def test_a_file_at_fault_is_named_with_the_command(tmp_path):
 
 
 @pytest.fixture
-def read(made, home, study) -> evidence.Evidence:
-    return evidence.evidence(Workspace("pocket", "smoke"), study)
+def read(made, home, study) -> study_evidence.Evidence:
+    return study_evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_the_tables_hold_every_cell(read):
@@ -376,16 +378,16 @@ def test_missing_cells_are_refused_with_the_command(copied, study):
     cell = cells.cells_of(study)[1]
     (copied / f"{cell.key}.parquet").unlink()
     with pytest.raises(ConfigError, match=r"1 of 7 cells.*first: narrow · pocket · seed 0.*gensr study run small"):
-        evidence.evidence(Workspace("pocket", "smoke"), study)
+        study_evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_evidence_of_other_numbers_or_settings_is_refused(copied, study, monkeypatch):
     # An epoch is nothing to popularity: its two cells are the same.
     with pytest.raises(ConfigError, match=r"5 of 7 cells are not.*settings or numbers may have changed"):
-        evidence.evidence(Workspace("pocket", "smoke"), study.replace(set={"epochs": 1}))
+        study_evidence.evidence(Workspace("pocket", "smoke"), study.replace(set={"epochs": 1}))
     monkeypatch.setattr(cells, "NUMBERS", 99)
     with pytest.raises(ConfigError, match="7 of 7 cells are not"):
-        evidence.evidence(Workspace("pocket", "smoke"), study)
+        study_evidence.evidence(Workspace("pocket", "smoke"), study)
     assert studies.state(study).others == 7
 
 
@@ -395,13 +397,13 @@ def test_cells_of_one_world_that_were_made_with_different_data_are_refused(copie
     old = stored.load_cell(path)
     stored.save_cell(copied, stored.Stored(cell.key, {**old.record, "data_hash": "other"}, old.ranks))
     with pytest.raises(ConfigError, match=r"made with different data.*--anew"):
-        evidence.evidence(Workspace("pocket", "smoke"), study)
+        study_evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_a_measure_that_is_not_stored_is_refused(copied, study):
     arms = {**DECLARED["arms"], "counted": {"model": "popularity", "measures": [MEASURE]}}
     with pytest.raises(ConfigError, match=r"counted.*not measured: tests.*gensr study run small"):
-        evidence.evidence(Workspace("pocket", "smoke"), study.replace(arms=arms))
+        study_evidence.evidence(Workspace("pocket", "smoke"), study.replace(arms=arms))
 
 
 def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_path, monkeypatch):
@@ -415,21 +417,23 @@ def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_p
         "no": {"model": "category_count"},
     }
     mine = Study.parse({**DECLARED, "profile": "pocket", "arms": arms, "parts": {"p": {}}})
-    found = evidence.evidence(book, mine, missing="skip")
+    found = study_evidence.evidence(book, mine, missing="skip")
     assert found.cells == []
-    found = evidence.evidence(book, mine, jobs=1)
+    found = study_evidence.evidence(book, mine, jobs=1)
     assert not found.is_stored and found.trainings["variant"].tolist() == ["a"] * book.profile.studies.seeds
     assert len({kept.record["data_hash"] for _, kept in found.cells}) == 1
-    assert len(evidence.evidence(book, mine, missing="skip").cells) == len(found.cells)
+    assert len(study_evidence.evidence(book, mine, missing="skip").cells) == len(found.cells)
     with pytest.raises(ConfigError, match="did you mean 'skip'"):
-        evidence.evidence(book, mine, missing="skp")
+        study_evidence.evidence(book, mine, missing="skp")
 
 
 def test_the_gain_of_the_last_fifth_is_the_rise_after_the_best_before_it():
     valid = pd.DataFrame({"valid rec N@5": [0.1, 0.3, 0.2, 0.2, 0.25], "valid src N@5": [0.1, 0.3, 0.2, 0.2, 0.25]})
-    assert evidence.gain(valid) == pytest.approx(-0.05)
-    assert evidence.gain(valid.iloc[:2]) == pytest.approx(0.2)
-    assert np.isnan(evidence.gain(valid.iloc[:1])) and np.isnan(evidence.gain(pd.DataFrame({"epoch": [1, 2]})))
+    assert study_evidence.gain(valid) == pytest.approx(-0.05)
+    assert study_evidence.gain(valid.iloc[:2]) == pytest.approx(0.2)
+    assert np.isnan(study_evidence.gain(valid.iloc[:1])) and np.isnan(
+        study_evidence.gain(pd.DataFrame({"epoch": [1, 2]}))
+    )
 
 
 # --- spot checks ------------------------------------------------------------------------------
