@@ -75,8 +75,8 @@ def mean_effects(found: pd.DataFrame) -> pd.DataFrame:
     """Mean over worlds, a row per part, mechanism and task.
 
     Columns ``effect``, its 95 % interval ``low`` to ``high``, ``p`` and ``p_holm`` (corrected
-    within part and task), ``worlds``, ``positive`` (worlds in which it is above zero), and ``detectable``,
-    the smallest effect that the test would find with a power of 80 %.
+    within part and task), ``worlds``, ``positive`` (worlds in which it is above zero), and
+    ``detectable``, the smallest effect that the test would find with a power of 80 %.
 
     Raises:
         ConfigError: an effect in a single world.
