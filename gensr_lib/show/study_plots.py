@@ -1,6 +1,6 @@
 """Figures of studies over worlds: what mechanisms are worth beside what they could be worth.
 
-They draw tables of `experiments.effects`, `mean_effects`.
+They draw tables of `experiments.world_effects`, `mean_effects`.
 """
 
 from __future__ import annotations
