@@ -19,6 +19,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from ..config.study import Study
+from ..data.sources.load import find
 from ..errors import ConfigError
 from ..files import project_root, remove_litter, writing
 from .cells import Cell, Home, cells_of
@@ -151,14 +152,20 @@ def train_cell(cell: Cell, anew: bool = False) -> Stored:
     return stored
 
 
-_LAST: list[Workspace] = []  # a process keeps the world that it had last
+_LAST: list[tuple[Any, Workspace]] = []  # a process keeps the world that it had last
 
 
 def workspace_of(home: Home) -> Workspace:
-    """The workspace of a cell; those of one world follow each other and share its data."""
-    if not (_LAST and Home(_LAST[0].dataset_name, _LAST[0].profile, _LAST[0].seed) == home):
-        _LAST[:] = [home.open()]
-    return _LAST[0]
+    """The workspace of a cell; those of one world follow each other and share its data.
+
+    It is opened anew where the files of the data have changed, or those of the book are elsewhere.
+    """
+    source = find(home.data)
+    files = source.fingerprint() if source.path else None
+    at = (project_root(), home, files)
+    if not (_LAST and _LAST[0][0] == at):
+        _LAST[:] = [(at, home.open())]
+    return _LAST[0][1]
 
 
 def measure_of(name: str) -> Any:

@@ -79,7 +79,8 @@ class Evidence:
         Args:
             seed: default: the first one.
         """
-        seed = min(cell.seed for cell, _ in self.cells) if seed is None else seed
+        if seed is None:
+            seed = min((cell.seed for cell, _ in self.cells), default=0)
         return {
             cell.arm: stored_run(self.folder, stored)
             for cell, stored in self.cells
