@@ -197,8 +197,8 @@ figure
 
 # %% [markdown]
 # In the default run UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds
-# of its head lie side by side and overlap at the edge. But look at the axes: the two components hold 55% of the
-# encoder's variance and 34% of the head's. What happens in the other directions cannot be seen.
+# of its head lie side by side and overlap at the edge. But look at the axes: the two components hold 54% of the
+# encoder's variance and 31% of the head's. What happens in the other directions cannot be seen.
 
 # %%
 #| label: fig:07-pca-gensr
