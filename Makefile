@@ -17,7 +17,7 @@ SITE := $(VENV)/.installed-site
 CHAPTERS = $(wildcard notebooks/[0-9][0-9]_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv book test lab lint refresh sync site html pages lock clean
+.PHONY: help venv book studies test lab lint refresh sync site html pages lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ $(SITE): $(STAMP)
 
 book: $(STAMP)  ## run the chapters (quick if nothing changed); results in runs/book/
 	@$(BIN)/python -m gensr_lib book run --profile "$(PROFILE)" --dataset "$(DATASET)" --seed "$(SEED)" $(ARGS)
+
+studies: $(STAMP)  ## make the cells of the studies that are missing (all of them: hours); in data/studies/
+	@$(BIN)/python -m gensr_lib study run $(ARGS)
 
 test: lint  ## run all tests, with the whole book in profile smoke
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)

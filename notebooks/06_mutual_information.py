@@ -501,8 +501,8 @@ tables.show(
 )
 
 # %% [markdown]
-# MINE stays below what is known, as a lower bound should: for the drawn answers of the default run by 0.2 bit
-# in recommendation, and by 0.3 in search, which is half of UniSAR's and near two thirds of GenSR's.
+# MINE stays below what is known, as a lower bound should: for the drawn answers of the default run by 0.15 and 0.18 bit
+# in recommendation, and in search by 0.20 and 0.32, which is a third of UniSAR's and near three quarters of GenSR's.
 #
 # **Second: a hidden state cannot know more than its input.** UniSAR's hidden state is computed from its input and
 # nothing else, so it cannot know more of the label than the input does (the data-processing inequality). What MINE
@@ -549,8 +549,8 @@ control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.i
 tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
-# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds a quarter to a third for
-# UniSAR, and half for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
+# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds three to five tenths for
+# UniSAR, and six for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
 # search meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and
 # output" nothing ties the number to what a model knows.
 
@@ -603,9 +603,9 @@ if book.is_default:
 tables.show(bound_table, "06_bounds", book.figures)
 
 # %% [markdown]
-# In recommendation the bound and the bits that the ranking implies are near each other (0.04 apart in the default run),
+# In recommendation the bound and the bits that the ranking implies are near each other (0.05 apart and less in the default run),
 # though they have little in common: one is measured on questions with a yes or no, the other on lists of 100. In search
-# the bound is higher, by 0.08 for UniSAR and 0.15 for GenSR: a query rules out whole topics, so the scores of clicks
+# the bound is higher, by 0.10 for UniSAR and 0.16 for GenSR: a query rules out whole topics, so the scores of clicks
 # and of other items are no two bells of one width, and a question with one random item is easier than its share of a
 # list. And where "input → label" by MINE is *below* the bound, as in all four rows, the estimate is proved to be too
 # low: the input knows at least what the score knows.
@@ -665,8 +665,8 @@ tables.show(gap_table, "06_order", book.figures)
 # Two of these readings are about being right, two about being sure, and nothing ties the one to the other. A model can
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
-# training of each model stands behind them. In the default run GenSR is above UniSAR by 0.048 bit in recommendation
-# [0.024, 0.072] and by 0.044 in search [0.019, 0.066], in the bound; MINE on hidden states agrees in sign. In search
+# training of each model stands behind them. In the default run GenSR is above UniSAR by 0.039 bit in recommendation
+# [0.012, 0.063] and by 0.035 in search [0.011, 0.061], in the bound; MINE on hidden states agrees in sign. In search
 # that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
 # depends on the question, one random item or ninety-nine, and not only on what is called information.
 #
@@ -714,7 +714,7 @@ tables.show(implied_table, "06_printed", book.figures)
 # bits, that the systems' outputs carry about what the user clicked.
 #
 # Two things are assumed. The Gaussian scores are one: other shapes move the bits. On our own models the map is near the
-# bound that assumes no shape in recommendation, and up to 0.15 bit below it in search. That is not the gap between 0.38
+# bound that assumes no shape in recommendation, and up to 0.16 bit below it in search. That is not the gap between 0.38
 # and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows
 # may lie above what the system's ranking shows; but then Table 1 would say that both systems leave more than half of
 # what they know in recommendation unused, and it would not speak for either.
@@ -758,7 +758,7 @@ book.record("06_mutual_information", results).name
 #   should be read off it. Under the most literal reading, untrained models score without having learned anything.
 # - The calibrated score gives a bound that is the same for all systems, with an error by users. Ranking metrics imply
 #   nearly the same bits in recommendation, and too few in search. In the default run GenSR's bound is above UniSAR's in
-#   both tasks, by 0.05 and 0.04 bit; in search UniSAR ranks better all the same.
+#   both tasks, by 0.04 bit; in search UniSAR ranks better all the same.
 # - Turned into bits, the paper's Tables 2 and 3 refute its Table 1 as information that outputs carry about the label:
 #   0.38 bit against 0.85 and 0.92 for KuaiSAR's recommendation.
 #

@@ -152,7 +152,7 @@ figure_4 = {
 
 # %% tags=["nbval-ignore-output"]
 pd.Series(
-    book.profile.sweep.options["gensr"], name="for every run of a sweep", dtype=object
+    book.profile.studies.options["gensr"], name="for every run of a sweep", dtype=object
 ).to_frame()
 
 # %% [markdown]
@@ -393,7 +393,7 @@ results = {
     ),
     "means": every.reset_index().to_dict("records"),
     "tests": both.to_dict("records"),
-    "options of every run": book.profile.sweep.options["gensr"],
+    "options of every run": book.profile.studies.options["gensr"],
 }
 book.record("08_ablations", results).name
 

@@ -271,7 +271,7 @@ results = {
     "means": pd.concat(means.values()).to_dict("records"),
     "tests": both.to_dict("records"),
     "ranges": {" / ".join(key): row.to_dict() for key, row in ranges.iterrows()},
-    "options of every run": book.profile.sweep.options["gensr"],
+    "options of every run": book.profile.studies.options["gensr"],
 }
 book.record("09_sensitivity", results).name
 

@@ -114,11 +114,11 @@ recommended = best if recommends else best[:0]
 tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 
 # %% [markdown]
-# Compare the categories with those of the history. In the default run half of the list has no text, hence no category;
-# the other half is suitcases and skincare, which the history has too.
+# Compare the categories with those of the history. In the default run four of the list have no text, hence no category;
+# the others are suitcases, hiking and skincare, which the history has too.
 #
 # P(Yes) is not the probability of a click. The model was trained with a few random negatives per click, so it answers
-# "clicked, or drawn at random?". In the default run each of the ten has 0.80 or more, while the probabilities of the
+# "clicked, or drawn at random?". In the default run each of the ten has 0.78 or more, while the probabilities of the
 # next click add up to 1 over the whole catalogue.
 
 # %% [markdown]
@@ -146,10 +146,10 @@ if searches:
     print(f"{shared} of the 10 items are found without a history too")
 
 # %% [markdown]
-# In the default run six are, so four of the ten are there because of her history.
+# In the default run five are, so the other five are there because of her history.
 #
 # Words that nobody has ever typed are allowed. The model has to answer something, so it does; look at P(Yes) of the
-# first item, not at the fact that there is a list. In the default run it is 0.905 for her query and 0.689 for nonsense:
+# first item, not at the fact that there is a list. In the default run it is 0.947 for her query and 0.893 for nonsense:
 # lower, but still a yes.
 
 # %% tags=["nbval-ignore-output"]
@@ -180,8 +180,8 @@ tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 
 # %% [markdown]
 # One click is one click. In the default run GenSR puts the clicked earbuds first in search. In recommendation the
-# clicked suitcase trolley is 295th of 1,364 items, although another suitcase trolley is first in the list above; UniSAR
-# and LightGCN have it a little higher, popularity lower. A good list can miss the click, and a rank of several hundred
+# clicked suitcase trolley is 285th of 1,364 items, although another suitcase trolley is third in the list above; UniSAR
+# and LightGCN have it higher, popularity lower. A good list can miss the click, and a rank of several hundred
 # can be a fair answer. The averages stand in the chapters before; further down there is a measure that does not depend
 # on which item was clicked.
 
@@ -217,9 +217,9 @@ semantic_map
 # %% [markdown]
 # Columns that are bright for all candidates are clicks that the filter always looks at; a row that differs from the
 # others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03, in the default run.
-# There the planting trellis, no kin of audio devices, is bright for all candidates with a text: it has about a quarter
-# of their weight. The candidate without text, `i01404`, weighs all clicks alike. So look at the weights, but do not
-# read too much into them.
+# There the guitar plectrum is bright for all candidates with a text: it has a tenth of their weight, and among the clicks it
+# is the nearest to audio devices. The swimming goggles, second, are no kin of theirs. Candidates without a text, such as
+# `i01404`, weigh all clicks alike. So look at the weights, but do not read too much into them.
 
 # %%
 #| label: fig:11-weights-cf
@@ -229,9 +229,9 @@ plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
 # %% [markdown]
-# In the default run the weights of the CF view are nearer to equal. All five candidates give the salmon hiking rucksack
-# more than an equal share, the first earbuds most. Both earbuds and the headphones look at `i00164` too, which has no
-# text; she clicked it when she searched for a speaker. The amplifier does not.
+# In the default run the CF view knows those without a text, too. Four of the five candidates give the salmon hiking rucksack
+# more than an equal share, the earbuds most; `i01385` looks at another rucksack instead. The speaker looks at `i00164`,
+# which has no text; she clicked it when she searched for a speaker.
 #
 # The importance scores do not depend on the query: eq. 5 has the candidate and the history in it, nothing else. They
 # say where the model looks, not what it concludes.
@@ -255,8 +255,8 @@ bars
 
 # %% [markdown]
 # In the default run all five items lose most without the CF view, by far. The history comes second and differs from
-# item to item: it is worth little to the first earbuds and most to the amplifier. The semantic view is worth next to
-# nothing; four of the five scores even rise a little without it.
+# item to item: it is worth little to the speaker and most to `i01385`. The semantic view is worth next to nothing; four of
+# the five scores even rise a little without it.
 #
 # But a loss that all items share changes no list. So the next table asks what stays of the ten best items when a part
 # is taken out, for this user with and without her query.
@@ -274,9 +274,9 @@ staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("wit
 tables.show(staying, "11_without", book.figures, digits=1)
 
 # %% [markdown]
-# A low number means that the part decides the list. In the default run both lists hang on the CF view: without it, one of
-# the ten items found by the query stays, and none of those recommended. The history comes next: six found items stay,
-# and four recommended ones. The semantic view matters least: seven and all ten stay. Here 388 of the 1,364 items have
+# A low number means that the part decides the list. In the default run both lists hang on the CF view: without it, two of
+# the ten items found by the query stay, and none of those recommended. The history comes next: five found items stay,
+# and three recommended ones. The semantic view matters least: nine stay of both. Here 388 of the 1,364 items have
 # no text, and only the CF view can tell those apart. See in the form below whether other users are like this one.
 
 # %% [markdown]
@@ -303,7 +303,7 @@ tables.show(side, "11_side_src", book.figures)
 
 # %% [markdown]
 # LightGCN knows users and items by number only; it has no place for a query. In the default run GenSR and UniSAR have
-# two of the five items in common, and all their items with a text are audio devices.
+# one of the five items in common, and all their items with a text are audio devices.
 #
 # How alike are the lists in general? Over several test users, the share of ten recommended items that two systems have
 # in common.
@@ -319,8 +319,8 @@ assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
 tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 
 # %% [markdown]
-# In the default run any two of the trained systems share less than half of their lists. On average GenSR and LightGCN
-# are the most alike, with 0.49; GenSR and UniSAR are the least, with 0.31. As the next section shows, what their lists
+# In the default run any two of the trained systems share half of their lists or less. On average GenSR and LightGCN
+# are the most alike, with 0.50; GenSR and UniSAR are the least, with 0.31. As the next section shows, what their lists
 # are worth differs less. In a catalogue of this size many items suit a user about equally well, and systems break such
 # ties by different things.
 
@@ -357,7 +357,7 @@ tables.show(mean_worth, "11_worth", book.figures)
 # %% [markdown]
 # This is the recall at ten over the whole catalogue that each system can expect, without the noise of which item
 # happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. In the default run
-# it is 0.40. GenSR's lists are worth half of that, 0.20, LightGCN's 0.17 and UniSAR's 0.15; popularity's 0.08. Over so
+# it is 0.40. GenSR's lists are worth half of that, 0.19, LightGCN's 0.17 and UniSAR's 0.13; popularity's 0.08. Over so
 # few users, small differences between systems mean nothing; [chapter 8](08_ablations.ipynb) has tests for that.
 
 # %% [markdown]

@@ -45,6 +45,7 @@ def test_quick_run_writes_every_figure(throughput, tmp_path, monkeypatch, capsys
     for model in found["models"].values():
         for part, figure in (
             ("training", "rows_per_second"), ("training", "candidates_per_second"),
+            ("training", "one_way_candidates_per_second"), ("scoring", "one_way_candidates_per_second"),
             ("scoring", "candidates_per_second"), ("scoring", "per_candidate_over_per_user"),
             ("scoring", "per_candidate_over_per_user_encoding_alone"), ("head", "full_over_two_logits"),
         ):  # fmt: skip

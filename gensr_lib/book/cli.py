@@ -1,8 +1,8 @@
 """The command line ``gensr``, which is ``python -m gensr_lib``.
 
 ``fit``, ``compare`` and ``runs`` train systems and list what was trained, ``data`` is about data
-sets, ``book run|status`` and ``site check|build|pages`` make the book and its site, ``doctor`` says
-what is missing.
+sets, ``study`` makes and checks the long evidence, ``book run|status`` and
+``site check|build|pages`` make the book and its site, ``doctor`` says what is missing.
 
 Exit codes: 0 done, 1 a chapter failed or a check found something, 2 the request cannot be carried
 out as it is (the message says why), 130 interrupted. A new command is a function
@@ -21,6 +21,7 @@ from ..errors import ConfigError, DataError
 from ..files import project_root, read_json
 from .arguments import whole_number
 from .data_commands import add_data
+from .study_commands import add_study, remake_studies
 
 # Longest time for one cell, in seconds. Training on real data may take days: only a hang should
 # meet the limit.
@@ -52,7 +53,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands."""
     parser = argparse.ArgumentParser(prog="gensr", description="Tools of the GenSR book.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for add in (_add_fit, _add_compare, _add_runs, add_data, _add_book, _add_site, _add_doctor):
+    rooms = (
+        _add_fit,
+        _add_compare,
+        _add_runs,
+        add_data,
+        add_study,
+        _add_book,
+        _add_site,
+        _add_doctor,
+    )
+    for add in rooms:
         add(commands)
     return parser
 
@@ -207,6 +218,8 @@ def _add_book(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--only", nargs="+", metavar="CHAPTER", help="just these, e.g. 01_data")
     about = "run also what has not changed: for you who edit the library, which is not looked at"
     run.add_argument("--force", action="store_true", help=about)
+    about = "make the evidence of all studies anew first (hours), then run all chapters"
+    run.add_argument("--full", action="store_true", help=about)
     about = "copy the outputs into the committed notebooks"
     run.add_argument("--in-place", action="store_true", help=about)
     about = "longest time for one cell"
@@ -223,13 +236,15 @@ def _run_book(args: argparse.Namespace) -> int:
     profile = load_profile(args.profile).name  # a typo is found here, not in the first chapter
     dataset = resolve_dataset(args.dataset)
     out = output_folder(dataset, profile)
+    if args.full:
+        remake_studies()
     try:
         records = run_book(
             project_root() / "notebooks",
             {"DATASET": dataset, "PROFILE": profile, "SEED": args.seed},
             out,
             only=args.only,
-            force=args.force,
+            force=args.force or args.full,
             in_place=args.in_place,
             timeout=args.timeout or TIMEOUTS.get(profile, LONGEST),
         )

@@ -7,6 +7,7 @@ An unknown key or a value out of range is a `ConfigError` that names it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal
 
@@ -25,11 +26,12 @@ __all__ = [
     "ModelBlock",
     "PocketConfig",
     "Profile",
-    "SweepConfig",
+    "StudiesConfig",
     "TrainingConfig",
     "available_profiles",
     "digest",
     "read_profile",
+    "with_dials",
 ]
 
 
@@ -153,12 +155,12 @@ class BackboneConfig(Config):
         return self
 
 
-class SweepConfig(Config):
-    """What ablations and sensitivity analyses change, so that many runs fit into the time."""
+class StudiesConfig(Config):
+    """How the chapters on studies train where no evidence is stored: on your data, or in smoke."""
 
-    seeds: int = Field(3, ge=1, description="trainings of each variant")
+    seeds: int = Field(3, ge=2, description="trainings of each arm")
     options: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="by model, for every run of it"
+        default_factory=dict, description="by model, so that many trainings fit into the time"
     )
 
 
@@ -175,7 +177,7 @@ class Profile(Config):
     backbone: BackboneConfig = BackboneConfig()
     families: dict[str, ModelBlock] = Field(default_factory=dict)
     models: dict[str, ModelBlock] = Field(default_factory=dict)
-    sweep: SweepConfig = SweepConfig()
+    studies: StudiesConfig = StudiesConfig()
 
 
 def available_profiles() -> list[str]:
@@ -186,16 +188,42 @@ def available_profiles() -> list[str]:
     )
 
 
+def with_dials(name: str, dials: Mapping[str, float]) -> str:
+    """The name of a profile whose simulated world has some dials turned.
+
+    >>> with_dials("pocket", {"task_angle": 60, "topic_taste": 0.35})
+    'pocket+task_angle=60,topic_taste=0.35'
+    """
+    turned = ",".join(f"{dial}={value:g}" for dial, value in dials.items())
+    return f"{name}+{turned}" if turned else name
+
+
+def _split_dials(name: str) -> tuple[str, dict[str, str]]:
+    base, plus, turned = name.partition("+")
+    pairs = [pair.partition("=") for pair in turned.split(",")] if plus else []
+    for dial, _, value in pairs:
+        if not (dial and value):
+            raise ConfigError(
+                f"profile '{name}': behind the + stand dials of the simulated world, as in "
+                f"pocket+task_angle=60,topic_taste=0.35"
+            )
+    return base, {dial: value for dial, _, value in pairs}
+
+
 def read_profile(name: str) -> Profile:
     """Read a profile by name; the blocks of single models are left to `experiments.load_profile`.
+
+    Args:
+        name: of a file, with or without dials of its simulated world (`with_dials`).
 
     Raises:
         ConfigError: no profile of that name, a file that is no YAML mapping, or one with an unknown
             key or a value out of range.
     """
-    if name not in available_profiles():
-        raise unknown("profile", name, available_profiles())
-    path = resources.files("gensr_lib.config") / f"{name}.yaml"
+    base, dials = _split_dials(name)
+    if base not in available_profiles():
+        raise unknown("profile", base, available_profiles())
+    path = resources.files("gensr_lib.config") / f"{base}.yaml"
     where = f"profile {name} ({path})"
     try:
         values = yaml.safe_load(path.read_bytes())
@@ -206,4 +234,6 @@ def read_profile(name: str) -> Profile:
             f"{where}: it must hold blocks such as 'data: {{min_interactions: 5}}', "
             f"and holds {str(values)[:60]!r}"
         )
+    if dials:
+        values["pocket"] = {**(values.get("pocket") or {}), **dials}
     return Profile.parse({"name": name} | values, where=where)

@@ -21,6 +21,16 @@ __getattr__, __all__ = attach(
             "ranks_of",
             "standing",
         ],
+        "world_effects": [
+            "Without",
+            "dose_response",
+            "effects",
+            "mean_effects",
+            "slopes",
+            "trend",
+        ],
+        "study_evidence": ["Evidence", "evidence"],
+        "checks": ["spot_checks"],
         "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],
         "significance": [

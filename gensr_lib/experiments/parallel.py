@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
@@ -31,7 +31,6 @@ from .store import Run, is_finished
 from .workspace import Workspace
 
 LOG = logging.getLogger(__name__)
-Outcome = tuple[str | None, list[str]]  # of a run: what went wrong, and warnings not yet shown
 
 
 @dataclass(frozen=True)
@@ -117,45 +116,94 @@ def make(planned: list[Job], jobs: int | None = None) -> None:
     Raises:
         ConfigError: naming the runs that failed, or if a process died; ``jobs`` out of range.
     """
-    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
-        raise ConfigError(
-            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
-        )
     todo = {job.folder: job for job in planned if not job.is_done}
     todo = sorted(todo.values(), key=lambda job: job.home.seed)  # a process holds one world at once
-    jobs = min(jobs or _most_jobs(), max(1, len(todo)))
-    gpus = torch.cuda.device_count()
-    placed = [(job, number % gpus if gpus else None) for number, job in enumerate(todo)]
+    jobs = processes(jobs, len(todo))
     for job in todo:
         for need in job.spec.built_on.keys() - {"language_model"}:
             job.home.fit(need)  # here, once: the processes would wait for each other
     if jobs == 1:
-        results = (
-            (_run(job.home, (job.name, job.variant, job.spec), gpu), []) for job, gpu in placed
-        )
+        calls = [Call(_label(job), _run, (job.home, job.variant, job.spec)) for job in todo]
     else:
+        calls = [
+            Call(_label(job), _run_at, (_address(job.home), job.variant, job.spec)) for job in todo
+        ]
+    spread(calls, jobs)
+
+
+def _label(job: Job) -> str:
+    return f"'{job.name}' ({job.home.place(job.spec, job.variant)})"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function to be called, perhaps in another process.
+
+    Attributes:
+        label: what an error calls it.
+        function, arguments: picklable, if there are several processes.
+    """
+
+    label: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def spread(calls: Sequence[Call], jobs: int | None = None, what: str = "runs") -> list[Any]:
+    """Call functions side by side, each on one thread or GPU; one that fails stops no other.
+
+    Args:
+        jobs: processes at once; default: as many as cores, GPUs and memory allow.
+        what: name of the calls, in the bar and in errors.
+
+    Returns:
+        What each call returned.
+
+    Raises:
+        ConfigError: naming the calls that failed, or if a process died; ``jobs`` out of range.
+    """
+    jobs = processes(jobs, len(calls))
+    gpus = torch.cuda.device_count()
+    placed = [(number, call, number % gpus if gpus else None) for number, call in enumerate(calls)]
+    if jobs == 1:
+        outcomes = (_called(*place) for place in placed)
+    else:
+        root = str(project_root())
         with parallel_config("loky", inner_max_num_threads=1):
-            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-                delayed(_run_elsewhere)(_address(job.home), (job.name, job.variant, job.spec), gpu)
-                for job, gpu in placed
+            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+                delayed(_called_elsewhere)(root, *place) for place in placed
             )
+    results = [None] * len(calls)
     failed = []
     told = set()
     try:
-        for error, warnings in tqdm(results, "runs", len(todo), leave=False, disable=None):
-            failed += [error] if error else []
-            for warning in warnings:
+        for outcome in tqdm(outcomes, what, len(calls), leave=False, disable=None):
+            results[outcome.number] = outcome.result
+            failed += [outcome.error] if outcome.error else []
+            for warning in outcome.warnings:
                 if warning not in told:
                     LOG.warning("%s", warning)
-            told |= {*warnings}
+            told |= {*outcome.warnings}
     except BrokenExecutor:
         raise ConfigError(
             f"a process died, perhaps for want of memory; what is finished is kept: run it again "
             f"with jobs={jobs - 1 or 1}."
         ) from None
     if failed:
-        what = "\n".join(failed)
-        raise ConfigError(f"{len(failed)} of {len(todo)} runs failed, the others are kept:\n{what}")
+        listed = "\n".join(failed)
+        raise ConfigError(
+            f"{len(failed)} of {len(calls)} {what} failed, the others are kept:\n{listed}"
+        )
+    return results
+
+
+def processes(jobs: int | None, calls: int) -> int:
+    """How many processes to start for some calls; `ConfigError` if ``jobs`` is out of range."""
+    if jobs is not None and not (isinstance(jobs, Integral) and jobs >= 1):
+        raise ConfigError(
+            f"jobs is {jobs!r}; it must be a whole number from 1 on, or None for as many as fit"
+        )
+    return min(jobs or _most_jobs(), max(1, calls))
 
 
 def _most_jobs() -> int:
@@ -175,6 +223,16 @@ def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
     return (str(project_root()), *where, workspace.profile.model_dump_json(exclude_unset=True))
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """Of a call: its number, what it returned, what went wrong, and warnings not yet shown."""
+
+    number: int
+    result: Any = None
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
 class _Kept(logging.Handler):
     """Warnings as texts, for another process to show."""
 
@@ -187,19 +245,32 @@ class _Kept(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def _run_elsewhere(
-    home: tuple[str, str, str, int, str], job: tuple[str, str | None, RunSpec], gpu: int | None
-) -> Outcome:
-    """`_run` in a process of its own, without bars: they would write over each other."""
-    os.environ["GENSR_HOME"] = home[0]  # the process may be left from a call elsewhere
+def _called_elsewhere(root: str, number: int, call: Call, gpu: int | None) -> _Outcome:
+    """`_called` in a process of its own, without bars: they would write over each other."""
+    os.environ["GENSR_HOME"] = root  # the process may be left from a call elsewhere
     log = logging.getLogger(__name__.partition(".")[0])
     kept = _Kept()
     log.addHandler(kept)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-            return _run(_workspace(*home), job, gpu), kept.texts
+            return replace(_called(number, call, gpu), warnings=kept.texts)
     finally:
         log.removeHandler(kept)
+
+
+def _called(number: int, call: Call, gpu: int | None) -> _Outcome:
+    """Call it, on a CPU always on one thread."""
+    threads = torch.get_num_threads()
+    try:
+        if gpu is None:
+            torch.set_num_threads(1)
+        else:
+            torch.cuda.set_device(gpu)
+        return _Outcome(number, result=call.function(*call.arguments))
+    except Exception as error:  # whatever it is, the other calls go on
+        return _Outcome(number, error=f"{call.label}: {type(error).__name__}: {error}")
+    finally:
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
@@ -210,19 +281,12 @@ def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> W
     return workspace
 
 
-def _run(workspace: Workspace, job: tuple[str, str | None, RunSpec], gpu: int | None) -> str | None:
-    """Make one run, on a CPU always on one thread; returns what went wrong, if anything did."""
-    name, variant, spec = job
-    place = workspace.place(spec, variant)
-    threads = torch.get_num_threads()
-    try:
-        if gpu is None:
-            torch.set_num_threads(1)
-        else:
-            torch.cuda.set_device(gpu)
-        workspace.run(spec, variant=variant)
-        workspace.forget()
-    except Exception as error:  # whatever it is, the other runs go on
-        return f"'{name}' ({place}): {type(error).__name__}: {error}"
-    finally:
-        torch.set_num_threads(threads)
+def _run_at(home: tuple[str, str, str, int, str], variant: str | None, spec: RunSpec) -> None:
+    """`_run` in a process that has only the workspace's address."""
+    _run(_workspace(*home), variant, spec)
+
+
+def _run(workspace: Workspace, variant: str | None, spec: RunSpec) -> None:
+    """Make one run; its model is not held in memory."""
+    workspace.run(spec, variant=variant)
+    workspace.forget()

@@ -76,11 +76,11 @@ def checked(profile: Profile) -> Profile:
     for family in profile.families:
         if family not in families:
             raise ConfigError(f"profile {profile.name}: {unknown('family', family, families)}")
-    swept = profile.sweep.options
+    short = profile.studies.options
     try:
-        for model in {**MODELS, **profile.models, **swept}:
+        for model in {**MODELS, **profile.models, **short}:
             resolve(profile, model)
-            resolve(profile, model, **swept.get(model, {}))
+            resolve(profile, model, **short.get(model, {}))
     except ConfigError as error:
         raise ConfigError(f"profile {profile.name}: {error}") from None
     return profile

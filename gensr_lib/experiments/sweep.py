@@ -83,13 +83,13 @@ def sweep(
 ) -> Sweep:
     """Train and test every variant with every seed; what is already there is loaded.
 
-    Each variant's options come on top of those that the profile's ``sweep.options`` hold for the
+    Each variant's options come on top of those that the profile's ``studies.options`` hold for the
     model, so that all runs of all sweeps of a profile can be compared. The data, and what a model
     is built on (LightGCN), are the workspace's.
 
     Args:
         variants: options by name, as for `Workspace.specify`; `grid` makes them.
-        seeds: of weights and training; default: ``sweep.seeds`` of the profile, counted from the
+        seeds: of weights and training; default: ``studies.seeds`` of the profile, counted from the
             workspace's seed.
         jobs: processes at once, each on one thread (or one GPU); default: as many as cores, GPUs
             and memory allow.
@@ -115,7 +115,7 @@ def sweep(
 
 def _seeds(workspace: Workspace, seeds: Iterable[int] | None) -> list[int]:
     if seeds is None:
-        return list(range(workspace.seed, workspace.seed + workspace.profile.sweep.seeds))
+        return list(range(workspace.seed, workspace.seed + workspace.profile.studies.seeds))
     listed = list(dict.fromkeys(seeds)) if isinstance(seeds, Iterable) else []
     if not listed or not all(isinstance(seed, Integral) and seed >= 0 for seed in listed):
         raise ConfigError(f"seeds is {seeds!r}; it must list whole numbers from 0 on, at least one")
@@ -142,7 +142,7 @@ def _planned(
     workspace: Workspace, homes: dict[int, Workspace], model: str, variants: Variants
 ) -> list[Job]:
     """One job per variant and seed, in the seed's workspace; an error names the variant."""
-    shared = workspace.profile.sweep.options.get(model, {})
+    shared = workspace.profile.studies.options.get(model, {})
     planned = []
     for name, options in variants.items():
         try:

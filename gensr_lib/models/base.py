@@ -134,6 +134,11 @@ class RankingModel(nn.Module, ABC):
         tensors = [*self.parameters(), *self.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers training changes."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
     def score_in_chunks(self, batch: Batch, size: int) -> Tensor:
         """`score`, ``size`` candidates at a time, for lists as long as a catalogue."""
         parts = [self.score(batch.with_candidates(some)) for some in batch.cand.split(size, dim=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -94,6 +94,22 @@ class Evaluation:
         for task, means in self.expected.items():
             values[task] |= {f"expected {name}": value for name, value in means.items()}
         return values
+
+
+@dataclass
+class StoredEvaluation(Evaluation):
+    """One whose rows hold a part of the expected metrics, while the means of all are known.
+
+    Attributes:
+        means: by task, as `Evaluation.expected`.
+    """
+
+    means: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> dict[str, dict[str, float]]:
+        """Expected metrics by task, of the whole rows."""
+        return self.means
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from gensr_lib.config import (
     available_profiles,
     digest,
     read_profile,
+    with_dials,
 )
 from gensr_lib.data.pocket.world import PocketConfig
 from gensr_lib.errors import ConfigError
@@ -132,6 +133,33 @@ def test_a_rate_that_would_fall_below_zero_is_refused():
         TrainingConfig(epochs=3).replace(epochs=4, decay_epochs=3)
 
 
+def test_dials_stand_behind_the_name_of_a_profile():
+    name = with_dials("pocket", {"task_angle": 60, "topic_taste": 0.35})
+    assert name == "pocket+task_angle=60,topic_taste=0.35" and with_dials("pocket", {}) == "pocket"
+    turned = load_profile(name)
+    assert turned.name == name and (turned.pocket.task_angle, turned.pocket.topic_taste) == (60, 0.35)
+    assert turned.pocket.no_text == DefaultWorld.strengths["no_text"], "the other dials stay"
+    assert turned.replace(name="pocket", pocket=load_profile("pocket").pocket) == load_profile("pocket")
+    assert load_profile("smoke+no_text=0").pocket.n_users == 120, "what the file says stays"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("poket+no_text=0", "unknown profile 'poket'; did you mean 'pocket'"),
+        ("pocket+no_txt=0", "did you mean 'pocket.no_text'"),
+        ("pocket+no_text=2", "less than or equal to 0.9"),
+        ("pocket+no_text=some", "'pocket.no_text'.*number"),
+        ("pocket+no_text", "behind the [+] stand dials"),
+        ("pocket+", "behind the [+] stand dials"),
+        ("pocket+a=1,", "behind the [+] stand dials"),
+    ],
+)
+def test_dials_at_fault_are_refused(name, says):
+    with pytest.raises(ConfigError, match=says):
+        load_profile(name)
+
+
 def test_unknown_profile():
     with pytest.raises(ConfigError, match=r"unknown profile 'poket'; did you mean 'pocket'\? Known: paper, pocket"):
         load_profile("poket")
@@ -231,10 +259,10 @@ def test_equal_configurations_have_equal_digests():
         ({"models": {"lightgcn": {"model": {"width": 7}}}}, "width of lightgcn 7 .* heads of gensr 2"),
         ({"models": {"gensr": {"model": {"tau": float("inf")}}}}, "model gensr.*'tau'.*finite"),
         ({"models": {"gensr": {"training": {"learning_rate": float("inf")}}}}, "'learning_rate'.*finite"),
-        ({"sweep": {"options": {"gensrr": {}}}}, "unknown model 'gensrr'; did you mean 'gensr'"),
-        ({"sweep": {"options": {"gensr": {"tua": 1}}}}, "option of gensr 'tua'; did you mean 'tau'"),
-        ({"sweep": {"options": {"gensr": {"tau": -1}}}}, "'tau'.*greater than 0, got -1"),
-        ({"sweep": {"options": {"gensr": {"model": "x"}}}}, "unknown option of gensr 'model'"),
+        ({"studies": {"options": {"gensrr": {}}}}, "unknown model 'gensrr'; did you mean 'gensr'"),
+        ({"studies": {"options": {"gensr": {"tua": 1}}}}, "option of gensr 'tua'; did you mean 'tau'"),
+        ({"studies": {"options": {"gensr": {"tau": -1}}}}, "'tau'.*greater than 0, got -1"),
+        ({"studies": {"options": {"gensr": {"model": "x"}}}}, "unknown option of gensr 'model'"),
     ],
 )
 def test_a_typo_in_any_models_block_is_found_when_the_profile_is_loaded(values, says):

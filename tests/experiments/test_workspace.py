@@ -20,7 +20,7 @@ from gensr_lib.data.split import Rows
 from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import workspace as runs
-from gensr_lib.experiments.provenance import PACKAGES, code_hash
+from gensr_lib.experiments.provenance import PACKAGES, code_hash, digits
 from gensr_lib.experiments.store import RANKS, RESULT, load_run, result_table, save_run
 from gensr_lib.experiments.workspace import Workspace
 from gensr_lib.models import build_model
@@ -409,6 +409,18 @@ def test_unknown_names_are_errors_with_a_hint(home, use, says):
 
 
 # --- what is written --------------------------------------------------------------------------
+
+
+def test_the_mark_of_rounding_is_one_for_any_number_of_threads():
+    marks = set()
+    threads = torch.get_num_threads()
+    for number in (1, 2):
+        digits.cache_clear()
+        torch.set_num_threads(number)
+        marks.add(digits())
+        assert torch.get_num_threads() == number
+    torch.set_num_threads(threads)
+    assert len(marks) == 1 and len(marks.pop()) == 8
 
 
 def test_provenance_in_the_record(trained):

@@ -34,12 +34,14 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput
 
 from ...config import Config
@@ -132,11 +134,22 @@ class IDGenRec(OnLanguageModel, RankingModel):
         """Tokenize the catalogue, and name the items by the first words of their texts."""
         tokenizer = language_model.tokenizer
         texts, missing = readable_texts(dataset.item_text, cls.name)
-        wishes = first_words(texts[1:], config.id_words)
-        ids, _ = name_items(tokenizer, wishes, texts[1:], config.id_tokens)
+        ids = cls.first_ids(texts, config, tokenizer)
         tokens = token_matrix(tokenizer, texts, config.text_tokens)
         padded = F.pad(ids, (0, 0, 1, 0), value=tokenizer.pad_token_id)
         return cls(config, language_model, tokens, padded, without_text=missing)
+
+    @staticmethod
+    def first_ids(
+        texts: Sequence[str], config: IDGenRecConfig, tokenizer: PreTrainedTokenizerFast
+    ) -> Tensor:
+        """The ids that items begin with, (I, M) tokens: the first words of their texts.
+
+        Args:
+            texts: by item, '' for the padding.
+        """
+        wishes = first_words(texts[1:], config.id_words)
+        return name_items(tokenizer, wishes, texts[1:], config.id_tokens)[0]
 
     @property
     def textual_ids(self) -> list[str]:
