@@ -5,6 +5,7 @@ leaves one half done.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError
+from .errors import ConfigError, DataError
+
+# How libraries that raise errors of their own say that a disk is full or read-only: safetensors and
+# tokenizers in Rust, torch, and DuckDB, which passes on what the system says.
+OF_THE_DISK = (
+    "(os error ",
+    "inline_container",
+    "max_temp_directory_size",
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)),
+)
 
 
 def project_root() -> Path:
@@ -71,11 +81,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _is_of_the_disk(error: Exception) -> bool:
-    """Python and Arrow raise OSError; Rust (safetensors, tokenizers) and torch have errors of their
-    own, known by their text.
+    """Python and Arrow raise OSError, others are known by their text (`OF_THE_DISK`).
+
+    What is said to a reader is never meant, though it may quote such a text out of a file.
     """
-    own = ("(os error ", "inline_container")
-    return isinstance(error, OSError) or any(text in str(error) for text in own)
+    if isinstance(error, (ConfigError, DataError)):
+        return False
+    return isinstance(error, OSError) or any(text in str(error) for text in OF_THE_DISK)
 
 
 def sync(path: Path) -> None:

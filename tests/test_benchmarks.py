@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from gensr_lib.data.sources.amazon import _release as release_of
-from gensr_lib.data.sources.amazon import find_amazon_files, read_amazon
+from gensr_lib.data.sources.amazon import find_files, read_amazon
+from gensr_lib.data.sources.amazon.read import _release as release_of
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_made_up_amazon_files_are_what_the_release_has(load_benchmark, tmp_path,
     """Every line is sound, everybody and everything has five reviews, a few items most, and texts their length."""
     raw_amazon = load_benchmark("raw_amazon")
     files = raw_amazon.write_amazon(tmp_path, 4000, 250, 300, release, seed=1)
-    assert find_amazon_files(tmp_path) == files and release_of(*files).year == release
+    assert find_files(tmp_path) == files and release_of(*files).year == release
     tables = read_amazon(*files, max_bad_share=0)
     assert tables.counts[0]["rec events"] == 4000
     for column, n in (("user_id", 250), ("item_id", 300)):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gensr_lib
+from gensr_lib.data.sources.load import OWN, SOURCES
 
 PACKAGE = Path(gensr_lib.__file__).parent
 # From the ground floor up; a room may import from itself and from those before it.
@@ -57,12 +58,32 @@ def test_imports_run_down_and_nothing_imports_the_book():
     )
 
 
-def test_no_two_modules_import_each_other():
+def test_no_module_imports_itself_by_way_of_others():
     known = modules()
-    edges = {name: set(imports(name, path, known)) - {name} for name, path in known.items()}
-    pairs = {tuple(sorted((a, b))) for a, others in edges.items() for b in others if a in edges.get(b, ())}
-    # A room's __init__ names what is public, by text: it imports nothing of the room, so no pair either.
-    assert not pairs
+    left = {name: set(imports(name, path, known)) - {name} for name, path in known.items()}
+    while ready := [name for name, others in left.items() if not others & set(left)]:
+        for name in ready:
+            del left[name]
+    assert not left  # all that is in a circle, or imports one
+
+
+def test_sources_do_not_know_each_other_and_stand_on_the_formats():
+    """Below them: `formats`, `source`, made searches. Above them: the table, and downloads."""
+    known = modules()
+    room_of_sources = "gensr_lib.data.sources"
+    floors = [{"source", "formats", "made_searches"}, {*SOURCES.values(), OWN}, {"load"}, {"downloads"}]
+    floor = {name: number for number, names in enumerate(floors) for name in names}
+    edges = [
+        (
+            name.removeprefix(f"{room_of_sources}.").split(".")[0],
+            other.removeprefix(f"{room_of_sources}.").split(".")[0],
+        )
+        for name, path in known.items()
+        for other in imports(name, path, known)
+        if name.startswith(f"{room_of_sources}.") and other.startswith(f"{room_of_sources}.")
+    ]
+    assert edges and {name for edge in edges for name in edge} <= set(floor)
+    assert not [(a, b) for a, b in edges if floor[b] > floor[a] or (floor[a] == 1 == floor[b] and a != b)]
 
 
 def test_the_root_holds_the_rooms_and_a_few_files():

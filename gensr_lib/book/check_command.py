@@ -32,8 +32,8 @@ def add_check(actions: argparse._SubParsersAction) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Print the report; 2 if the data are refused, else 0."""
-    from ..data.sources.column_map import write_map
     from ..data.sources.load import find
+    from ..data.sources.own.column_map import write_map
     from ..experiments.data_check import check_tables
     from ..experiments.data_report import writer
     from .column_options import mapped

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..data.schema import BEHAVIOR
-from ..data.sources.column_map import ColumnMap, TableMap, read_map
-from ..data.sources.own_file import INTERACTIONS, ITEMS, OwnFile, find_file
-from ..data.sources.own_tables import SOURCE
+from ..data.sources.own import SOURCE
+from ..data.sources.own.column_map import ColumnMap, TableMap, read_map
+from ..data.sources.own.file import INTERACTIONS, ITEMS, OwnFile, find_file
 from ..data.sources.source import Source
 from ..errors import ConfigError, DataError, known, unknown
 

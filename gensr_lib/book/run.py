@@ -179,12 +179,11 @@ def _sources(path: Path) -> list[Any]:
 
 
 def _data_files(dataset: Any) -> list[Any]:
-    """The files of a folder, or of a name in ``data/raw/``; none if the data are simulated."""
+    """The raw files of a data set; none if it is simulated."""
     from ..data.sources.load import find
 
-    root = find(dataset, must_exist=False).path if isinstance(dataset, str) else None
-    files = sorted(p for p in root.rglob("*") if p.is_file()) if root else []
-    return [[path.relative_to(root).as_posix(), _file_hash(path)] for path in files]
+    files = find(dataset, must_exist=False).files() if isinstance(dataset, str) else {}
+    return [[name, _file_hash(path)] for name, path in files.items()]
 
 
 def _file_hash(path: Path) -> str:

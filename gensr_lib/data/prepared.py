@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 
 from ..config import DataConfig
-from ..files import writing
+from ..files import sync, writing
 from .dataset import Dataset
 from .histories import Histories, Ragged
 from .negatives import NegativeSampler
 from .schema import BEHAVIORS, ITEM, ITEM_COLUMNS
-from .split import SPLITS, Rows, Split
+from .split import SPLITS, TRAIN, Rows, Split
 
 FORMAT = 1  # raised when the files below are others
 LOG = logging.getLogger(__name__)
@@ -38,11 +38,14 @@ META = "dataset.json"
 def save_prepared(dataset: Dataset, folder: Path) -> None:
     """Write a data set that is no simulation into a new folder, whole or not at all.
 
+    Only under a lock: what a killed process left of this folder is removed.
+
     Raises:
         ConfigError: the disk is full or read-only.
     """
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part = folder.with_name(f".{folder.name}.part")
     with writing(folder):
+        shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
             arrays = _arrays(dataset)
@@ -54,6 +57,8 @@ def save_prepared(dataset: Dataset, folder: Path) -> None:
             meta = {name: getattr(dataset, name) for name in PLAIN}
             meta |= {"format": FORMAT, "config": dataset.config.model_dump(mode="json")}
             (part / META).write_text(json.dumps(meta), encoding="utf-8")
+            for path in [*part.iterdir(), part]:
+                sync(path)  # before the name, as in `write_atomically`
             os.replace(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -126,7 +131,7 @@ def _assembled(
         query_texts=texts["query_texts"].to_numpy(dtype=object),
         words=pd.Index(texts["words"].to_numpy(dtype=object)),
         split=Split(*(arrays[name] for name in CUTS[:2]), targets, arrays["too_short"]),
-        rows={s: {t: _rows(arrays, f"{s}-{t}") for t in BEHAVIORS} for s in SPLITS},
+        rows={s: {t: _rows(arrays, s, t) for t in BEHAVIORS} for s in SPLITS},
         sampler=NegativeSampler(arrays["touched"], user_ids, len(items)),
         histories=_histories(arrays),
     )
@@ -134,9 +139,10 @@ def _assembled(
     return dataset
 
 
-def _rows(arrays: dict[str, np.ndarray], place: str) -> Rows:
-    names = ("event", "limit", "negatives")
-    return Rows(*(arrays.get(f"{name}-{place}") for name in names))
+def _rows(arrays: dict[str, np.ndarray], split: str, task: str) -> Rows:
+    """One task's targets in one split; those of training have no negatives."""
+    names = ("event", "limit") if split == TRAIN else ("event", "limit", "negatives")
+    return Rows(*(arrays[f"{name}-{split}-{task}"] for name in names))
 
 
 def _histories(arrays: dict[str, np.ndarray]) -> Histories:

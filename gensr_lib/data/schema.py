@@ -83,14 +83,24 @@ class Tables:
 
 def count_events(step: str, interactions: pd.DataFrame) -> dict:
     """Events by behavior, users and items of a table, as one row for the table of filters."""
-    is_search = interactions[BEHAVIOR].eq(SRC)
+    is_search = interactions[BEHAVIOR].eq(SRC).to_numpy()
+    return count_line(step, is_search, *(interactions[name] for name in (USER, ITEM, QUERY)))
+
+
+def count_line(step: str, is_search: np.ndarray, user, item, query) -> dict[str, object]:
+    """A row for the table of filters.
+
+    Args:
+        is_search: (E,) which events are searches.
+        user, item, query: (E,) of each event, by name or by number.
+    """
     return {
         "step": step,
         "rec events": int((~is_search).sum()),
         "src events": int(is_search.sum()),
-        "users": interactions[USER].nunique(),
-        "items": interactions[ITEM].nunique(),
-        "queries": interactions.loc[is_search, QUERY].nunique(),
+        "users": len(pd.unique(user)),
+        "items": len(pd.unique(item)),
+        "queries": len(pd.unique(query[is_search])),
     }
 
 

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from ..errors import DataError
 from .schema import (
@@ -33,6 +32,7 @@ from .schema import (
     USER,
     Tables,
     count_events,
+    count_line,
 )
 
 TRAIN, VALID, TEST = "train", "valid", "test"
@@ -290,15 +290,9 @@ def split_counts(
     notes = {TRAIN: f" ({short} users too short to hold out)"} if short else {}
     lines = []
     for name in SPLITS:
-        events = {task: rows[name][task].event for task in BEHAVIORS}
-        every = np.concatenate(list(events.values()))
-        line = {
-            "step": f"{name} rows{notes.get(name, '')}",
-            "rec events": len(events[REC]),
-            "src events": len(events[SRC]),
-            "users": len(pd.unique(user[every])),
-            "items": len(pd.unique(item[every])),
-            "queries": len(pd.unique(query[events[SRC]])),
-        }
-        lines.append(line)
+        events = [rows[name][task].event for task in BEHAVIORS]
+        every = np.concatenate(events)
+        is_search = np.arange(len(every)) >= len(events[0])
+        step = f"{name} rows{notes.get(name, '')}"
+        lines.append(count_line(step, is_search, user[every], item[every], query[every]))
     return lines

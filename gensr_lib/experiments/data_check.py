@@ -26,9 +26,9 @@ from ..data.schema import (
     Tables,
     count_events,
 )
-from ..data.sources.column_map import ColumnMap
-from ..data.sources.examine import Examined, Finding, examine
 from ..data.sources.load import find, with_searches
+from ..data.sources.own.column_map import ColumnMap
+from ..data.sources.own.examined import Examined, Finding, examine
 from ..data.split import k_core
 from ..data.times import span
 from ..errors import DataError

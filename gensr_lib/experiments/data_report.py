@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..data.sources.examine import FILLED, Finding
+from ..data.sources.own.examined import FILLED, Finding
 from ..errors import ConfigError
 from ..files import write_atomically, write_json
 

@@ -11,8 +11,8 @@ from gensr_lib import load_dataset
 from gensr_lib.book.cli import main
 from gensr_lib.book.column_options import mapped
 from gensr_lib.book.doctor import PROBLEM, check_data
-from gensr_lib.data.sources.column_map import read_map
 from gensr_lib.data.sources.load import find
+from gensr_lib.data.sources.own.column_map import read_map
 from gensr_lib.errors import ConfigError
 from tests.notebooks.folders import FOLDERS, write_folder
 

@@ -102,7 +102,9 @@ def test_nothing_is_read_that_nobody_looks_at(stored, monkeypatch):
     assert isinstance(found.histories.rec_items, Ragged)
 
 
-@pytest.mark.parametrize("damage", ["cut array", "lost array", "cut texts", "no json", "other format"])
+@pytest.mark.parametrize(
+    "damage", ["cut array", "lost array", "lost limits", "lost negatives", "cut texts", "no json", "other format"]
+)
 def test_a_folder_that_cannot_be_read_is_removed(stored, damage, caplog):
     meta = stored / "dataset.json"
     if damage == "cut array":
@@ -110,6 +112,10 @@ def test_a_folder_that_cannot_be_read_is_removed(stored, damage, caplog):
         path.write_bytes(path.read_bytes()[:200])
     elif damage == "lost array":
         (stored / "touched.npy").unlink()
+    elif damage == "lost limits":
+        (stored / "limit-train-rec.npy").unlink()
+    elif damage == "lost negatives":
+        (stored / "negatives-test-src.npy").unlink()
     elif damage == "cut texts":
         path = stored / "items.arrow"
         path.write_bytes(path.read_bytes()[:-100])
@@ -130,6 +136,15 @@ def test_a_disk_that_fills_up_leaves_no_half_folder(dataset, tmp_path, monkeypat
     with pytest.raises(ConfigError, match="is the disk full"):
         save_prepared(dataset, tmp_path / "stored")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(dataset, tmp_path):
+    left = tmp_path / ".stored.part"
+    left.mkdir()
+    (left / "other.npy").touch()
+    save_prepared(dataset, tmp_path / "stored")
+    assert [path.name for path in tmp_path.iterdir()] == ["stored"]
+    assert not (tmp_path / "stored" / "other.npy").exists()
 
 
 # --- in load_dataset ------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ import pytest
 from gensr_lib import check_tables, load_dataset
 from gensr_lib.config import DataConfig, read_profile
 from gensr_lib.data.origin import Example
-from gensr_lib.data.sources.column_map import ColumnMap
-from gensr_lib.data.sources.examine import Finding
+from gensr_lib.data.sources.own.column_map import ColumnMap
+from gensr_lib.data.sources.own.examined import Finding
 from gensr_lib.errors import ConfigError, DataError
 from gensr_lib.experiments.comparison import FLOORS, PRINTED
 from gensr_lib.experiments.data_report import Report, sections

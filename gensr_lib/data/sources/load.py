@@ -1,6 +1,7 @@
-"""Which data sources there are, and `load_dataset`: one name or folder in, one `Dataset` out.
+"""Which data sources there are, and `load_dataset`: one name or path in, one `Dataset` out.
 
-A new source is one file in this room, which exposes a `Kind` as ``SOURCE``, and one line here.
+A new source is a module or package of this room, which exposes a `Kind` as ``SOURCE``, and a line
+here.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ..schema import BEHAVIOR, SRC, Tables
 from .made_searches import synthesize_searches
 from .source import Kind, Offer, Source
 
-# name or pattern: module in this package, imported when one of its data sets is asked for. Raw
-# files of a name lie in data/raw/<name>/.
+# name or pattern: module or package beside this file, imported when one of its data sets is asked
+# for. Raw files of a name lie in data/raw/<name>/.
 SOURCES = {
     "pocket": "pocket",
     "pocket-plain": "pocket_plain",
@@ -35,7 +36,7 @@ SOURCES = {
     "movielens-*": "movielens",
 }
 WORTH_KEEPING = 100_000  # events: fewer are read and split within a second
-OWN = "own_tables"  # reads any folder that none of the others knows
+OWN = "own"  # reads any folder that none of the others knows
 
 
 def load_dataset(
@@ -60,8 +61,8 @@ def load_dataset(
 
     Raises:
         ConfigError: an unknown name.
-        DataError: a folder that does not exist, or files that cannot be used; the message says
-            which and why.
+        DataError: a path where nothing is, or files that cannot be used; the message says which
+            and why.
     """
     source = find(name_or_path)
     profile = read_profile(profile) if isinstance(profile, str) else profile
@@ -73,7 +74,8 @@ def load_dataset(
     folder = cache / f"prepared-{key}"
     with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"prepared-{key}.lock"):  # processes wait, and do not all prepare
+        held = FileLock(cache / f"prepared-{key}.lock").acquire()
+    with held:  # processes wait, and do not all prepare
         dataset = load_prepared(folder)
         if dataset is None:
             dataset = _read(source, profile, config, seed, cache)
@@ -98,27 +100,29 @@ def with_searches(tables: Tables, seed: int) -> Tables:
 
 
 def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
-    """The data set of a name, or of a folder.
+    """The data set of a name, of a folder, or of an archive.
 
     Args:
         name_or_path: ``pocket`` and ``pocket-plain`` (simulated); ``amazon-<category>``, whose raw
             files lie in ``data/raw/amazon-<category>/``; ``movielens-100k`` and
             ``movielens-1m`` likewise; or a folder with raw files of a known kind or with your own
-            tables (``book/your_own_data.md``: which columns). A name wins over a folder that is
-            called alike; write ``./pocket`` for the folder.
+            tables (``book/your_own_data.md``: which columns); or an archive that is read as it is,
+            such as ``KuaiSAR_v2.zip``. A name wins over a folder that is called alike; write
+            ``./pocket`` for the folder.
         must_exist: check that the raw files are there.
 
     Raises:
-        ConfigError: neither a name nor a folder, or a name that two sources claim.
-        DataError: a path without a folder, or a name whose raw files are missing.
+        ConfigError: neither a name nor a path, or a name that two sources claim.
+        DataError: nothing is at a path, or a file that is read with others of its folder only; a
+            name whose raw files are missing.
 
     >>> find("pocket").name, find("pocket").path
     ('pocket', None)
     """
     text = str(name_or_path)
-    folder = Path(name_or_path).expanduser()
-    if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in folder.parts):
-        raise ConfigError(f"no data set and no folder has a name as long as '{text[:40]}…'")
+    place = Path(name_or_path).expanduser()
+    if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in place.parts):
+        raise ConfigError(f"no data set and no path has a name as long as '{text[:40]}…'")
     is_path = os.sep in text or text.startswith((".", "~"))
     if not is_path and (claims := [p for p in SOURCES if fnmatchcase(text, p)]):
         kind = _kind(_the_only(claims, f"the name '{text}'"))
@@ -126,17 +130,31 @@ def find(name_or_path: str | Path, must_exist: bool = True) -> Source:
         if path and must_exist:
             _check(kind, text, path)
         return Source(text, path, kind, is_named=True)
-    if not folder.is_dir() and not is_path:
+    if not is_path and not place.exists():
         choice = unknown("data set", text, available_datasets())
         raise ConfigError(f"{choice}, or a folder with your tables (book/your_own_data.md)")
-    if not folder.is_dir() and must_exist:
-        looked = f"looked for {folder.resolve()}"
+    if must_exist and not place.exists():
+        looked = f"looked for {place.resolve()}"
         raise DataError(f"no folder '{text}' ({looked}): give a name or a folder of tables")
-    # A kind that several names stand for claims a folder once.
-    kinds = {module: pattern for pattern, module in SOURCES.items()}
-    claims = [pattern for pattern in kinds.values() if _kind(pattern).holds(folder)]
-    kind = _kind(_the_only(claims, f"the folder {text}")) if claims else _module(OWN)
-    return Source(folder.resolve().name, folder, kind, is_named=False)
+    is_file = place.is_file()
+    claims = _claims(place)
+    if must_exist and is_file and not claims:
+        archives = ", ".join(sorted({_kind(pattern).archive or "" for pattern in SOURCES} - {""}))
+        said = f"of files only an archive is read as it is ({archives})"
+        raise DataError(f"{place}: {said}; give the folder that your file lies in")
+    kind = _kind(_the_only(claims, f"the path {text}")) if claims else _module(OWN)
+    whole = place.resolve()
+    return Source(whole.stem if is_file else whole.name, place, kind, is_named=False)
+
+
+def _claims(place: Path) -> list[str]:
+    """The lines of the table whose raw files a folder holds, or an archive is."""
+    # A kind that several names stand for claims a place once.
+    patterns = {module: pattern for pattern, module in SOURCES.items()}.values()
+    if place.is_file():
+        archives = [(pattern, _kind(pattern).archive) for pattern in patterns]
+        return [pattern for pattern, archive in archives if archive and place.match(archive)]
+    return [pattern for pattern in patterns if _kind(pattern).holds(place)]
 
 
 def available_datasets() -> list[str]:

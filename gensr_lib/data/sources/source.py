@@ -1,4 +1,4 @@
-"""What a data source is: the one object that each module of this room exposes to the table."""
+"""What a data source is: the one object that each source exposes to the table in `load`."""
 
 from __future__ import annotations
 
@@ -53,16 +53,17 @@ class Offer:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data set, exposed by its module as ``SOURCE``.
+    """A kind of data set, exposed by its module or package as ``SOURCE``.
 
     Attributes:
-        read: turns the folder of raw files (None if there are none), a profile and a seed into
-            validated `Tables`.
+        read: turns the folder of raw files or their `archive` (None for a simulation), a profile
+            and a seed into validated `Tables`.
         example: writes a tiny valid example of the raw files into a folder and returns what to
             ask `load.find` for. The contract tests load it.
         check: raises `DataError` if a folder does not hold the raw files; None for a simulation,
             which has none.
         holds: whether a folder that the user gives holds raw files of this kind.
+        archive: a pattern of names; such a file is read as it is, without a folder. None: none is.
         about: what the data are, in a few words for a list.
         protocol: options of `DataConfig` that the data are published with, where a profile does
             not say otherwise.
@@ -73,6 +74,7 @@ class Kind:
     example: Callable[[Path], str]
     check: Callable[[Path], object] | None = None
     holds: Callable[[Path], bool] = lambda folder: False
+    archive: str | None = None
     about: str = ""
     protocol: Mapping[str, object] = field(default_factory=dict)
     remote: Mapping[str, Offer] = field(default_factory=dict)
@@ -83,10 +85,11 @@ class Source:
     """One data set that can be read.
 
     Attributes:
-        name: for folders and tables: its own, or the last part of a folder's path.
-        path: the folder of the raw files; None for a simulation.
+        name: for folders and tables: its own, or the last part of a path, without an ending.
+        path: the folder of the raw files, or the one file that they are packed in; None for a
+            simulation.
         kind: how it is read.
-        is_named: whether it was found by its name, and not by its folder.
+        is_named: whether it was found by its name, and not by its path.
     """
 
     name: str
@@ -99,12 +102,19 @@ class Source:
         """What finds it from any working directory: its name or the absolute path."""
         return self.name if self.is_named else str(self.path.resolve())
 
+    def files(self) -> dict[str, Path]:
+        """The raw files by their path below the folder; none of a simulation."""
+        if self.path is None:
+            return {}
+        if self.path.is_file():
+            return {self.path.name: self.path}
+        found = sorted(path for path in self.path.rglob("*") if path.is_file())
+        return {path.relative_to(self.path).as_posix(): path for path in found}
+
     def fingerprint(self) -> list[tuple[str, int, int]]:
         """Name, size and time of change of each file: when one differs, the files are others."""
-        files = sorted(path for path in self.path.rglob("*") if path.is_file())
-        stats = [(path, path.stat()) for path in files]
-        root = self.path
-        return [(str(p.relative_to(root)), s.st_size, s.st_mtime_ns) for p, s in stats]
+        stats = {name: path.stat() for name, path in self.files().items()}
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
 
     def config(self, given: DataConfig) -> DataConfig:
         """The given options, and the protocol's for those that are not given."""

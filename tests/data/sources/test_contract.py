@@ -115,6 +115,26 @@ def test_a_path_without_a_folder(name):
         find(name)
 
 
+@pytest.mark.parametrize("name", ["interactions.csv", "./interactions.csv", "ml-100k.zip"])
+def test_a_file_that_is_read_with_others_of_its_folder(home, name):
+    (home / name).write_bytes(b"user_id,item_id\n")
+    with pytest.raises(
+        DataError, match=r"of files only an archive is read as it is \(KuaiSAR\*\.zip\); give the folder"
+    ):
+        find(name)
+    assert find(home / name, must_exist=False).path == home / name
+
+
+def test_the_files_of_a_source_by_their_place(home):
+    for name in ("b/two", "one"):
+        path = home / "x" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    source = find(home / "x")
+    assert source.files() == {"b/two": home / "x/b/two", "one": home / "x/one"} and find("pocket").files() == {}
+    assert [name for name, *_ in source.fingerprint()] == ["b/two", "one"]
+
+
 def test_an_unknown_name_is_answered_with_the_closest(home):
     (home / "data" / "raw" / "amazon-kindle").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"did you mean 'amazon-kindle'.*pocket"):
