@@ -74,8 +74,9 @@ def writing(path: Path) -> Iterator[None]:
     except Exception as error:
         if not _is_of_the_disk(error):
             raise
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigError(
-            f"{path}: cannot be written ({error}); is the disk full, or the folder read-only? "
+            f"{path}: cannot be written ({said}); is the disk full, or the folder read-only? "
             f"Make room or allow writing there, and run again: what is finished is kept."
         ) from error
 

@@ -448,9 +448,9 @@ lengths = {}
 for n in (10, 20, 40, 80):
     longer = {name: book.build("gensr", history=n, **options) for name, options in forms.items()}
     lengths[n] = growth(longer, dataset, book.tasks[0], [100], rows=4).loc[100]
+torch.set_num_threads(threads)
 by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
-torch.set_num_threads(threads)
 
 # %% [markdown]
 # In the default run the paper's own form costs three times what UniSAR does in training and nearly twenty times in ranking:

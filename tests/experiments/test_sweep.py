@@ -92,7 +92,7 @@ def test_seeds_change_the_training_and_not_the_data(done):
 
 def test_options_of_the_profile_hold_for_every_run(done, home):
     config = json.loads((home / "runs/pocket/smoke" / done.runs["run"][0] / "seed-0" / "config.json").read_text())
-    swept = Workspace("pocket", "smoke").profile.sweep.options["gensr"]
+    swept = Workspace("pocket", "smoke").profile.studies.options["gensr"]
     assert config["options"]["one_way"] is swept["one_way"] is True
     assert config["training"]["max_steps_per_epoch"] == swept["max_steps_per_epoch"]
 

@@ -329,4 +329,4 @@ def test_texts_are_learned_by_lora_and_then_vectors_by_the_mapping():
     model.stages.enter(WHOLE)
     upward = (model.cf_items[1:, 0] > 0).numpy()
     upward = upward if fitted(model, upward, 0, 0.01) < 0.7 else ~upward
-    assert fitted(model, upward, 0, 0.01) < 0.7 and fitted(model, upward, 100, 0.01) > 0.85
+    assert fitted(model, upward, 0, 0.01) < 0.7 and fitted(model, upward, 300, 0.01) > 0.85
