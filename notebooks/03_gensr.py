@@ -453,15 +453,15 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# In the default run the paper's own form costs three times what UniSAR does in training and nearly twenty times in ranking:
-# each candidate is a prompt of its own. One-way, 1.4 and three times remain. The perceptron is cheaper than UniSAR in both. So
+# In the default run the paper's own form costs over three times what UniSAR does in training and some seventeen times in ranking:
+# each candidate is a prompt of its own. One-way, 1.3 and three times remain. The perceptron is cheaper than UniSAR in both. So
 # the language model is what costs, and that of the paper is a thousand times as large: its promise of efficiency is
 # about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base ranks some 2,500 candidates
 # a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
 #
 # Up to some hundred candidates the encoding of the history is a part of the price; from there on it is one of candidates, and
 # the whole catalogue costs two-way GenSR more than ten times what UniSAR takes. The length of the history hardly counts: eight
-# times as many clicks are lost in the noise of this machine.
+# times as many clicks cost the language models a tenth more.
 
 # %% [markdown]
 # ## Pairs that training has seen
@@ -693,8 +693,8 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 #   reaches what the reader with its input does in recommendation, and 0.94 of it in search; of the oracle 0.73 and
 #   0.69.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
-# - The language model is what costs: as the paper has it, GenSR takes three times as long as UniSAR to train and nearly twenty
-#   times as long to rank; one-way 1.4 and three times.
+# - The language model is what costs: as the paper has it, GenSR takes over three times as long as UniSAR to train and some
+#   seventeen times as long to rank; one-way 1.3 and three times.
 # - On this world every mechanism of the paper has a ceiling of .03 or more in one of the tasks. What an ablation finds
 #   there, or does not find, says something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million
