@@ -246,8 +246,8 @@ names
 #
 # For the default data these trainings are a *study*: made once, on one thread each, kept in `data/studies/comparison` with
 # their ranks, curves and all that made them, and read here. What this chapter asks of the trained systems was asked then.
-# `gensr study run comparison` makes them again, and chapter 5 begins one of them anew each day. On other data the systems
-# are trained now, side by side.
+# `gensr study run comparison --anew` makes them again, and chapter 5 begins one of them anew, another one each day. On other
+# data, and with another seed, the systems are trained now, side by side.
 
 # %%
 CHOICES = ["sasrec, softmax", "sasrec, clicks of both", "idgenrec, new names"]

@@ -231,11 +231,14 @@ def _add_book(commands: argparse._SubParsersAction) -> None:
 
 def _run_book(args: argparse.Namespace) -> int:
     from ..experiments.spec import load_profile
+    from ..experiments.workspace import DEFAULT
     from .run import BookError, run_book
 
     profile = load_profile(args.profile).name  # a typo is found here, not in the first chapter
     dataset = resolve_dataset(args.dataset)
     out = output_folder(dataset, profile)
+    if args.full and (dataset, profile) != DEFAULT[:2]:
+        raise ConfigError("--full: the studies are of the data set and profile pocket")
     if args.full:
         remake_studies()
     try:

@@ -26,7 +26,7 @@ def _list(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from ..config.study import available_studies, read_study
-    from ..experiments.studies import state
+    from ..experiments.studies.making import state
 
     rows = []
     for name in available_studies():
@@ -61,7 +61,7 @@ def remake_studies() -> None:
 def _make(names: list[str], **options: Any) -> int:
     """Make studies, all of them without names; how many cells came out otherwise than before."""
     from ..config.study import available_studies
-    from ..experiments.remaking import make_study
+    from ..experiments.studies.whole import make_study
 
     changed = 0
     for name in names or available_studies():
@@ -85,7 +85,7 @@ def _add_check(actions: argparse._SubParsersAction) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from ..config.study import available_studies
-    from ..experiments.checks import spot_checks
+    from ..experiments.studies.checks import spot_checks
 
     found = spot_checks(args.names or available_studies(), whole=args.whole, jobs=args.jobs)
     for check in found:

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from ..errors import ConfigError, unknown
-from .base import Config, digest, later
+from .base import Config, digest, later, read_mapping
 from .world import DefaultWorld, PocketConfig
 
 __all__ = [
@@ -225,15 +224,7 @@ def read_profile(name: str) -> Profile:
         raise unknown("profile", base, available_profiles())
     path = resources.files("gensr_lib.config") / f"{base}.yaml"
     where = f"profile {name} ({path})"
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: this is no YAML: {error}; mend that line") from None
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"{where}: it must hold blocks such as 'data: {{min_interactions: 5}}', "
-            f"and holds {str(values)[:60]!r}"
-        )
+    values = read_mapping(path, where, "blocks such as 'data: {min_interactions: 5}'")
     if dials:
         values["pocket"] = {**(values.get("pocket") or {}), **dials}
     return Profile.parse({"name": name} | values, where=where)

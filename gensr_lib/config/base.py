@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.resources.abc import Traversable
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ConfigError, unknown
@@ -47,6 +49,25 @@ class Config(BaseModel):
 def later(default: Any, **info: Any) -> Any:
     """A `Field` that came after runs had been stored: at its default it changes no hash."""
     return Field(default, json_schema_extra={"later": True}, **info)
+
+
+def read_mapping(path: Traversable, where: str, example: str) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Args:
+        where: what errors call it.
+        example: what it should hold.
+
+    Raises:
+        ConfigError: it is no YAML, or no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: this is no YAML: {error}; mend that line") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: it must hold {example}, and holds {str(values)[:60]!r}")
+    return values
 
 
 def digest(*values: Any) -> str:

@@ -2,7 +2,7 @@
 
 A study stands in a YAML file in ``studies/`` beside this one. It names *arms*, each a model and
 changes to its settings, and *parts*: a data set, dials of its simulated world, and the arms that
-are trained there, once in every world. `experiments.cells` makes cells of it.
+are trained there, once in every world. `experiments.studies.cells` makes cells of it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from ..errors import ConfigError, unknown
-from .base import Config
+from ..errors import unknown
+from .base import Config, read_mapping
 
 FOLDER = "gensr_lib.config.studies"
 
@@ -123,10 +122,5 @@ def read_study(name: str | Study) -> Study:
         raise unknown("study", name, available_studies())
     path = resources.files(FOLDER) / f"{name}.yaml"
     where = f"study {name} ({path})"
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: this is no YAML: {error}; mend that line") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: it must hold title, about, arms and parts")
+    values = read_mapping(path, where, "title, about, arms and parts")
     return Study.parse({"name": name} | values, where=where)

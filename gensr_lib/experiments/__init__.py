@@ -1,4 +1,4 @@
-"""Runs that are kept: workspace, sweeps, paired tests, provenance, and the paper's own numbers."""
+"""Runs that are kept: workspace, studies, sweeps, tests, provenance, the paper's own numbers."""
 
 from ..lazy import attach
 
@@ -21,7 +21,7 @@ __getattr__, __all__ = attach(
             "ranks_of",
             "standing",
         ],
-        "world_effects": [
+        "studies.effects": [
             "Without",
             "dose_response",
             "effects",
@@ -29,8 +29,8 @@ __getattr__, __all__ = attach(
             "slopes",
             "trend",
         ],
-        "study_evidence": ["Evidence", "evidence"],
-        "checks": ["spot_checks"],
+        "studies.evidence": ["Evidence", "evidence"],
+        "studies.checks": ["spot_checks"],
         "parallel": ["finished", "fit_all"],
         "sweep": ["Sweep", "grid"],
         "significance": [

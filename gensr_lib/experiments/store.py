@@ -69,7 +69,7 @@ class Run:
 
     Attributes:
         folder: where it lives.
-        model: best weights, eval mode, on the CPU; None of what a study keeps (`study_evidence`).
+        model: best weights, eval mode, on the CPU; None of what a study keeps (`studies.evidence`).
         evaluation: test ranks per user, and on a simulated world their expected metrics.
         history: one row per epoch; empty for models that are not trained.
         gradients: angles between the tasks' gradients, as in `TrainingRun`; empty where none was

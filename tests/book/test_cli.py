@@ -95,6 +95,18 @@ def test_an_interrupt_says_that_the_run_can_go_on(home, monkeypatch, capsys):
 # ---- the book ------------------------------------------------------------------------------------
 
 
+def test_full_makes_the_studies_anew_first_and_is_for_the_default_book(home, monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr("gensr_lib.book.cli.remake_studies", lambda: done.append("studies"))
+    monkeypatch.setattr("gensr_lib.book.run.run_book", lambda *a, force, **k: done.append(force) or [])
+    assert main(["book", "run", "--full"]) == 0 and done == ["studies", True]
+    assert main(["book", "run"]) == 0 and done[2:] == [False]
+    for other in (["--profile", "smoke"], ["--dataset", "pocket-plain"]):
+        assert main(["book", "run", "--full", *other]) == 2
+        assert "--full: the studies are of" in capsys.readouterr().err
+    assert done[3:] == []
+
+
 def test_book_run_and_status(home, capsys):
     (home / "tables").mkdir()
     command = ["book", "run", "--profile", "smoke", "--dataset", "tables", "--only", "01"]

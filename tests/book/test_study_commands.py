@@ -6,7 +6,7 @@ import pytest
 
 from gensr_lib.book.cli import main
 from gensr_lib.config.study import Study
-from gensr_lib.experiments import checks, remaking
+from gensr_lib.experiments.studies import checks, whole
 
 SMALL = {
     "name": "small",
@@ -28,7 +28,7 @@ def only(tmp_path, monkeypatch):
     small = Study.parse(SMALL)
     monkeypatch.setattr(declarations, "available_studies", lambda: ["small"])
     monkeypatch.setattr(declarations, "read_study", lambda name: small)
-    for module in (remaking, checks):
+    for module in (whole, checks):
         monkeypatch.setattr(module, "read_study", lambda name: small)
     return small
 
@@ -48,7 +48,7 @@ def test_a_miss_and_a_change_are_told_by_the_exit_code(only, monkeypatch, capsys
     monkeypatch.setattr(checks, "spot_checks", lambda *a, **k: [miss])
     assert main(["study", "check"]) == 1
     assert "a miss" in capsys.readouterr().out
-    monkeypatch.setattr(remaking, "make_study", lambda *a, **k: remaking.Made(1, 1, ["counted was otherwise"]))
+    monkeypatch.setattr(whole, "make_study", lambda *a, **k: whole.Made(1, 1, ["counted was otherwise"]))
     assert main(["study", "run"]) == 1
     assert "counted was otherwise" in capsys.readouterr().out
 

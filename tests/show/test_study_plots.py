@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments.world_effects import mean_effects
+from gensr_lib.experiments.studies.effects import mean_effects
 from gensr_lib.show import study_plots
 
 PARTS = {"angle=0": 0.0, "angle=30": 30.0, "angle=90": 90.0}

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments.world_effects import Without, dose_response, effects, mean_effects, slopes, trend
+from gensr_lib.experiments.studies.effects import Without, dose_response, effects, mean_effects, slopes, trend
 
 
 def tidy(values: dict) -> pd.DataFrame:

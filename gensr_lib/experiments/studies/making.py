@@ -1,15 +1,15 @@
-"""Make a study: its missing cells, in processes side by side, each kept as soon as it is finished.
+"""Make cells that are missing, in processes side by side, each kept as soon as it is finished.
 
-A study can be stopped and gone on with at any time; a training that was killed goes on from its
-last checkpoint. Several calls share the work of a folder. Several machines share nothing: copy
-their ``data/studies`` together.
+They can be stopped and gone on with at any time; a training that was killed goes on from its last
+checkpoint. Several calls share the work of a folder. Several machines share nothing: copy their
+``data/studies`` together.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,15 +18,15 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from ..config.study import Study
-from ..data.sources.load import find
-from ..errors import ConfigError
-from ..files import project_root, remove_litter, writing
+from ...config.study import Study
+from ...data.sources.load import find
+from ...errors import ConfigError
+from ...files import project_root, remove_litter, writing
+from ..parallel import Call, spread
+from ..store import Run, is_finished
+from ..workspace import Workspace
 from .cells import Cell, Home, cells_of
-from .parallel import Call, spread
-from .store import Run, is_finished
 from .stored import KEPT, Stored, load_cell, save_cell
-from .workspace import Workspace
 
 LITTER = 3600  # seconds after which a half-written file is nobody's
 
@@ -58,12 +58,13 @@ def make_cells(
     cells: Sequence[Cell], folder: Path, *, jobs: int | None = None, anew: bool = False
 ) -> None:
     """Make those cells that are not in a folder; a cell of another study that is one of them is
-    copied.
+    copied. What another process is making is left to it, and waited for at the end.
 
     Args:
         folder: for one file a cell.
         jobs: processes at once; default: as many as cores, GPUs and memory allow.
-        anew: make also those that are there, and write over them.
+        anew: make also those that are there, and what their models are built on, and write over
+            them.
 
     Raises:
         ConfigError: cells that failed (after all others), or ``jobs`` out of range.
@@ -71,12 +72,35 @@ def make_cells(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_litter(folder, LITTER)
+    if anew:
+        for home in {cell.key: cell.home for cell in cells}.values():
+            shutil.rmtree(_anew(home), ignore_errors=True)
+        _make(cells, folder, jobs, anew=True)
+        return
     todo = {}
     for cell in cells:
-        if anew or not (is_stored(cell, folder) or _copied(cell, folder)):
+        if not (is_stored(cell, folder) or _copied(cell, folder)):
             todo[cell.key] = cell
-    calls = [Call(f"'{cell.name}'", _make_cell, (cell, folder, anew)) for cell in todo.values()]
+    _make(todo.values(), folder, jobs)
+    left = [cell for cell in todo.values() if not is_stored(cell, folder)]
+    _make(left, folder, jobs, wait=True)
+
+
+def _make(
+    cells: Iterable[Cell],
+    folder: Path,
+    jobs: int | None,
+    anew: bool = False,
+    wait: bool = False,
+) -> None:
+    label = "'{}'".format
+    calls = [Call(label(cell.name), _make_cell, (cell, folder, anew, wait)) for cell in cells]
     spread(calls, jobs, "cells")
+
+
+def _anew(home: Home) -> Path:
+    """Where runs are made that must not rest on those that are there."""
+    return home.open().folder / "anew"
 
 
 def is_stored(cell: Cell, folder: Path) -> bool:
@@ -108,21 +132,21 @@ def _copied(cell: Cell, folder: Path) -> bool:
     return False
 
 
-def _make_cell(cell: Cell, folder: Path, anew: bool) -> None:
+def _make_cell(cell: Cell, folder: Path, anew: bool, wait: bool) -> None:
     """Make one cell and keep it, unless another process does."""
-    with _only_here(cell) as is_free:
+    with _only_here(cell, wait) as is_free:
         if is_free and (anew or not is_stored(cell, folder)):
-            save_cell(folder, train_cell(cell, anew))
+            save_cell(folder, train_cell(cell, _anew(cell.home) if anew else None))
 
 
 @contextlib.contextmanager
-def _only_here(cell: Cell) -> Iterator[bool]:
+def _only_here(cell: Cell, wait: bool) -> Iterator[bool]:
     """Whether no other process of this machine is making the cell; it is held meanwhile."""
     lock = FileLock(project_root() / "runs" / "studies" / f"{cell.key}.lock")
     with writing(Path(lock.lock_file)):
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
             yield False
             return
@@ -132,17 +156,21 @@ def _only_here(cell: Cell) -> Iterator[bool]:
         lock.release()
 
 
-def train_cell(cell: Cell, anew: bool = False) -> Stored:
+def train_cell(cell: Cell, base: Path | None = None) -> Stored:
     """Train a cell's model, test it, and take its measures.
 
     The model is not kept, unless it is that of a plain `Workspace.fit`, whose run may be there.
 
     Args:
-        anew: train also a plain model that is there.
+        base: the folder of the runs that it may rest on; default: that of the workspace.
     """
     workspace = workspace_of(cell.home)
+    if base is not None:
+        shared = workspace.dataset
+        workspace = cell.home.open()
+        workspace.dataset, workspace.folder = shared, base
     spec = workspace.specify(cell.model, seed=cell.seed, **cell.options)
-    is_plain = not anew and spec.hash == workspace.specify(cell.model).hash
+    is_plain = spec.hash == workspace.specify(cell.model).hash
     run = workspace.run(spec, None if is_plain else f"cell-{cell.key}")
     workspace.forget()
     found = {name: measure_of(name)(run.model, workspace.dataset) for name in cell.measures}

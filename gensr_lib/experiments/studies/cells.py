@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .. import NUMBERS
-from ..config import Profile, TrainingConfig, digest, with_dials
-from ..config.study import Arm, Study
-from ..data.sources.load import find
-from ..errors import ConfigError
-from ..models.base import RankingModel
-from ..models.language_model import identity
-from ..models.registry import model_class
-from .needs import lacks
-from .spec import code_of, load_profile, resolve
-from .workspace import Workspace
+from ... import NUMBERS
+from ...config import Profile, TrainingConfig, digest, with_dials
+from ...config.study import Arm, Study
+from ...data.sources.load import find
+from ...errors import ConfigError
+from ...models.base import RankingModel
+from ...models.language_model import identity
+from ...models.registry import model_class
+from ..needs import lacks
+from ..spec import code_of, load_profile, resolve
+from ..workspace import Workspace
+
+TURNED = "pocket"  # the data set whose law has dials
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def cells_of(study: Study) -> list[Cell]:
     found = []
     for part, declared in study.parts.items():
         try:
+            if declared.dials and declared.data != TURNED:
+                raise ConfigError(f"dials turn the data set '{TURNED}', not '{declared.data}'")
             profile = _profile(with_dials(study.profile, declared.dials))
         except ConfigError as error:
             raise ConfigError(f"study {study.name}, part '{part}': {error}") from None

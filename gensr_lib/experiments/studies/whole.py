@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..config.study import Study, read_study
-from ..errors import ConfigError
-from .cells import cells_of
-from .checks import values_of
-from .stored import load_cell
-from .studies import make_cells, state, study_folder
-from .study_page import write_page
+from ...config.study import Study, read_study
+from ...errors import ConfigError
+from .cells import Cell, cells_of
+from .checks import differences, values_of
+from .making import is_stored, make_cells, state, study_folder
+from .page import write_page
+from .stored import load_cells
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,21 @@ def make_study(
         )
     cells = [cell for cell in cells if cell.seed in wanted]
     folder = study_folder(study.name)
-    paths = {cell.name: folder / f"{cell.key}.parquet" for cell in cells}
-    before = {}
-    if anew:
-        before = {cell: load_cell(path) for cell, path in paths.items() if path.exists()}
+    before = load_cells([c for c in cells if is_stored(c, folder)], folder) if anew else []
     try:
         make_cells(cells, folder, jobs=jobs, anew=anew)
     finally:
         write_page(study)
-    changed = []
-    for cell, old in before.items():
-        one, other = (
-            values_of(old.record, whole=True),
-            values_of(load_cell(paths[cell]).record, True),
-        )
-        apart = {what: abs(other.get(what, float("nan")) - value) for what, value in one.items()}
-        largest = max(apart, key=apart.get)
-        if apart[largest] != 0:
-            changed.append(f"{cell}: {largest} was {one[largest]:.4f}, is {other[largest]:.4f}")
-    now = state(study)
-    return Made(now.cells, now.stored, changed)
+    after = load_cells([cell for cell, _ in before], folder)
+    now = {cell.key: stored.record for cell, stored in after}
+    pairs = [(cell, old.record, now[cell.key]) for cell, old in before]
+    changed = [_change(*pair) for pair in pairs if differences(*pair[1:], whole=True).any()]
+    there = state(study)
+    return Made(there.cells, there.stored, changed)
+
+
+def _change(cell: Cell, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """In a sentence, what changed most."""
+    what = differences(old, new, whole=True).idxmax()
+    was, now = (values_of(record, whole=True).get(what, math.nan) for record in (old, new))
+    return f"{cell.name}: {what} was {was:.4f}, is {now:.4f}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..data.schema import BEHAVIORS
-from ..errors import ConfigError
-from ..files import write_atomically
-from ..training.metrics import EXPECTED
+from ...data.schema import BEHAVIORS
+from ...errors import ConfigError
+from ...files import write_atomically
+from ...training.metrics import EXPECTED
+from .cells import Cell
 
 FORMAT = 1  # of the file; readers refuse others
 RECORD = "gensr"  # key of the record in the file's metadata: JSON, zlib, base64
@@ -110,6 +111,12 @@ def load_cell(path: Path) -> Stored:
     if KEPT in ranks:
         ranks[KEPT] = ranks[KEPT] / STEPS
     return Stored(key, record, ranks)
+
+
+def load_cells(cells: Iterable[Cell], folder: Path) -> list[tuple[Cell, Stored]]:
+    """Those of some cells that are in a folder; `ConfigError` as `load_cell`."""
+    paths = [(cell, folder / f"{cell.key}.parquet") for cell in cells]
+    return [(cell, load_cell(path)) for cell, path in paths if path.exists()]
 
 
 def means(record: Mapping[str, Any]) -> dict[tuple[str, str], float]:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..config.study import Study
-from ..files import write_atomically
+from ...config.study import Study
+from ...files import write_atomically
 from .cells import cells_of
-from .stored import load_cell
-from .studies import study_folder
-from .study_evidence import run_row
+from .evidence import run_row
+from .making import study_folder
+from .stored import load_cells
 
 FLAT = 0.01  # of validation N@5: an epoch that adds less is no climb
 COLLAPSED = 0.5  # of the median over an arm's seeds: a training that ended below it went wrong
@@ -32,11 +32,7 @@ def write_page(study: Study) -> Path:
 def page(study: Study, folder: Path) -> str:
     """The text of the page, of the cells that are in a folder."""
     cells = cells_of(study)
-    found = []
-    for cell in cells:
-        path = folder / f"{cell.key}.parquet"
-        if path.exists():
-            found.append((cell, load_cell(path)))
+    found = load_cells(cells, folder)
     lines = [f"# {study.title}", "", study.about.strip(), ""]
     lines += [f"{len(found)} of {len(cells)} cells are here."]
     lines += ["", f"Made by `gensr study run {study.name}`, which goes on where it was stopped; "]

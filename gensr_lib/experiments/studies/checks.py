@@ -3,7 +3,8 @@
 A cell's first epoch is trained again, under the schedule of its whole training, and held against
 the line that the stored history has for it: the loss terms, and the validation metrics where that
 epoch was validated. So data, LightGCN, weights, order, negatives, losses, gradients and ranking are
-made again, for a third of a training or less. A system that is not trained is ranked whole.
+made again, for a third of a training or less, and nothing rests on runs that are there. A system
+that is not trained is ranked whole.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
-from ..config.study import Study, read_study
-from ..errors import ConfigError
+from ...config.study import Study, read_study
+from ...errors import ConfigError
+from ...files import project_root, writing
+from ..parallel import Call, spread
 from .cells import Cell, cells_of
-from .parallel import Call, spread
-from .stored import Stored, load_cell, means
-from .studies import study_folder, train_cell
+from .making import study_folder, train_cell
+from .stored import Stored, load_cells, means
 
 EQUAL, WITHIN, MISS = "equal", "within the spread", "a miss"
 LEAST = 0.02  # of a loss or metric: what two machines may differ by, if the store's spread is less
@@ -97,9 +101,8 @@ def spot_check(name: str | Study, day: date | None = None, whole: bool = False) 
         raise ConfigError(f"study '{name}': nothing is stored; `gensr study run {name}` makes it")
     day = day or date.today()
     cell = random.Random(f"{name} {day.isoformat()}").choice(cells)
-    alike = [c for c in cells if (c.part, c.arm) == (cell.part, cell.arm)]
-    stored = {c.key: load_cell(folder / f"{c.key}.parquet") for c in alike}
-    return check_cell(name, cell, stored, whole)
+    alike = load_cells([c for c in cells if (c.part, c.arm) == (cell.part, cell.arm)], folder)
+    return check_cell(name, cell, {c.key: stored for c, stored in alike}, whole)
 
 
 def check_cell(name: str, cell: Cell, alike: Mapping[str, Stored], whole: bool = False) -> Check:
@@ -110,12 +113,10 @@ def check_cell(name: str, cell: Cell, alike: Mapping[str, Stored], whole: bool =
     """
     started = time.perf_counter()
     stored = alike[cell.key].record
-    compared = values_of(stored, whole)
     again = _made_again(cell, stored, whole)
+    apart = differences(stored, again, whole)
     others = pd.DataFrame([values_of(other.record, whole) for other in alike.values()])
     spread_of = others.std().fillna(0)  # of one seed it is unknown
-    found = values_of(again, whole)
-    apart = pd.Series({what: abs(found[what] - value) for what, value in compared.items()})
     allowed = spread_of.clip(lower=LEAST).reindex(apart.index)
     is_same = _rounds_alike(stored["provenance"], again["provenance"])
     if again["data_hash"] != stored["data_hash"]:
@@ -142,6 +143,19 @@ def values_of(record: Mapping[str, Any], whole: bool = False) -> dict[str, float
     return {what: value for what, value in found.items() if not math.isnan(value)}
 
 
+def differences(
+    stored: Mapping[str, Any], again: Mapping[str, Any], whole: bool = False
+) -> pd.Series:
+    """How far the values of two records are apart, by name; infinitely, where one is missing."""
+    found = values_of(again, whole)
+    return pd.Series(
+        {
+            what: abs(found[what] - value) if what in found else math.inf
+            for what, value in values_of(stored, whole).items()
+        }
+    )
+
+
 def _made_again(cell: Cell, stored: Mapping[str, Any], whole: bool) -> dict[str, Any]:
     """The record of the cell, or of its first epoch, trained again on one thread."""
     options = dict(cell.options)
@@ -149,7 +163,12 @@ def _made_again(cell: Cell, stored: Mapping[str, Any], whole: bool) -> dict[str,
         training = stored["training"]
         options |= {"epochs": 1, "decay_epochs": training["decay_epochs"] or training["epochs"]}
     again = replace(cell, options=options, measures=(), key=f"check-{cell.key}")
-    return train_cell(again).record
+    place = project_root() / "runs" / "studies"
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(dir=place, prefix="check-", ignore_cleanup_errors=True)
+    with folder as base:
+        return train_cell(again, Path(base)).record
 
 
 def _rounds_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import shutil
+import threading
+import time
 import zlib
 from datetime import date
 from pathlib import Path
@@ -16,12 +20,12 @@ from filelock import FileLock
 
 from gensr_lib.config.study import Study, available_studies, read_study
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments import cells, checks, remaking, stored, studies, study_evidence, study_page
+from gensr_lib.experiments.studies import cells, checks, evidence, making, page, stored, whole
 from gensr_lib.experiments.workspace import Workspace
 from tests.notebooks.folders import write_folder
 
 SHORT = {"epochs": 2, "max_steps_per_epoch": 3}
-MEASURE = "tests.experiments.test_studies:asked"
+MEASURE = "tests.experiments.studies.test_making:asked"
 DECLARED = {
     "name": "small",
     "title": "Which of two is wider?",
@@ -49,9 +53,9 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def made(home, study) -> remaking.Made:
+def made(home, study) -> whole.Made:
     """The study, made in this process; tests that change something copy its folder."""
-    return remaking.make_study(study, jobs=1)
+    return whole.make_study(study, jobs=1)
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def copied(made, home, tmp_path, monkeypatch) -> Path:
     """A home of its own with the cells and LightGCN's and the data's files; the folder of the cells."""
     shutil.copytree(home, tmp_path / "home")
     monkeypatch.setenv("GENSR_HOME", str(tmp_path / "home"))
-    return studies.study_folder("small")
+    return making.study_folder("small")
 
 
 # --- declarations -----------------------------------------------------------------------------
@@ -72,7 +76,7 @@ def test_every_study_of_the_package_can_be_planned_and_its_cells_differ():
         assert len({cell.key for cell in planned}) == len(planned), name
         for cell in planned:
             for measure in cell.measures:
-                assert callable(studies.measure_of(measure))
+                assert callable(making.measure_of(measure))
         keys[name] = {cell.key for cell in planned}
     assert keys["ablations"] & keys["prompts"], "the whole model is one cell of both"
     assert keys["doses"] & keys["sensitivity"]
@@ -137,6 +141,10 @@ def test_a_declaration_at_fault_is_refused(changes, says):
     ("changes", "says"),
     [
         ({"parts": {"p": {"dials": {"task_angel": 3}}}}, "study small, part 'p'.*did you mean 'pocket.task_angle'"),
+        (
+            {"parts": {"p": {"data": "pocket-plain", "dials": {"no_text": 0}}}},
+            "part 'p': dials turn the data set 'pocket'",
+        ),
         ({"parts": {"p": {"dials": {"task_angle": 999}}}}, "part 'p'.*less than or equal to 180"),
         ({"parts": {"p": {"data": "pockett"}}}, "part 'p', arm 'whole'.*did you mean 'pocket'|unknown data set"),
         ({"arms": {"a": {"model": "sasrek"}}, "parts": {"p": {}}}, "part 'p', arm 'a'.*did you mean 'sasrec'"),
@@ -190,35 +198,35 @@ def test_a_cell_has_the_numbers_of_the_run(made, home, study):
 
 
 def test_what_is_there_is_not_made_again(copied, study, monkeypatch):
-    monkeypatch.setattr(studies, "train_cell", lambda *a: pytest.fail("trained"))
-    assert remaking.make_study(study, jobs=1).stored == 7
+    monkeypatch.setattr(making, "train_cell", lambda *a: pytest.fail("trained"))
+    assert whole.make_study(study, jobs=1).stored == 7
 
 
 def test_a_cell_of_another_study_is_copied(copied, study, monkeypatch):
-    monkeypatch.setattr(studies, "train_cell", lambda *a: pytest.fail("trained"))
+    monkeypatch.setattr(making, "train_cell", lambda *a: pytest.fail("trained"))
     other = study.replace(name="other", parts={"here": {}})
-    assert remaking.make_study(other, jobs=1).stored == 6
+    assert whole.make_study(other, jobs=1).stored == 6
     assert len(list((copied.parent / "other").glob("*.parquet"))) == 6
 
 
 def test_a_cell_without_a_measure_that_is_asked_is_made_again(copied, study, monkeypatch):
     trained = []
-    real = studies.train_cell
-    monkeypatch.setattr(studies, "train_cell", lambda cell, anew: trained.append(cell.arm) or real(cell, anew))
+    real = making.train_cell
+    monkeypatch.setattr(making, "train_cell", lambda cell, anew: trained.append(cell.arm) or real(cell, anew))
     arms = {**DECLARED["arms"], "counted": {"model": "popularity", "measures": [MEASURE]}}
-    remaking.make_study(study.replace(arms=arms), jobs=1, worlds=[0])
+    whole.make_study(study.replace(arms=arms), jobs=1, worlds=[0])
     assert trained == ["counted"]
 
 
 def test_damaged_and_half_written_cells_are_made_again(copied, study):
-    whole = cells.cells_of(study)
-    paths = [copied / f"{cell.key}.parquet" for cell in whole if cell.arm == "counted"]
+    paths = [copied / f"{cell.key}.parquet" for cell in cells.cells_of(study) if cell.arm == "counted"]
     before = paths[0].read_bytes()
+    metrics = json.dumps(stored.load_cell(paths[0]).record["metrics"])
     paths[0].write_bytes(before[:300])
     paths[1].with_name(f".{paths[1].name}.1.part").write_bytes(b"half")
     paths[1].unlink()
-    assert remaking.make_study(study, jobs=1).stored == 7
-    assert stored.load_cell(paths[0]).ranks.equals(stored.load_cell(paths[0]).ranks) and paths[1].exists()
+    assert whole.make_study(study, jobs=1).stored == 7
+    assert stored.load_cell(paths[0]).record["metrics"] == json.loads(metrics) and paths[1].exists()
 
 
 def test_worlds_can_be_made_apart_and_put_together(copied, study, made):
@@ -226,37 +234,93 @@ def test_worlds_can_be_made_apart_and_put_together(copied, study, made):
     for path in copied.glob("*.parquet"):
         path.unlink()
     with pytest.raises(ConfigError, match=r"has the worlds \[0, 1\], and not \[5\]"):
-        remaking.make_study(study, jobs=1, worlds=[5])
-    assert remaking.make_study(study.replace(parts={"pocket": {"arms": ["counted"]}}), jobs=1, worlds=[1]).stored == 1
+        whole.make_study(study, jobs=1, worlds=[5])
+    assert whole.make_study(study.replace(parts={"pocket": {"arms": ["counted"]}}), jobs=1, worlds=[1]).stored == 1
     for name, content in files.items():  # from the other machine
         (copied / name).write_bytes(content)
-    assert studies.state(study).stored == 7
+    assert making.state(study).stored == 7
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(copied, study, monkeypatch):
-    real = studies.train_cell
+    real = making.train_cell
 
     def breaks(cell, anew):
         if cell.arm == "narrow":
             raise ValueError("the loss is nan")
         return real(cell, anew)
 
-    monkeypatch.setattr(studies, "train_cell", breaks)
+    monkeypatch.setattr(making, "train_cell", breaks)
     for path in copied.glob("*.parquet"):
         path.unlink()
     counted = study.replace(parts={"pocket": {"arms": ["narrow", "counted"]}})
     with pytest.raises(ConfigError, match=r"(?s)2 of 4 cells failed.*'narrow · pocket · seed 0': ValueError: the loss"):
-        remaking.make_study(counted, jobs=1)
-    assert studies.state(study).stored == 2 and (copied / "README.md").exists()
+        whole.make_study(counted, jobs=1)
+    assert making.state(study).stored == 2 and (copied / "README.md").exists()
 
 
-def test_a_cell_that_another_process_is_making_is_left_to_it(copied, study, monkeypatch):
-    monkeypatch.setattr(studies, "train_cell", lambda *a: pytest.fail("trained"))
+@contextlib.contextmanager
+def held_for_a_second(folder: Path, cell: cells.Cell, last=lambda: None):
+    """Another thread holds a cell as another process would, and does something before it lets go."""
+    is_held = threading.Event()
+
+    def hold():
+        with FileLock(folder.parents[2] / "runs" / "studies" / f"{cell.key}.lock"):
+            is_held.set()
+            time.sleep(1)
+            last()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    yield
+    thread.join()
+
+
+def test_a_cell_that_another_process_is_making_is_left_to_it_and_waited_for(copied, study, monkeypatch):
+    monkeypatch.setattr(making, "train_cell", lambda *a: pytest.fail("trained"))
+    cell = cells.cells_of(study)[2]
+    path = copied / f"{cell.key}.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    with held_for_a_second(copied, cell, lambda: path.write_bytes(content)):
+        making.make_cells([cell], copied, jobs=1)
+        assert path.exists()
+
+
+def test_a_cell_that_another_process_gave_up_is_made(copied, study):
     cell = cells.cells_of(study)[2]
     (copied / f"{cell.key}.parquet").unlink()
-    with FileLock(copied.parents[2] / "runs" / "studies" / f"{cell.key}.lock"):
-        studies.make_cells([cell], copied, jobs=1)
-    assert not (copied / f"{cell.key}.parquet").exists()
+    with held_for_a_second(copied, cell):
+        making.make_cells([cell], copied, jobs=1)
+    assert making.is_stored(cell, copied)
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """The models that are trained or made in this process, as they come."""
+    names = []
+    real = Workspace._make
+
+    def make(self, folder, spec, *rest):
+        names.append(spec.model)
+        return real(self, folder, spec, *rest)
+
+    monkeypatch.setattr(Workspace, "_make", make)
+    return names
+
+
+def test_anew_and_checks_rest_on_no_run_that_is_there(tmp_path, monkeypatch, trained):
+    """LightGCN, which GenSR is built on, is there: it is trained once more for each."""
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    small = {"model": "gensr", "set": {"reader": "mlp", "max_steps_per_epoch": 1, "probe_steps": None}}
+    built = Study.parse({**DECLARED, "set": {}, "arms": {"gensr": small}, "parts": {"pocket": {}}, "worlds": 1})
+    whole.make_study(built, jobs=1)
+    assert trained == ["gensr", "lightgcn"]
+    assert whole.make_study(built, jobs=1, anew=True).changed == [] and trained[2:] == ["gensr", "lightgcn"]
+    (found,) = checks.spot_checks([built], jobs=1)
+    assert found.verdict == checks.EQUAL and trained[4:] == ["gensr", "lightgcn"]
+    left = [path.name for path in (tmp_path / "runs" / "studies").iterdir() if path.is_dir()]
+    assert left == [], "a check leaves nothing behind"
 
 
 def test_making_anew_says_what_changed(copied, study):
@@ -265,22 +329,30 @@ def test_making_anew_says_what_changed(copied, study):
     old = stored.load_cell(path)
     metrics = {**old.record["metrics"], "rec": {**old.record["metrics"]["rec"], "N@10": 0.9}}
     stored.save_cell(copied, stored.Stored(cell.key, {**old.record, "metrics": metrics}, old.ranks))
-    found = remaking.make_study(study.replace(parts={"pocket": {"arms": ["counted"]}}), jobs=1, anew=True)
+    found = whole.make_study(study.replace(parts={"pocket": {"arms": ["counted"]}}), jobs=1, anew=True)
     assert len(found.changed) == 1 and "counted · pocket · seed 0: test rec N@10 was 0.9000" in found.changed[0]
     assert stored.load_cell(path).record["metrics"] == old.record["metrics"]
+
+
+def test_making_anew_makes_a_damaged_cell_too(copied, study):
+    counted = study.replace(parts={"pocket": {"arms": ["counted"]}})
+    path = copied / f"{cells.cells_of(counted)[0].key}.parquet"
+    path.write_bytes(b"no parquet")
+    assert whole.make_study(counted, jobs=1, anew=True).changed == []
+    assert stored.load_cell(path).record["model"] == "popularity"
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(study, tmp_path, monkeypatch):
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
     (tmp_path / "data").write_text("a file in the folder's place")
     with pytest.raises(ConfigError, match=r"studies.*cannot be written"):
-        studies.make_cells(cells.cells_of(study)[2:3], studies.study_folder("small"), jobs=1)
+        making.make_cells(cells.cells_of(study)[2:3], making.study_folder("small"), jobs=1)
 
 
 def test_two_processes_end_in_the_same_numbers(home, made, study, tmp_path, monkeypatch):
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
     one = study.replace(parts={"pocket": {"arms": ["whole"]}})
-    remaking.make_study(one, jobs=2)
+    whole.make_study(one, jobs=2)
     for cell in cells.cells_of(one):
         ours, theirs = (
             stored.load_cell(folder / "data" / "studies" / "small" / f"{cell.key}.parquet")
@@ -294,9 +366,9 @@ def test_a_plain_run_that_is_there_is_taken_and_stays(tmp_path, home, monkeypatc
     run = Workspace("pocket", "smoke").fit("popularity")
     plain = Study.parse({**DECLARED, "set": {}, "parts": {"pocket": {"arms": ["counted"]}}, "worlds": 1})
     (cell,) = cells.cells_of(plain)
-    assert studies.is_trained(cell)
+    assert making.is_trained(cell)
     monkeypatch.setattr(Workspace, "_make", lambda *a: pytest.fail("trained"))
-    assert studies.train_cell(cell).record["metrics"] == run.record["metrics"]
+    assert making.train_cell(cell).record["metrics"] == run.record["metrics"]
     assert (run.folder / "metrics.json").exists()
 
 
@@ -340,8 +412,8 @@ def test_a_file_at_fault_is_named_with_the_command(tmp_path):
 
 
 @pytest.fixture
-def read(made, home, study) -> study_evidence.Evidence:
-    return study_evidence.evidence(Workspace("pocket", "smoke"), study)
+def read(made, home, study) -> evidence.Evidence:
+    return evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_the_tables_hold_every_cell(read):
@@ -378,17 +450,17 @@ def test_missing_cells_are_refused_with_the_command(copied, study):
     cell = cells.cells_of(study)[1]
     (copied / f"{cell.key}.parquet").unlink()
     with pytest.raises(ConfigError, match=r"1 of 7 cells.*first: narrow · pocket · seed 0.*gensr study run small"):
-        study_evidence.evidence(Workspace("pocket", "smoke"), study)
+        evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_evidence_of_other_numbers_or_settings_is_refused(copied, study, monkeypatch):
     # An epoch is nothing to popularity: its two cells are the same.
     with pytest.raises(ConfigError, match=r"5 of 7 cells are not.*settings or numbers may have changed"):
-        study_evidence.evidence(Workspace("pocket", "smoke"), study.replace(set={"epochs": 1}))
+        evidence.evidence(Workspace("pocket", "smoke"), study.replace(set={"epochs": 1}))
     monkeypatch.setattr(cells, "NUMBERS", 99)
     with pytest.raises(ConfigError, match="7 of 7 cells are not"):
-        study_evidence.evidence(Workspace("pocket", "smoke"), study)
-    assert studies.state(study).others == 7
+        evidence.evidence(Workspace("pocket", "smoke"), study)
+    assert making.state(study).others == 7
 
 
 def test_cells_of_one_world_that_were_made_with_different_data_are_refused(copied, study):
@@ -397,13 +469,13 @@ def test_cells_of_one_world_that_were_made_with_different_data_are_refused(copie
     old = stored.load_cell(path)
     stored.save_cell(copied, stored.Stored(cell.key, {**old.record, "data_hash": "other"}, old.ranks))
     with pytest.raises(ConfigError, match=r"made with different data.*--anew"):
-        study_evidence.evidence(Workspace("pocket", "smoke"), study)
+        evidence.evidence(Workspace("pocket", "smoke"), study)
 
 
 def test_a_measure_that_is_not_stored_is_refused(copied, study):
     arms = {**DECLARED["arms"], "counted": {"model": "popularity", "measures": [MEASURE]}}
     with pytest.raises(ConfigError, match=r"counted.*not measured: tests.*gensr study run small"):
-        study_evidence.evidence(Workspace("pocket", "smoke"), study.replace(arms=arms))
+        evidence.evidence(Workspace("pocket", "smoke"), study.replace(arms=arms))
 
 
 def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_path, monkeypatch):
@@ -417,23 +489,31 @@ def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_p
         "no": {"model": "category_count"},
     }
     mine = Study.parse({**DECLARED, "profile": "pocket", "arms": arms, "parts": {"p": {}}})
-    found = study_evidence.evidence(book, mine, missing="skip")
+    found = evidence.evidence(book, mine, missing="skip")
     assert found.cells == []
-    found = study_evidence.evidence(book, mine, jobs=1)
+    found = evidence.evidence(book, mine, jobs=1)
     assert not found.is_stored and found.trainings["variant"].tolist() == ["a"] * book.profile.studies.seeds
     assert len({kept.record["data_hash"] for _, kept in found.cells}) == 1
-    assert len(study_evidence.evidence(book, mine, missing="skip").cells) == len(found.cells)
+    assert len(evidence.evidence(book, mine, missing="skip").cells) == len(found.cells)
     with pytest.raises(ConfigError, match="did you mean 'skip'"):
-        study_evidence.evidence(book, mine, missing="skp")
+        evidence.evidence(book, mine, missing="skp")
+
+
+def test_a_world_that_the_study_does_not_have_is_trained_on_the_spot(home, made, study):
+    """Its cells must not stand beside what a chapter makes of another world."""
+    counted = study.replace(parts={"pocket": {"arms": ["counted"]}}, short_elsewhere=False)
+    assert evidence.evidence(Workspace("pocket", "smoke", 1), counted).is_stored
+    found = evidence.evidence(Workspace("pocket", "smoke", 7), counted, jobs=1)
+    assert not found.is_stored and found.trainings["seed"].tolist() == [7]
+    (run,) = found.as_runs().values()
+    assert run.record["data"] == Workspace("pocket", "smoke", 7).dataset.hash
 
 
 def test_the_gain_of_the_last_fifth_is_the_rise_after_the_best_before_it():
     valid = pd.DataFrame({"valid rec N@5": [0.1, 0.3, 0.2, 0.2, 0.25], "valid src N@5": [0.1, 0.3, 0.2, 0.2, 0.25]})
-    assert study_evidence.gain(valid) == pytest.approx(-0.05)
-    assert study_evidence.gain(valid.iloc[:2]) == pytest.approx(0.2)
-    assert np.isnan(study_evidence.gain(valid.iloc[:1])) and np.isnan(
-        study_evidence.gain(pd.DataFrame({"epoch": [1, 2]}))
-    )
+    assert evidence.gain(valid) == pytest.approx(-0.05)
+    assert evidence.gain(valid.iloc[:2]) == pytest.approx(0.2)
+    assert np.isnan(evidence.gain(valid.iloc[:1])) and np.isnan(evidence.gain(pd.DataFrame({"epoch": [1, 2]})))
 
 
 # --- spot checks ------------------------------------------------------------------------------
@@ -467,6 +547,14 @@ def test_a_value_that_is_off_is_a_miss_here_and_elsewhere_beyond_the_spread(copi
         record["provenance"] = {**record["provenance"], "digits": "others"}
     found = checks.check_cell("small", cell, {cell.key: stored.Stored(cell.key, record, old.ranks)})
     assert found.verdict == verdict and loss in found.value and found.largest == pytest.approx(off)
+
+
+def test_a_value_that_is_not_there_any_more_is_a_miss(copied, study):
+    cell, old = cells.cells_of(study)[1], alike_of(copied, study, 1)
+    first, *rest = old.record["history"]
+    record = {**old.record, "history": [{**first, "rec gone": 0.5}, *rest]}
+    found = checks.check_cell("small", cell, {cell.key: stored.Stored(cell.key, record, old.ranks)})
+    assert found.verdict == checks.MISS and found.value == "epoch 1, rec gone"
 
 
 def test_another_world_is_a_miss(copied, study):
@@ -508,9 +596,9 @@ def test_the_page_says_what_is_there_and_how_it_was_made(copied, study):
 
 def test_the_page_names_a_training_that_collapsed(copied, study):
     three = study.replace(worlds=3, parts={"pocket": {"arms": ["counted"]}})
-    remaking.make_study(three, jobs=1)
+    whole.make_study(three, jobs=1)
     cell = cells.cells_of(three)[0]
     old = stored.load_cell(copied / f"{cell.key}.parquet")
     low = {task: dict.fromkeys(of, 0.0001) for task, of in old.record["metrics"].items()}
     stored.save_cell(copied, stored.Stored(cell.key, {**old.record, "metrics": low}, old.ranks))
-    assert "Collapsed: counted, pocket, seed 0, task rec" in study_page.page(three, copied)
+    assert "Collapsed: counted, pocket, seed 0, task rec" in page.page(three, copied)

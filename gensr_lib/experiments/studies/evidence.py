@@ -1,8 +1,8 @@
 """`evidence`: what a chapter reads of a study, as tables.
 
-For the data and profile that a study is declared for, its stored cells are read, and nothing is
-trained; missing ones are an error that names the command. For other data, and in the profile
-``smoke``, the arms are trained on the spot, short ones, and kept with the runs.
+For the data, profile and seeds that a study is declared for, its stored cells are read, and nothing
+is trained; missing ones are an error that names the command. For others, and so in the profile
+``smoke``, the arms are trained on the spot, and kept with the runs.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ..config.study import Study, read_study
-from ..data.split import TEST
-from ..errors import ConfigError, known
-from ..training.evaluation import StoredEvaluation
+from ...config.study import Study, read_study
+from ...data.split import TEST
+from ...errors import ConfigError, known
+from ...training.evaluation import StoredEvaluation
+from ..store import Run, checked_name
+from ..workspace import Workspace
 from .cells import Cell, cells_here, cells_of
-from .store import Run, checked_name
-from .stored import Stored, load_cell, means
-from .studies import is_stored, is_trained, make_cells, study_folder
-from .workspace import Workspace
+from .making import is_stored, is_trained, make_cells, study_folder
+from .stored import Stored, load_cells, means
 
 CELL = ["part", "variant", "seed"]
 
@@ -160,20 +160,17 @@ def evidence(
 
 
 def _is_declared_for(study: Study, workspace: Workspace) -> bool:
-    first = next(iter(study.parts.values()))
+    """Whether the workspace is one of the worlds of the study's first part."""
+    name, first = next(iter(study.parts.items()))
     where = (str(workspace.dataset_name), workspace.profile_name)
-    return where == (first.data, study.profile) and not first.dials
+    is_there = where == (first.data, study.profile) and not first.dials
+    return is_there and workspace.seed in study.seeds_of(name)
 
 
 def _read(study: Study, folder: Path, cells: Sequence[Cell], is_stored: bool) -> Evidence:
-    found, missing = [], []
-    for cell in cells:
-        path = folder / f"{cell.key}.parquet"
-        if path.exists():
-            found.append((cell, load_cell(path)))
-        else:
-            missing.append(cell)
-    if missing:
+    found = load_cells(cells, folder)
+    there = {cell.key for cell, _ in found}
+    if missing := [cell for cell in cells if cell.key not in there]:
         said = f"{len(missing)} of {len(cells)} cells are not in {folder}"
         raise ConfigError(
             f"study '{study.name}': {said} (first: {missing[0].name}); settings or numbers may "

@@ -9,13 +9,13 @@ import pytest
 
 from gensr_lib import NUMBERS
 from gensr_lib.config.study import available_studies, read_study
-from gensr_lib.experiments import study_page
-from gensr_lib.experiments.cells import cells_of
-from gensr_lib.experiments.stored import load_cell
-from gensr_lib.experiments.study_evidence import evidence
+from gensr_lib.experiments.studies import page
+from gensr_lib.experiments.studies.cells import cells_of
+from gensr_lib.experiments.studies.evidence import evidence
+from gensr_lib.experiments.studies.stored import load_cell
 from gensr_lib.experiments.workspace import Workspace
 
-STUDIES = Path(__file__).parents[2] / "data" / "studies"
+STUDIES = Path(__file__).parents[3] / "data" / "studies"
 MEGABYTE = 10**6
 # Read by chapters of the default book: every cell of these is there.
 WHOLE = ("comparison",)
@@ -44,7 +44,7 @@ def test_all_studies_together_are_small():
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(STUDIES.iterdir()) if path.is_dir()])
 def test_the_page_is_that_of_the_cells(name):
-    assert (STUDIES / name / "README.md").read_text() == study_page.page(read_study(name), STUDIES / name)
+    assert (STUDIES / name / "README.md").read_text() == page.page(read_study(name), STUDIES / name)
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -3,9 +3,9 @@
 An *effect* is the value of the whole model minus that of the arm that lacks the mechanism, within a
 world; a *ceiling* is the same difference of two readers who know the law (`analysis.ceilings`). The
 worlds are the sample: means, intervals and slopes are over one number for each world, by Student's
-t with W - 1 degrees of freedom for W worlds (`worlds` says why).
+t with W - 1 degrees of freedom for W worlds (`experiments.worlds` says why).
 
-Tables are those of `study_evidence.Evidence.table`.
+Tables are those of `evidence.Evidence.table`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..data.schema import BEHAVIORS
-from ..errors import ConfigError, known
-from .significance import crossed_test, detectable, holm
+from ...data.schema import BEHAVIORS
+from ...errors import ConfigError, known
+from ..significance import crossed_test, detectable, holm
 
 AT = ["part", "mechanism", "task"]
 
