@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from gensr_lib.config.study import Study, available_studies, read_study
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.spec import load_profile
 from gensr_lib.experiments.studies import cells, checks, evidence, making, page, stored, whole
 from gensr_lib.experiments.workspace import Workspace
 from tests.notebooks.folders import write_folder
@@ -110,6 +111,15 @@ def test_a_key_follows_from_all_that_decides_the_numbers(study, monkeypatch):
     assert same[0] != same[3] != same[4], "dials and worlds"
     monkeypatch.setattr(cells, "NUMBERS", 99)
     assert not set(keys()) & set(same)
+
+
+def test_a_key_tells_the_draw_of_a_world_from_that_of_the_weights(study):
+    def key(of_world: int, of_weights: int) -> str:
+        home = cells.Home("pocket", load_profile("smoke"), of_world)
+        arm = study.arms["whole"]
+        return cells._cell(study, "pocket", "whole", arm, home, cells._data(home), of_weights).key
+
+    assert len({key(world, weights) for world in (0, 1) for weights in (0, 1)}) == 4
 
 
 def test_a_key_knows_what_a_model_is_built_on(study):
