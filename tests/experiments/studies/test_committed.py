@@ -18,7 +18,7 @@ from gensr_lib.experiments.workspace import Workspace
 STUDIES = Path(__file__).parents[3] / "data" / "studies"
 MEGABYTE = 10**6
 # Read by chapters of the default book: every cell of these is there.
-WHOLE = ("comparison",)
+WHOLE = ("comparison", "sensitivity")
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(STUDIES.iterdir()) if path.is_dir()])
