@@ -10,7 +10,7 @@ searches have no click or several, and show more than videos; some items have no
 
 from __future__ import annotations
 
-import sys
+import argparse
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -223,5 +223,8 @@ def _follow_rows(number: np.ndarray, sizes: Sizes, rng: np.random.Generator) -> 
 
 
 if __name__ == "__main__":
-    share = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
-    print(write_kuaisar(Path(sys.argv[1]), Sizes().scaled(share)))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the tables are written")
+    parser.add_argument("share", type=float, nargs="?", default=1.0, help="of the full size")
+    given = parser.parse_args()
+    print(write_kuaisar(given.folder, Sizes().scaled(given.share)))

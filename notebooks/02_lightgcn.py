@@ -35,7 +35,8 @@ from scipy.stats import spearmanr
 from gensr_lib import Workspace
 from gensr_lib.experiments import fit_all, result_table
 from gensr_lib.models import LightGCN, LightGCNConfig
-from gensr_lib.show import plots, tables
+from gensr_lib.models.losses import bpr
+from gensr_lib.show import listings, plots, tables
 from gensr_lib.training import ndcg_at_k, ranks
 
 # %% tags=["parameters"]
@@ -76,8 +77,13 @@ nodes = ["u0", "u1", "u2", "i1", "i2", "i3"]
 pd.DataFrame(normalised, nodes, nodes).round(2)
 
 # %% [markdown]
-# Two rounds, averaged with the start, in dense numpy and in the library (sparse, with a row for the padding, which
-# stays zero):
+# In the library the matrix is sparse, users and items stand below each other, and a row for the padding stays zero:
+
+# %% tags=["hide-input"]
+listings.code(LightGCN.graph, LightGCN.propagate)
+
+# %% [markdown]
+# Two rounds, averaged with the start, in dense numpy and by the library:
 
 # %%
 torch.manual_seed(SEED)
@@ -105,9 +111,16 @@ second.loc["i1":, "i1":].round(2)
 # %% [markdown]
 # ## The loss at its start
 #
-# The score of an item is the dot product $\hat y_{ui} = e_u \cdot e_i$, and training pushes the score of a click above
-# that of a random item (Bayesian personalised ranking, BPR): $-\ln \sigma(\hat y_{ui} - \hat y_{uj})$. At the start all
-# vectors are small, so the difference is about 0 and the loss about $-\ln \sigma(0) = \ln 2$.
+# The score of an item is the dot product $\hat y_{ui} = e_u \cdot e_i$, and training pushes the score of a click $i$ above
+# that of a random item $j$ (Bayesian personalised ranking, BPR), while a small weight $\lambda$ keeps the vectors short:
+#
+# $$\mathcal{L}_{\text{BPR}} = -\sum_{(u, i, j)} \ln \sigma(\hat y_{ui} - \hat y_{uj}) + \lambda \lVert E^{(0)} \rVert^2.$$
+
+# %% tags=["hide-input"]
+listings.code(LightGCN.loss, bpr)
+
+# %% [markdown]
+# At the start all vectors are small, so the difference is about 0 and the loss about $-\ln \sigma(0) = \ln 2$.
 #
 # The clicks are those of recommendation. Data that have none lend the clicks of their searches; then read "search" for
 # "recommendation" in this chapter, and mind that LightGCN ranks without a look at the query.

@@ -16,9 +16,9 @@
 #
 # **What follows**
 #
-# - how the candidate decides what of a user's history counts (eq. 5 and 6),
+# - two views of a history, and how the candidate decides what of it counts (eq. 3 to 6),
 # - what the contrastive loss asks for (eq. 10),
-# - what the language model really reads: a prompt with four soft tokens (eq. 7),
+# - what the language model really reads, a prompt with four soft tokens (eq. 7), and its answer (eq. 8 and 9),
 # - how far one model gets in both tasks, between floors and ceilings,
 # - what each mechanism of the paper can be worth on these data,
 # - where the model looks.
@@ -42,8 +42,9 @@ from gensr_lib.experiments import (
     seen_table,
     standing,
 )
-from gensr_lib.models import PROMPTS, SoftFilter, contrastive
-from gensr_lib.show import plots, tables
+from gensr_lib.models import PROMPTS, GenSR, SoftFilter, contrastive
+from gensr_lib.models.losses import instruction_tuning
+from gensr_lib.show import listings, plots, tables
 
 plots.use_style()
 
@@ -57,13 +58,41 @@ book = Workspace.open(DATASET, PROFILE, SEED)
 dataset = book.dataset
 
 # %% [markdown]
+# ## Two views of a history (eq. 3 and 4)
+#
+# A user's history $H_u$ holds her clicks under both behaviors, oldest first. The CF view has a LightGCN vector of each
+# item, $E_u^{\text{cf}} = (e_1, \dots, e_N)$, as chapter 2 made them; they stay as they are. The semantic view has the
+# language model's own embeddings of the item's text, $E_u^{\text{sem}} = (s_1, \dots, s_N)$. Each view passes an encoder
+# of its own, in which every click reads every other (MSA, multi-head self-attention) and then a small network (FFN):
+#
+# $$C_u = \mathrm{FFN}(\mathrm{MSA}(E_u^{\text{cf}}, E_u^{\text{cf}}, E_u^{\text{cf}})) \in \mathbb{R}^{N \times d}, \tag{3}$$
+#
+# $$S_u = \mathrm{FFN}(\mathrm{MSA}(E_u^{\text{sem}}, E_u^{\text{sem}}, E_u^{\text{sem}})) \in \mathbb{R}^{N \times d'}. \tag{4}$$
+#
+# Left open is where the order of the clicks enters, and how a text of several words becomes one $s_i$. We add a learned vector for
+# each place, and take the mean of the words (`semantic_level="token"` keeps all of them). The functions below are those
+# of the library that the rest of this chapter calls, as they run.
+
+# %% tags=["hide-input"]
+listings.code(GenSR.encode, GenSR.semantic_items)
+
+# %% [markdown]
 # ## Soft filtering on three items (eq. 5 and 6)
 #
-# The encoded history $C_u = \{h_1, \dots, h_N\}$ has a vector for each clicked item (eq. 3); let there be three, in the
-# plane. For a candidate $i_c$ the importance score of item $j$ is
-# $\alpha_j = \mathrm{softmax}_j(\mathrm{MCA}(e_{i_c}, h_j))$, and the history is summed up as
-# $C_u^{\text{filter}} = \sum_j \alpha_j W_V h_j$. With one head and all projections set to the identity, the multi-head
-# cross-attention (MCA) is a scaled dot product and everything can be done by hand.
+# Not all of a long history bears on one candidate. Let $C_u = \{h_1, \dots, h_N\}$. For a candidate $i_c$ with vector
+# $e_{i_c}$ each click gets an importance score by multi-head cross-attention (MCA), and the history is summed up by
+# the scores, for each candidate in another way; so is $S_u$, with $s_{i_c}$ and weights of its own:
+#
+# $$\alpha_j = \frac{\exp(\mathrm{MCA}(e_{i_c}, h_j))}{\sum_{k=1}^{N} \exp(\mathrm{MCA}(e_{i_c}, h_k))}, \tag{5}$$
+#
+# $$C_u^{\text{filter}} = \sum_{j=1}^{N} \alpha_j \cdot W_V h_j. \tag{6}$$
+
+# %% tags=["hide-input"]
+listings.code(SoftFilter.forward)
+
+# %% [markdown]
+# Let there be three clicks, in the plane. With one head and all projections set to the identity, MCA is a scaled dot
+# product and everything can be done by hand.
 
 # %%
 history = torch.tensor([[[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]]])  # (1, 3, 2)
@@ -97,9 +126,24 @@ pd.DataFrame(
 # %% [markdown]
 # ## The contrastive loss on three users (eq. 10)
 #
-# Each user has two views, $C_u$ and $S_u$. The loss is low when a user's two views point the same way and views of
-# different users do not. The paper prints $S_{u'}$ in the numerator, which cannot be meant: the positive pair is of one
-# user. We implement the symmetric form that its text describes, with negatives in both directions.
+# Each user has two views, $C_u$ and $S_u$, here the means of their clicks. The loss is low when a user's two views point the
+# same way and views of different users do not. The paper prints
+#
+# $$\mathcal{L}_c = -\frac{1}{|B|} \sum_{u \in B} \log \frac{\exp(\mathrm{sim}(C_u, S_{u'})/\tau)}{\sum_{u' \in B}
+# \exp(\mathrm{sim}(C_u, S_{u'})/\tau) + \sum_{u' \in B} \exp(\mathrm{sim}(S_u, C_{u'})/\tau)}, \tag{10}$$
+#
+# where "$u'$ refers to other users in the batch". Its numerator has $S_{u'}$, which cannot be meant: $u'$ is bound by no sum
+# there, and the text calls $C_u$ and $S_u$ the positive pair. And without that pair below the line the fraction could exceed
+# one. So we read
+#
+# $$\mathcal{L}_c = -\frac{1}{|B|} \sum_{u \in B} \log \frac{e^{s(C_u, S_u)}}{e^{s(C_u, S_u)} + \sum_{u' \ne u}
+# e^{s(C_u, S_{u'})} + \sum_{u' \ne u} e^{s(S_u, C_{u'})}}, \qquad s(a, b) = \cos(a, b) / \tau. \tag{10, ours}$$
+
+# %% tags=["hide-input"]
+listings.code(contrastive)
+
+# %% [markdown]
+# Three users whose views agree, are mixed up, or are all the same:
 
 # %% tags=["nbval-check-output"]
 views = torch.eye(3)
@@ -126,13 +170,28 @@ pd.Series(losses, name="loss").round(3).to_frame()
 # %% [markdown]
 # ## What the language model reads (eq. 7)
 #
-# The history and the candidate enter a prompt as four *soft tokens*, marked here by `<extra_id_k>`: the filtered CF and
-# semantic history, and the candidate's CF and semantic vector. The rest is text, and the text names the task. The query
-# comes last, so that its length moves nothing else.
+# The words of a prompt for task $t$ are cut into five segments, with vectors between them:
+#
+# $$E_t = [e_1^t, C_u, e_2^t, S_u, e_3^t, e_{i_c}, e_4^t, s_{i_c}, e_5^t], \qquad t \in \{S, R\}. \tag{7}$$
+#
+# As printed, $C_u$ and $S_u$ are matrices of $N$ rows, and what eq. 6 made of them is used nowhere. The text and the
+# paper's Figure 2 have the filtered vectors in these places, and so do we; $W$ brings the CF vectors to the
+# width of the language model:
+#
+# $$E_t = [e_1^t, W C_u^{\text{filter}}, e_2^t, S_u^{\text{filter}}, e_3^t, W e_{i_c}, e_4^t, s_{i_c}, e_5^t]. \tag{7, ours}$$
+#
+# So history and candidate enter as four *soft tokens*, marked below by `<extra_id_k>`. The rest is text, and the text
+# names the task. The query comes last, so that its length moves nothing else.
 
 # %% tags=["nbval-check-output"]
 for task, text in PROMPTS.items():
     print(f"{task}: {text}")
+
+# %% [markdown]
+# What fills the four slots, and how they are put among the words:
+
+# %% tags=["hide-input"]
+listings.code(GenSR.soft_filter, GenSR.prompt)
 
 # %% [markdown]
 # Now with real rows: four searches of the test part (four recommendations, where the data have no search) and an
@@ -161,8 +220,27 @@ shapes = {
 pd.DataFrame({"shape": [tuple(t.shape) for t in shapes.values()]}, index=list(shapes))
 
 # %% [markdown]
-# The model's answer is the first word it would generate: "Yes" or "No". Before training it knows nothing: its random
-# weights lean to one of the two words, but by about the same for every candidate, so nothing is ranked yet.
+# ## Yes or no (eq. 8 and 9)
+#
+# The language model reads the prompt and writes its answer $y$, "Yes" for what is clicked and "No" for what is not. The
+# loss adds to the likelihood of the right answer the contrastive loss with a weight:
+#
+# $$\mathcal{L} = \mathcal{L}_{S\&R} + \beta \mathcal{L}_c, \tag{8}$$
+#
+# $$\mathcal{L}_{S\&R} = -\sum_{t=1}^{|y|} \log P_\Theta(y_t \mid y_{<t}, E). \tag{9}$$
+#
+# Here $|y| = 1$: each answer is told by its first token. Generation is constrained to the two words, so that $P_\Theta$ is a
+# softmax over two logits, and candidates are ranked by their $P(\text{Yes})$.
+
+# %% tags=["hide-input"]
+listings.code(GenSR.loss, GenSR.loss_weights, instruction_tuning)
+
+# %% tags=["hide-input"]
+listings.code(GenSR.answer, GenSR.score)
+
+# %% [markdown]
+# Before training the model knows nothing: its random weights lean to one of the two words, but by about the same for
+# every candidate, so nothing is ranked yet.
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -179,11 +257,9 @@ print(
 # %% [markdown]
 # ## Training
 #
-# The loss is $\mathcal{L} = \mathcal{L}_{S\&R} + \beta \mathcal{L}_c$ (eq. 8): the negative log-likelihood of the
-# answer (eq. 9), here called `generation`, and the contrastive loss with its weight $\beta$. Each step takes a batch of
-# recommendation rows and one of search rows, so both tasks end an epoch together. A row has one positive, answered
-# "Yes", and negatives redrawn each epoch, answered "No". The epoch with the best mean validation NDCG@5 over both tasks
-# is kept.
+# Below, eq. 9 is called `generation`. Each step takes a batch of recommendation rows and one of search rows, so both tasks
+# end an epoch together. A row has one positive, answered "Yes", and negatives redrawn each epoch, answered "No". The
+# epoch with the best mean validation NDCG@5 over both tasks is kept.
 
 # %% tags=["nbval-ignore-output"]
 spec = book.specify("gensr")

@@ -42,8 +42,9 @@ from gensr_lib.analysis import (
     information_of_ndcg,
     user_interval,
 )
+from gensr_lib.analysis.critics import MineLoss, donsker_varadhan
 from gensr_lib.experiments import ranking_tables, result_table, table_1
-from gensr_lib.show import plots, tables
+from gensr_lib.show import listings, plots, tables
 
 plots.use_style()
 
@@ -84,11 +85,21 @@ print(
 # %% [markdown]
 # ## Three estimators
 #
-# From samples alone, information must be estimated.
+# From samples alone, information must be estimated. The paper takes MINE, mutual information neural estimation: a network
+# $f$ is trained to tell true pairs from shuffled ones, and by the formula of Donsker and Varadhan
 #
-# - **MINE** (eq. 12) trains a network $f$ to tell true pairs from shuffled ones; the Donsker–Varadhan formula
-#   $\mathbb{E}_{p(x,y)}[f] - \ln \mathbb{E}_{p(x)p(y)}[e^f]$ is a lower bound for every $f$, and tight for the best.
-#   Ours is MINE plus four things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
+# $$I(X; Y_t) \ge \mathbb{E}_{P(X, Y_t)}[f(x, y_t)] - \log \mathbb{E}_{P(X) P(Y_t)}\left[e^{f(x, y_t)}\right] \tag{12}$$
+#
+# for every $f$, with equality for the best one. In training, the gradient of the logarithm is divided by a moving average,
+# since that of a single batch would be biased:
+
+# %% tags=["hide-input"]
+listings.code(donsker_varadhan, MineLoss)
+
+# %% [markdown]
+# Here are three estimators:
+#
+# - **MINE**. Ours is eq. 12 plus four things. With many columns a *group lasso* lets $f$ drop those that do not help: on 320
 #   columns of which one tells, less than half of the information would be found without it (a test of the library).
 #   Columns enter as *normal scores*, Gaussian quantiles of their ranks in the training part. And for a discrete $Y$
 #   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes. For a continuous

@@ -169,28 +169,27 @@ overlap.round(3)
 #
 # `encoder` is what the shared layers give: UniSAR's pooled histories, or the mean of GenSR's encoder states. `head` is
 # the state that the answer is read from: UniSAR's mixture of experts, with a gate per task, or GenSR's decoder state.
-# One PCA over both tasks gives the axes of a panel (with one task: over that one).
+# One PCA over both tasks gives the axes of a panel (with one task: over that one). The paper shows trained models; above
+# each stands the same model before its training, with its random start.
 
 
 # %%
 def hidden_states(name: str) -> plots.Figure:
-    """Both tasks' states of a trained model on common principal axes, a panel per state."""
-    figure, axes = plots.panels(2, height=3.4)
-    for ax, state in zip(axes, ("encoder", "head"), strict=True):
-        states = [asked["trained", name, task].hidden[state] for task in tasks]
+    """Both tasks' states of a model on common principal axes: a row per stage, a panel per state."""
+    figure, axes = plots.panels(2, height=6.4, rows=2)
+    for ax, (stage, state) in zip(axes, product(stages, ("encoder", "head")), strict=True):
+        states = [asked[stage, name, task].hidden[state] for task in tasks]
         found = pca(states[0], states[-1])
         points = dict(zip(tasks, (found.rec, found.src), strict=False))
-        shares = [
-            f"PC {i} ({share:.0%} of the variance)" for i, share in enumerate(found.explained, 1)
-        ]
-        look = {"xlabel": shares[0], "ylabel": shares[1], "title": f"{name}, {state}"}
+        shares = [f"PC {i} ({share:.0%})" for i, share in enumerate(found.explained, 1)]
+        look = {"xlabel": shares[0], "ylabel": shares[1], "title": f"{state}, {stage}"}
         plots.clouds(points, ax=ax, legend=ax is axes[1], **look)
     return figure
 
 
 # %%
 #| label: fig:07-pca-unisar
-#| caption: Hidden states of the trained UniSAR on common principal axes (the paper's Figure 3b).
+#| caption: Hidden states of UniSAR on common principal axes, with their shares of the variance; above before training, below trained (the paper's Figure 3b).
 figure = hidden_states("unisar")
 plots.save_figure(figure, "07_pca_unisar", book.figures)
 figure
@@ -202,14 +201,15 @@ figure
 
 # %%
 #| label: fig:07-pca-gensr
-#| caption: Hidden states of the trained GenSR on common principal axes (the paper's Figure 3c).
+#| caption: Hidden states of GenSR on common principal axes, with their shares of the variance; above before training, below trained (the paper's Figure 3c).
 figure = hidden_states("gensr")
 plots.save_figure(figure, "07_pca_gensr", book.figures)
 figure
 
 # %% [markdown]
-# In the default run GenSR's encoder states are apart, as in Figure 3c. Those of its head are mostly apart: search has
-# two clumps there, and the end of the recommendation cloud reaches into one of them.
+# In the default run the encoder states of the trained GenSR are apart, as in the paper's Figure 3c. Those of its head are
+# mostly apart: search has two clumps there, and the end of the recommendation cloud reaches into one of them. But look at the
+# upper panels: so are those of a GenSR that has not seen a single click.
 
 # %% [markdown]
 # ## The numbers beside the pictures

@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 
 from gensr_lib import Workspace
 from gensr_lib.analysis import theory
-from gensr_lib.show import plots, tables
+from gensr_lib.show import listings, plots, tables
 
 plots.use_style()
 
@@ -75,7 +75,10 @@ sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 # For $Y = wX + b + \epsilon$ we have $\mathrm{Var}(Y) = w^2\sigma_X^2 + \sigma_\epsilon^2$, and the information is half
 # the log of the ratio of $\mathrm{Var}(Y)$ to the variance of the noise. So the weight enters squared:
 # $I(X; Y) = \frac12 \ln(1 + w^2 \sigma_X^2 / \sigma_\epsilon^2)$. With $w = 2$ and both deviations 1 this is
-# $\frac12 \ln 5$; as printed it would be $\frac12 \ln 3$.
+# $\frac12 \ln 5$; as printed it would be $\frac12 \ln 3$. Both, as they are used below:
+
+# %% tags=["hide-input"]
+listings.code(theory.channel_information, theory.printed_information)
 
 # %% tags=["nbval-check-output"]
 weights = np.array([-2, -1, -0.5, 0, 0.5, 1, 2])
@@ -147,6 +150,12 @@ pd.Series(gap, name="largest distance").unstack().round(3)
 # - **(c)** the same for a $Y$ of two classes, as "Yes" and "No" are: $I(\hat w' X; Y) \le \ln 2$. With Gaussian classes
 #   the score is Gaussian in each class, and one integral over a line gives the exact value.
 #
+# Readings (a) and (b) are a few lines each:
+
+# %% tags=["hide-input"]
+listings.code(theory.vector_information, theory.score_information)
+
+# %% [markdown]
 # Let $w^* = (2, 0)$, and let $\hat w$ be too long, too short or turned.
 
 # %% tags=["nbval-check-output"]
@@ -208,7 +217,13 @@ pd.Series(agree, name="pairs where the smaller error has more information").roun
 # $X \mid Y{=}k \sim \mathcal N(\mu_k, \Sigma)$, then $\ln \frac{P(1 \mid x)}{P(0 \mid x)} = w^{*\prime} x + c$ with
 # $w^* = \Sigma^{-1}(\mu_1 - \mu_0)$. The generative estimate models $P(x \mid y)$ and plugs in moments (LDA; naive
 # Bayes if $\Sigma$ is taken to be diagonal). The discriminative one models $P(y \mid x)$ and minimises the log-loss
-# (logistic regression). First a single sample of 60 rows:
+# (logistic regression): the first is a closed form, the second the zero of a gradient, found by Newton's method.
+
+# %% tags=["hide-input"]
+listings.code(theory.lda, theory.log_loss_derivatives)
+
+# %% [markdown]
+# First a single sample of 60 rows:
 
 # %% tags=["nbval-ignore-output"]
 small = theory.world("gaussian", d=4)
@@ -469,6 +484,12 @@ pd.Series(limit, name="I_S + I_R").round(3).to_frame()
 # variance, because they see $2n$ rows. To first order in $1/n$ the two are equal where
 #
 # $$\sin^2(\theta/2) = \frac{q}{2(1 + q)}, \qquad q = \frac{(d - 1)\,\sigma_\epsilon^2}{n \lVert w \rVert^2}.$$
+
+# %% tags=["hide-input"]
+listings.code(theory.sharing_boundary, theory.fit_tasks)
+
+# %% [markdown]
+# Now the simulation: pairs of tasks at all angles, with more and more rows.
 
 # %%
 angles = np.arange(0, 121, 15 if book.is_smoke else 5)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import yaml
 
 from ..errors import ConfigError
 from .api_pages import write_api_pages
+from .choice_cards import PAGE as CHOICES
+from .choice_cards import with_cards
+from .claims_board import write_board
 from .status import PAGE as STATUS
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
@@ -22,9 +26,10 @@ CAPTION = re.compile(r"^#\| (caption: .*)$", re.MULTILINE)
 def stage(root: Path, folder: Path) -> None:
     """Copy what the site is made of to ``folder``, and make there what is not committed.
 
-    That is the reference of the library, where a library lies in ``root``. Where the environment
-    variable GITHUB_REPOSITORY (``owner/name``; GitHub's runners set it) is there, the copy's
-    configuration names the repository, which gives the site its Binder, source and edit buttons.
+    That is the board of claims and the reference of the library, where a library lies in ``root``.
+    Where the environment variable GITHUB_REPOSITORY (``owner/name``; GitHub's runners set it) is
+    there, the copy's configuration names the repository, which gives the site its Binder, source
+    and edit buttons.
     """
     for name in INPUTS:
         if (root / name).is_dir():
@@ -32,10 +37,13 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copytree(root / name, folder / name, ignore=ignore)
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
+    if (choices := folder / CHOICES).exists():
+        choices.write_text(with_cards(choices.read_text(encoding="utf-8")), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         _prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
     if (root / "gensr_lib").is_dir():
+        write_board(root, folder)
         config["project"]["toc"] += write_api_pages(root, folder)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "myst.yml").write_text(text, encoding="utf-8")
@@ -105,11 +113,24 @@ def _prepare_notebook(path: Path, made: str) -> None:
     the builder reports as unknown keys."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("jupytext", None)
+    notebook["cells"] = [part for cell in notebook["cells"] for part in _with_text(cell)]
     for cell in notebook["cells"]:
         if made and cell["cell_type"] == "code":
             source = "".join(cell["source"])
             cell["source"] = CAPTION.sub(lambda match: _caption(match, made), source)
     path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def _with_text(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A cell, and below it what it prints as Markdown, which the builder reads in cells alone."""
+    outputs = cell.get("outputs", [])
+    texts = ["".join(output.get("data", {}).get("text/markdown", "")) for output in outputs]
+    if any(texts):
+        kept = [output for output, text in zip(outputs, texts, strict=True) if not text]
+        cell = {**cell, "outputs": kept}
+    yield cell
+    for text in filter(None, texts):
+        yield {"cell_type": "markdown", "metadata": {}, "source": text}
 
 
 def _caption(match: re.Match, made: str) -> str:

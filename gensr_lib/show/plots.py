@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..errors import ConfigError, unknown
+from .names import displayed
 from .style import INK, LINES, TASK_COLOURS, legend_below, look_of, panels
 from .style import save_figure as save_figure
 from .style import use_style as use_style
@@ -34,7 +35,7 @@ def lines(
     for number, name in enumerate(table.columns):
         values = table[name].dropna()
         look = {**look_of(name, number), "marker": "o" if markers else ""}
-        ax.plot(values.index, values, label=TASK_LABELS.get(name, name), **look)
+        ax.plot(values.index, values, label=displayed(name), **look)
     ax.set(xlabel=xlabel, ylabel=ylabel, **axes)
     if legend and len(table.columns) > 1:
         ax.legend()
@@ -102,7 +103,13 @@ def system_bars(
     for ax, task in zip(axes, tasks, strict=True):
         own = values.loc[systems, task]
         whiskers = None if half is None else half.loc[systems, task]
-        bars = ax.barh(systems, own.fillna(0), xerr=whiskers, color=TASK_COLOURS[task], height=0.7)
+        bars = ax.barh(
+            [*map(displayed, systems)],
+            own.fillna(0),
+            xerr=whiskers,
+            color=TASK_COLOURS[task],
+            height=0.7,
+        )
         texts = ["not served" if np.isnan(value) else f"{value:.3f}" for value in own]
         for text in ax.bar_label(bars, texts, padding=4, fontsize=9):
             text.set(bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # over the line
@@ -133,7 +140,7 @@ def distributions(
     ax = ax or panels()[1][0]
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
     for number, (name, sample) in enumerate(values.items()):
-        look = {**look_of(name, number), "label": TASK_LABELS.get(name, name), "ax": ax}
+        look = {**look_of(name, number), "label": displayed(name), "ax": ax}
         if kind == "ecdf":
             sns.ecdfplot(x=sample, **look)
         else:
@@ -172,7 +179,7 @@ def clouds(
             levels = [1 - share for share in ENCLOSED]  # seaborn counts the mass outside
             sns.kdeplot(x=sample[:, 0], y=sample[:, 1], levels=levels, gridsize=80, ax=ax, **style)
         line = look if contours else {"color": look["color"], "linestyle": ""}
-        handles.append(Line2D([], [], marker=marker, label=TASK_LABELS.get(name, name), **line))
+        handles.append(Line2D([], [], marker=marker, label=displayed(name), **line))
     ax.set(xlabel="", ylabel="", aspect="equal", adjustable="datalim")
     ax.set(**axes)
     if legend and len(handles) > 1:
@@ -236,7 +243,7 @@ def intervals(
             ax.plot(value.reindex(table.index), range(len(table)), linestyle="", zorder=3, **look)
         else:
             ax.axvline(value, linestyle=LINES[1:][number % 3], linewidth=1.5, **look)
-    ax.set_yticks(range(len(table)), table.index)
+    ax.set_yticks(range(len(table)), [*map(displayed, table.index)])
     ax.set(xlabel=xlabel, ylim=(len(table) - 0.5, -0.5), **axes)
     ax.grid(axis="y", visible=False)
     if legend and alone:
@@ -251,7 +258,7 @@ def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) 
     own = table.iloc[rows]
     half = [own["mean"] - own["low"], own["high"] - own["mean"]]
     look = {"fmt": "os^v"[number % 4], "color": look_of(group, number)["color"], "capsize": 3}
-    ax.errorbar(own["mean"], rows, xerr=half, label=TASK_LABELS.get(group, group) or None, **look)
+    ax.errorbar(own["mean"], rows, xerr=half, label=displayed(group) or None, **look)
 
 
 def ladders(
@@ -273,7 +280,7 @@ def ladders(
             _points(ax, best_first, rows, group, number)
         for name, value in (reference or {}).items():
             ax.axvline(value, color=INK, linestyle="--", linewidth=1.5, label=name)
-        ax.set_yticks(range(len(table)), best_first.index)
+        ax.set_yticks(range(len(table)), [*map(displayed, best_first.index)])
         ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylim=(len(table) - 0.5, -0.5))
         ax.grid(axis="y", visible=False)
     legend_below(fig, axes)

@@ -1,6 +1,7 @@
 """The style of all figures of the book: colours, lines, sizes, and how a figure is made and saved.
 
-The colours are Okabe and Ito's, safe for readers with a colour vision deficiency.
+The colours are Okabe and Ito's, those of systems Paul Tol's, safe for readers with a colour vision
+deficiency.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ..files import write_atomically
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
+# Of systems: none of them a task's, so that a colour says one thing only.
+SYSTEM_COLOURS = {"gensr": "#882255", "unisar": "#117733", "lightgcn": "#777777"}
 INK = "#222222"
 LINES = ("-", "--", "-.", ":")  # lines that coincide stay visible, and survive printing in grey
 WIDTH, DPI = 7.5, 150  # inches; 10 pt in the figure are about 10 pt on the page
@@ -84,6 +87,7 @@ def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> None:
 
 
 def look_of(name: object, number: int) -> dict[str, object]:
-    """Colour and line of the sample or column of that name, the task's own if it is a task."""
-    colour = TASK_COLOURS.get(name, COLOURS[number % len(COLOURS)])
+    """Colour and line of the sample or column of that name: a task or a system has its own."""
+    own = {**TASK_COLOURS, **SYSTEM_COLOURS}
+    colour = own.get(name, COLOURS[number % len(COLOURS)])
     return {"color": colour, "linestyle": LINES[number % len(LINES)]}

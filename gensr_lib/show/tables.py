@@ -10,6 +10,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from ..files import write_atomically
+from .names import displayed
+
+NAMING = ("task", "system")  # columns of names
 
 
 class Shown(Styler):
@@ -51,6 +54,8 @@ def show(
     write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
     styler = Shown(table, uuid=name, cell_ids=False)
     styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
+    named = [column for column in NAMING if column in table]
+    styler.format(displayed, subset=named, na_rep="–", escape="html")
     for column in doubtful if doubtful is not None else ():
         rows = doubtful.index[doubtful[column]]
         daggered = partial(_value, digits=digits, sign="†")
@@ -83,4 +88,4 @@ def _value(value: object, digits: int, sign: str = "") -> str:
 
 
 def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(displayed(value))

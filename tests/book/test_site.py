@@ -398,6 +398,23 @@ def test_only_the_default_run_is_published(home, capsys):
     assert "| 01_one | ran |" in (home / "book/status.md").read_text()
 
 
+def test_code_that_a_cell_shows_is_code_on_the_page(book, tmp_path):
+    """Markdown that is printed is one cell, and a picture of the same cell stays where it is."""
+    path = book / NOTEBOOK
+    notebook = nbformat.read(path, as_version=4)
+    shown = nbformat.v4.new_output(
+        "display_data", data={"text/markdown": "```python\nx = 1\n```", "text/plain": "x = 1"}
+    )
+    notebook.cells[1].outputs.append(shown)
+    nbformat.write(notebook, path)
+    (tmp_path / "staged").mkdir()
+    site_stage.stage(book, tmp_path / "staged")
+    cells = nbformat.read(tmp_path / "staged" / NOTEBOOK, as_version=4).cells
+    assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown", "code"]
+    assert [[*output.data] for output in cells[1].outputs] == [["image/png", "text/plain"]]
+    assert cells[2].source == "```python\nx = 1\n```"
+
+
 def test_captions_name_the_run(home, tmp_path):
     (home / "book/status.md").write_text(status_page({"01_one": record()}))
     captions = {"fig:a": "A bar.", "tbl:a": "'Rows: all.'", "fig:b": "a: b"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 import yaml
 
 from gensr_lib.book.run import WIDGET, chapters, run_book
+from gensr_lib.show import listings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
@@ -127,7 +130,29 @@ def _names_given_to(function: str, tree: ast.AST) -> list[str]:
     return [argument.value for argument in second if isinstance(argument, ast.Constant)]
 
 
-CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths, badly_labelled]
+def stale_listings(path: Path) -> list[str]:
+    """Code of the library that is shown under a formula and is not what the library does now."""
+    wrong = []
+    for cell in read(path):
+        if "listings.code(" not in cell.source:
+            continue
+        texts = [output.data["text/markdown"] for output in cell.outputs if "data" in output]
+        places = re.findall(r"`(gensr_lib/[\w/]+)\.py: ([\w.]+)`", texts[0]) if texts else []
+        now = listings.code(*(named(module, name) for module, name in places))._repr_markdown_()
+        if not places or texts != [now]:
+            wrong.append(f"{cell.source} does not show what the library does: make refresh")
+    return wrong
+
+
+def named(module: str, name: str):
+    """What stands in a module under a name, such as ``GenSR.encode``."""
+    found = importlib.import_module(module.replace("/", "."))
+    for part in name.split("."):
+        found = inspect.getattr_static(found, part)
+    return found
+
+
+CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths, badly_labelled, stale_listings]
 
 # ---- the checks notice what they are for -------------------------------------------------------
 
@@ -181,6 +206,18 @@ def test_a_well_labelled_cell_passes(good, change):
     assert "neither" in wrong, "of another chapter"
 
 
+def shown(text: str | None):
+    """A change of a chapter's last cell: it shows a function of the library, as ``text``, or not."""
+    place = "`gensr_lib/show/listings.py: code`"
+    data = {"text/markdown": f"```python\n{text}\n```\n\n{place}"}
+    outputs = [nbformat.v4.new_output("display_data", data=data)] if text else []
+    return lambda cells: cells[2].update(source="listings.code(listings.code)", outputs=outputs)
+
+
+def test_a_listing_of_today_passes(good):
+    assert stale_listings(spoil(good, shown(listings.code(listings.code).text))) == []
+
+
 STDERR = nbformat.v4.new_output("stream", name="stderr", text="UserWarning: no")
 ERROR = nbformat.v4.new_output("error", ename="KeyError", evalue="x", traceback=[])
 
@@ -207,6 +244,8 @@ BAD = [
     (badly_labelled, labelled("tbl:01-all-counts", SHOWN, "counts"), "tables.show does not"),
     (badly_labelled, labelled("tbl:01-all-counts", DRAWN), "tables.show does not"),
     (badly_labelled, labelled("fig:01-counts", DRAWN, "fig"), "plots.save_figure does not"),
+    (stale_listings, shown("def path_of(): ..."), "does not show"),
+    (stale_listings, shown(None), "does not show"),
     (badly_labelled, labelled("fig:01-all-counts", SHOWN), "plots.save_figure does not"),
 ]
 
@@ -236,6 +275,12 @@ def test_the_readme_lists_the_chapters_that_there_are():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\)", readme, re.MULTILINE)
     assert listed == [(path.stem, path.stem) for path in CHAPTERS]
+
+
+def test_every_equation_of_the_papers_sections_4_and_5_is_displayed():
+    cells = [cell for path in CHAPTERS for cell in read(path) if cell.cell_type == "markdown"]
+    tags = [int(tag) for cell in cells for tag in re.findall(r"\\tag\{(\d+)\}\$\$", cell.source)]
+    assert sorted(tags) == [*range(3, 15)], "each once, as printed"
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -14,6 +14,7 @@ from matplotlib.path import Path as Outline
 
 from gensr_lib.errors import ConfigError
 from gensr_lib.show import plots
+from gensr_lib.show.style import look_of
 
 RATES = 1 / np.arange(1, 5)
 
@@ -166,7 +167,7 @@ def test_system_bars_draws_a_bar_per_system_and_a_line_for_the_oracle():
         assert ax.get_xlim()[0] == 0 and ax.get_xlim()[1] > values.max()
         assert to_hex(ax.patches[0].get_facecolor()).upper() == plots.TASK_COLOURS[task]
         assert ax.yaxis_inverted(), "the first system on top"
-    assert texts(fig.axes[0].get_yticklabels()) == ["popularity", "gensr"]
+    assert texts(fig.axes[0].get_yticklabels()) == ["popularity", "GenSR"]
     assert legend(fig) == ["oracle"]
 
 
@@ -340,3 +341,11 @@ def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():
     assert np.array_equal(marks.get_xdata(), [0.2, np.nan, 0.1], equal_nan=True)
     assert (list(marks.get_ydata()), marks.get_linestyle()) == ([0, 1, 2], "None")
     assert set(legend(fig)) == {"recommendation", "search", "H(Y)", "truth"}
+
+
+def test_a_task_or_a_system_has_one_colour_wherever_it_stands():
+    """And no system has that of a task."""
+    named = {name: look_of(name, 0)["color"] for name in ("rec", "src", "gensr", "unisar", "lightgcn")}
+    assert len(set(named.values())) == len(named)
+    for number, (name, colour) in enumerate(named.items(), start=1):
+        assert look_of(name, number)["color"] == colour

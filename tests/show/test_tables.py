@@ -96,3 +96,14 @@ def test_what_is_doubtful_has_a_dagger_and_nothing_else_has(tmp_path):
     html = show(table, "doubtful", tmp_path, digits=2, doubtful=doubtful).to_html()
     assert "0.50†" in html and html.count("†") == 1  # what is missing is a dash, and cannot be doubted
     assert "0.41" in html and "†" not in (tmp_path / "doubtful.csv").read_text(encoding="utf-8")
+
+
+def test_systems_and_tasks_have_the_names_that_people_know(tmp_path):
+    """In labels and in columns of names; the file keeps the short ones, and other columns are data."""
+    index = pd.Index(["gensr, perceptron", "item_knn, rec"], name="system")
+    table = pd.DataFrame({"rec": [0.5, 0.25], "task": ["src", "rec"], "behavior": ["src", "rec"]}, index)
+    html = show(table, "names", tmp_path).to_html()
+    for text in ("GenSR, perceptron", "itemKNN, recommendation", ">recommendation<", ">search<"):
+        assert text in html
+    assert html.count(">rec<") == html.count(">src<") == 1, "a click's behavior, as the data have it"
+    assert 'perceptron",0.5,src,src' in (tmp_path / "names.csv").read_text()

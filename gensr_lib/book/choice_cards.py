@@ -1,0 +1,49 @@
+"""*Paper versus code* on the site: a wide table becomes a card for each of its rows.
+
+A table of five columns of sentences is easy to edit, and hard to read in a page's column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+
+PAGE = "paper_versus_code.md"
+FIRST = "what"  # head of the first column of such a table
+CELLS = re.compile(r"(?<!\\)\|")  # a bar that is written \| is a part of its cell
+
+
+def with_cards(text: str) -> str:
+    """The page with each of its wide tables as cards, all else as it is.
+
+    >>> print(with_cards("| what | they | we |\\n| --- | --- | --- |\\n| a norm | – | two |"))
+    :::{card} a norm
+    **they**: –
+    <BLANKLINE>
+    **we**: two
+    :::
+    <BLANKLINE>
+    """
+    parts = []
+    for is_table, lines in groupby(text.split("\n"), lambda line: line.startswith("|")):
+        block = [*lines]
+        head = _cells(block[0]) if is_table else []
+        if head[:1] == [FIRST]:
+            parts += [line for row in block[2:] for line in _card(head, _cells(row))]
+        else:
+            parts += block
+    return "\n".join(parts)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip().replace("\\|", "|") for cell in CELLS.split(line)[1:-1]]
+
+
+def _card(head: list[str], cells: list[str]) -> Iterator[str]:
+    """A row's card: its first cell is the title, what the others are of stands before them."""
+    yield f":::{{card}} {cells[0]}"
+    columns = zip(head[1:], cells[1:], strict=True)
+    yield "\n\n".join(f"**{name}**: {cell}" for name, cell in columns)
+    yield ":::"
+    yield ""

@@ -1,0 +1,30 @@
+"""Names that people read where the code has short ones, such as UniSAR for ``unisar``."""
+
+from __future__ import annotations
+
+from ..data.schema import TASK_LABELS
+from ..experiments.comparison import PRINTED
+
+FLOORS = {
+    "category_count": "category count",
+    "item_knn": "itemKNN",
+    "ease": "EASE",
+    "bm25": "BM25",
+    "query_lookup": "query lookup",
+    "lightgcn": "LightGCN",
+    "gensar": "GenSAR",
+}
+DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS}
+
+
+def displayed(name: object) -> object:
+    """The name of a task or a system as people know it; anything else as it is.
+
+    What stands behind a comma, such as a variant, stays.
+
+    >>> displayed("unisar"), displayed("item_knn, rec"), displayed("rec"), displayed("loss")
+    ('UniSAR', 'itemKNN, recommendation', 'recommendation', 'loss')
+    """
+    if not isinstance(name, str):
+        return name
+    return ", ".join(DISPLAYED.get(part, part) for part in name.split(", "))

@@ -1,0 +1,126 @@
+"""The board of claims: verdicts follow from the chapters' tables, and only from them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gensr_lib.book import claims
+from gensr_lib.book.claims_board import write_board
+from gensr_lib.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def figures(tmp_path) -> Path:
+    """A copy of the tables of the default run, to be changed."""
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    for path in (ROOT / "figures").glob("*.csv"):
+        shutil.copy(path, folder)
+    return folder
+
+
+def verdict(figures: Path, judge) -> claims.Verdict:
+    return next(verdict for claim, verdict in claims.judged(figures) if claim.judge is judge)
+
+
+def change(figures: Path, name: str, column: str, value, where: dict | None = None) -> None:
+    """Set a column of a table, in all rows or in those with the given values."""
+    table = pd.read_csv(figures / f"{name}.csv")
+    rows = pd.Series(True, table.index)
+    for key, wanted in (where or {}).items():
+        rows &= table[key] == wanted
+    assert rows.any()
+    table[column] = table[column].astype(object if isinstance(value, str) else float)
+    table.loc[rows, column] = value
+    table.to_csv(figures / f"{name}.csv", index=False)
+
+
+def test_every_claim_has_a_chapter_a_picture_that_is_there_and_a_known_verdict(figures):
+    found = list(claims.judged(figures))
+    assert [claim for claim, _ in found] == [*claims.CLAIMS]
+    for claim, judged in found:
+        assert judged.word in claims.VERDICTS
+        assert (ROOT / f"notebooks/{claim.chapter}.ipynb").exists()
+        assert not claim.picture or (ROOT / f"figures/{claim.picture}.png").exists()
+
+
+DECIDED = [
+    # judge, table, column, rows, value, verdict: a difference with its interval above zero, below it, …
+    (claims._ranking, "05_tests", "low", None, 0.01, claims.HOLDS),
+    (claims._ranking, "05_tests", "low", None, -0.01, claims.NOT_FOUND),
+    (claims._ranking, "05_tests", "low", {"system": "gensr", "task": "rec"}, 0.01, claims.IN_PART),
+    (claims._reader, "03_against", "low", None, 0.01, claims.HOLDS),
+    (claims._reader, "03_against", "low", None, -0.01, claims.NOT_FOUND),
+    (claims._information, "06_order", "low", None, 0.01, claims.HOLDS),
+    (claims._information, "06_order", "low", None, -0.01, claims.NOT_FOUND),
+    (claims._against_tables, "06_printed", "Table 1 gensr", None, 0.2, claims.HOLDS),
+    (claims._apart, "07_separation", "probe accuracy", None, "0.510 (0.502)", claims.NOT_FOUND),
+    (claims._apart, "07_separation", "probe accuracy", {"stage": "before training"}, "0.5 (0.5)", claims.HOLDS),
+    (claims._conflict, "07_conflict", "disattenuated", {"system": "gensr"}, -0.1, claims.NOT_FOUND),
+    (claims._conflict, "07_conflict", "disattenuated", {"system": "gensr"}, 0.9, claims.HOLDS),
+    (claims._best_between, "09_tests", "p_holm", None, 0.5, claims.NOT_FOUND),
+    (claims._best_between, "09_tests", "high", None, -0.001, claims.IN_PART),
+    (claims._lemma, "10_inequality_13", "5120", None, 0.9, claims.HOLDS),
+    (claims._lemma, "10_inequality_13", "5120", {"world": "clusters"}, 0.1, claims.IN_PART),
+    (claims._cost, "03_cost", "ranking", None, 0.5, claims.HOLDS),
+    (claims._cost, "03_cost", "ranking", None, 3.0, claims.NOT_FOUND),
+]
+
+
+@pytest.mark.parametrize(("judge", "table", "column", "where", "value", "word"), DECIDED)
+def test_a_verdict_turns_with_the_table(figures, judge, table, column, where, value, word):
+    change(figures, table, column, value, where)
+    assert verdict(figures, judge).word == word
+
+
+def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_knobs(figures):
+    for column, value in (("high", -0.001), ("p_holm", 0.01)):
+        change(figures, "09_tests", column, value)
+    assert verdict(figures, claims._best_between).word == claims.HOLDS
+    change(figures, "09_tests", "p_holm", 0.5, {"value": "tau=0.09"})
+    assert verdict(figures, claims._best_between).word == claims.IN_PART
+
+
+def test_the_number_that_is_shown_is_the_tables(figures):
+    where = {"task": "rec", "GenSR minus": "gensr, perceptron"}
+    for column, value in (("difference", 0.1234), ("low", 0.1111), ("high", 0.1357)):
+        change(figures, "03_against", column, value, where)
+    assert "**+0.123** [0.111, 0.136] in recommendation" in verdict(figures, claims._reader).number
+
+
+def test_the_misprints_are_misprints_by_the_librarys_own_formulas(figures):
+    assert verdict(figures, claims._channel).word == claims.CONTRADICTED
+    assert "**0.805**" in verdict(figures, claims._channel).number  # ln(1 + 4) / 2
+
+
+def test_a_table_that_is_missing_or_of_another_form_is_named_with_the_command(figures):
+    change(figures, "06_order", "reading", "another")
+    with pytest.raises(ConfigError, match=r"06_mutual_information.*--only 06_mutual_information"):
+        list(claims.judged(figures))
+    (figures / "05_tests.csv").unlink()
+    with pytest.raises(ConfigError, match=r"05_tests\.csv is missing.*--only 05_results"):
+        list(claims.judged(figures))
+
+
+def test_the_board_has_a_card_with_a_small_picture_for_each(tmp_path):
+    write_board(ROOT, tmp_path)
+    text = (tmp_path / "book/claims.md").read_text()
+    assert text.count(":::{card}") == len(claims.CLAIMS)
+    pictures = re.findall(r"\]\((thumbs/\w+\.png)\)", text)
+    assert len(pictures) == sum(bool(claim.picture) for claim in claims.CLAIMS)
+    for picture in pictures:
+        assert (tmp_path / "book" / picture).stat().st_size < 100_000
+
+
+def test_the_readme_tells_the_same_story():
+    """Its table has each claim with the verdict that follows from the tables today."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for claim, judged in claims.judged(ROOT / "figures"):
+        assert f"| {claim.says} | {claim.where} | {judged.word} |" in readme
