@@ -1,6 +1,6 @@
 // What an estimate ŵ of a task's weights w* has to do with information: the three readings of chapter
 // 10, and the binary channel that is left when only the sign of the score is read.
-import { BLUE, GREEN, INK, PINK, RED, dot, legend, number, path, plot, steps, widget, words } from "./common.mjs";
+import { BLUE, GREEN, INK, PINK, RED, dot, legend, normal, number, path, plot, steps, widget, words } from "./common.mjs";
 
 /** (a) Eq. 14 with the weight squared, in nats: ½ ln(1 + |ŵ|²), noise and inputs of deviation 1. */
 export function channelInformation(length) {
@@ -28,15 +28,7 @@ function density(z) {
 
 /** How often the sign of the score is wrong about the answer. */
 export function flips(angle, length) {
-  const mean = (Math.cos((angle * Math.PI) / 180) * length) / 2;
-  const points = steps(0, 9, 800);
-  const half = points.reduce((sum, z) => sum + density(mean + z), -density(mean) / 2);
-  return half * points[1] + correction(mean, points[1]);
-}
-
-/** The trapezoid rule's error at its one end that is not flat (Euler and Maclaurin). */
-function correction(mean, step) {
-  return (-mean * density(mean) * step ** 2) / 12;
+  return normal((-Math.cos((angle * Math.PI) / 180) * length) / 2);
 }
 
 /** A fair coin through a channel that flips a share of the answers, in nats (chapter 6). */

@@ -1,20 +1,9 @@
 // How many seeds a star needs: the power of the book's tests (gensr_lib/experiments/significance.py and
 // worlds.py) where the true effect and the true spreads are known.
-import { BLUE, GREEN, INK, RED, dot, legend, number, path, plot, steps, widget, words } from "./common.mjs";
+import { BLUE, INK, RED, dot, legend, normal, number, path, plot, steps, widget, words } from "./common.mjs";
 
 const ALPHA = 0.05;
 const SEEDS = [2, 30]; // one seed says nothing about other trainings
-
-/** Φ(z), by the series of its integral from 0; beyond 7 it is 0 or 1 to twelve digits. */
-export function normal(z) {
-  if (Math.abs(z) > 7) return z > 0 ? 1 : 0;
-  let [term, sum] = [z, z];
-  for (let k = 3; Math.abs(term) > 1e-17 * Math.abs(sum); k += 2) {
-    term *= z ** 2 / k;
-    sum += term;
-  }
-  return 0.5 + (sum * Math.exp(-(z ** 2) / 2)) / Math.sqrt(2 * Math.PI);
-}
 
 /** The law of s = χ / √df as points {s, weight}: equal steps in ln s, whose sum converges fast. */
 export function spreadLaw(df) {
@@ -95,7 +84,7 @@ export const controls = [
   { name: "effect", label: "true effect (NDCG)", value: 0.05, min: 0, max: 0.2, step: 0.005, unit: "" },
   { name: "seeds", label: "seeds", value: 3, min: SEEDS[0], max: SEEDS[1], step: 1, unit: "" },
   { name: "users", label: "test users", value: 500, stops: [50, 100, 200, 500, 1000, 2000, 5000], unit: "" },
-  { name: "bySeed", label: "spread of trainings", value: 0.03, min: 0, max: 0.1, step: 0.005, unit: "" },
+  { name: "bySeed", label: "spread of trainings, or worlds", value: 0.03, min: 0, max: 0.1, step: 0.005, unit: "" },
   { name: "byUser", label: "spread of users", value: 0.25, min: 0.05, max: 0.5, step: 0.05, unit: "" },
   { name: "rest", label: "spread of what is left", value: 0.2, min: 0.05, max: 0.5, step: 0.05, unit: "" },
   { name: "variants", label: "variants compared (Holm)", value: 4, min: 1, max: 16, step: 1, unit: "" },

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..show.live_equations import FOLDER as WIDGETS
+from ..show.live_equations import directive, self_contained
 from .api_pages import write_api_pages
 from .status import PAGE as STATUS
 
@@ -32,6 +34,8 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copytree(root / name, folder / name, ignore=ignore)
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
+    for path in folder.glob(f"{WIDGETS}/*.mjs"):
+        path.write_text(self_contained(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         _prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
@@ -101,15 +105,23 @@ def made_with(root: Path, chapter: str) -> str:
 
 
 def _prepare_notebook(path: Path, made: str) -> None:
-    """Say under each table and figure which run made it, and drop jupytext's own settings, which
-    the builder reports as unknown keys."""
+    """Say under each table and figure which run made it, put live equations in the place of the
+    cells that show them, and drop jupytext's own settings, which the builder reports as unknown
+    keys."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("jupytext", None)
+    notebook["cells"] = [_live(cell) for cell in notebook["cells"]]
     for cell in notebook["cells"]:
         if made and cell["cell_type"] == "code":
             source = "".join(cell["source"])
             cell["source"] = CAPTION.sub(lambda match: _caption(match, made), source)
     path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def _live(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell ``live(...)`` as the directive that does the same on a page; others as they are."""
+    widget = directive("".join(cell["source"])) if cell["cell_type"] == "code" else ""
+    return {"cell_type": "markdown", "metadata": {}, "source": widget} if widget else cell
 
 
 def _caption(match: re.Match, made: str) -> str:
