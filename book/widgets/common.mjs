@@ -76,7 +76,7 @@ function slider({ name, label, value, min, max, step, stops }) {
 }
 
 function read(form, { name, unit, stops }) {
-  const input = form.elements[name];
+  const input = form.querySelector(`[name=${name}]`);
   const value = stops ? stops[input.valueAsNumber] : input.valueAsNumber;
   const shown = `${value}${unit}`.replace("-", "−");
   input.setAttribute("aria-valuetext", shown);

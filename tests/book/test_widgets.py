@@ -182,10 +182,11 @@ def exact_table(users: int, seeds: int, byUser: float, bySeed: float, rest: floa
     """Differences, users by seeds, whose mean squares are just what these spreads make expect."""
     rng = np.random.default_rng(0)
     a, b, e = rng.standard_normal((users, 1)), rng.standard_normal((1, seeds)), rng.standard_normal((users, seeds))
-    a, b = (1 - 1e-9) * (a - a.mean()), (1 - 1e-9) * (b - b.mean())  # a spread of 0 is not seen above 0
+    a, b = a - a.mean(), b - b.mean()
     e += e.mean() - e.mean(axis=0) - e.mean(axis=1, keepdims=True)
     a *= np.sqrt((rest**2 / seeds + byUser**2) * (users - 1) / (a**2).sum())
     b *= np.sqrt((rest**2 / users + bySeed**2) * (seeds - 1) / (b**2).sum())
+    a, b = (1 - 1e-9) * a, (1 - 1e-9) * b  # rounding must not lift a spread of 0 above 0
     return a + b + e * rest * np.sqrt((users - 1) * (seeds - 1) / (e**2).sum())
 
 
