@@ -1,6 +1,6 @@
 // What an estimate ŵ of a task's weights w* has to do with information: the three readings of chapter
 // 10, and the binary channel that is left when only the sign of the score is read.
-import { BLUE, GREEN, INK, PINK, RED, dot, legend, normal, number, path, plot, steps, widget, words } from "./common.mjs";
+import { BLUE, GREEN, INK, PINK, RED, dot, legend, normal, number, path, plot, steps, ticks, widget, words } from "./common.mjs";
 
 /** (a) Eq. 14 with the weight squared, in nats: ½ ln(1 + |ŵ|²), noise and inputs of deviation 1. */
 export function channelInformation(length) {
@@ -68,14 +68,15 @@ export function draw(values, width) {
 function curves({ search, recommendation, times, length }, width) {
   const angles = steps(0, 90, 45);
   const values = angles.map((angle) => readings(angle, times, length));
+  const high = 1.08 * Math.max(0.8, values[0].a, values[0].b);
   const x = { range: [0, 90], ticks: [0, 15, 30, 45, 60, 75, 90], label: "error of direction, in degrees" };
-  const y = { range: [0, 2.6], ticks: [0, 0.5, 1, 1.5, 2, 2.5], label: "information (nats)" };
+  const y = { range: [0, high], ticks: ticks(high), label: "information (nats)" };
   return plot("Information over the error of direction", width, 300, x, y, (X, Y) => {
     const curve = (name) => path(values.map((value, k) => [X(angles[k]), Y(value[name])]), ...LOOKS[name]);
     const ceiling = path([[X(0), Y(Math.LN2)], [X(90), Y(Math.LN2)]], INK, "1 3", 1) + words(X(90), Y(Math.LN2) - 5, "ln 2", "end");
     const mark = (angle, letter) => {
       const [u, v] = [X(angle), Y(readings(angle, times, length).c)];
-      return dot(u, v, RED) + words(u, v + 20, letter);
+      return dot(u, v, RED) + words(u, v - 10, letter);
     };
     return ceiling + Object.keys(LOOKS).map(curve).join("") + mark(search, "S") + mark(recommendation, "R");
   });

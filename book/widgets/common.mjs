@@ -17,7 +17,7 @@ const STYLE = `
     gap: 4px 24px; margin: 0 0 8px; align-items: end; }
   .live label { display: flex; justify-content: space-between; gap: 8px; flex-wrap: wrap; }
   .live input { flex: 1 0 100%; width: 100%; min-height: 24px; margin: 0; accent-color: ${BLUE}; }
-  .live output { font-variant-numeric: tabular-nums; font-weight: 600; }
+  .live b { font-variant-numeric: tabular-nums; }
   .live button { font: inherit; color: inherit; background: none; border: 1px solid currentColor;
     border-radius: 4px; padding: 4px 12px; justify-self: start; cursor: pointer; }
   .live :focus-visible { outline: 2px solid ${RED}; outline-offset: 2px; }
@@ -52,12 +52,13 @@ function mount(el, title, controls, draw) {
     <div class="figures"></div><div></div><p aria-live="polite"></p></div>`;
   const form = el.querySelector("form");
   const [figures, legend, says] = el.querySelectorAll(".figures, .figures + div, p");
+  let said = "";
   const update = () => {
     const values = Object.fromEntries(controls.map((control) => [control.name, read(form, control)]));
     const drawn = draw(values, figures.clientWidth || 640);
     figures.innerHTML = drawn.figures.join("");
     legend.innerHTML = drawn.legend;
-    says.innerHTML = drawn.says;
+    if (drawn.says !== said) says.innerHTML = said = drawn.says; // else it would be read aloud again
   };
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -71,7 +72,7 @@ function mount(el, title, controls, draw) {
 function slider({ name, label, value, min, max, step, stops }) {
   const range = stops ? [0, stops.length - 1, 1, nearest(stops, value)] : [min, max, step, value];
   const [low, high, by, at] = range;
-  return `<label><span>${label}</span><output></output><input type="range" name="${name}"
+  return `<label><span>${label}</span><b></b><input type="range" name="${name}"
     min="${low}" max="${high}" step="${by}" value="${at}"></label>`;
 }
 
@@ -80,7 +81,7 @@ function read(form, { name, unit, stops }) {
   const value = stops ? stops[input.valueAsNumber] : input.valueAsNumber;
   const shown = `${value}${unit}`.replace("-", "−");
   input.setAttribute("aria-valuetext", shown);
-  input.parentElement.querySelector("output").textContent = shown;
+  input.parentElement.querySelector("b").textContent = shown;
   return value;
 }
 
@@ -160,7 +161,7 @@ export function bar(x, y0, y, thick, colour, text) {
 export function legend(entries) {
   const items = entries.map(
     ([name, colour, dash = ""]) => `<li><svg width="28" height="8" aria-hidden="true">
-      ${path([[0, 4], [28, 4]], colour, dash, 3)}</svg>${name}</li>`,
+      ${path([[0, 4], [28, 4]], colour, dash, 3)}</svg><span>${name}</span></li>`,
   );
   return `<ul class="legend">${items.join("")}</ul>`;
 }

@@ -61,9 +61,8 @@ function pushes(parts, width) {
 }
 
 function sizes(own, beta, tau, width) {
-  const powers = [-5, -4, -3, -2, -1, 0, 1, 2].map((k) => Number(`1e${k}`));
   const x = { range: [TAUS[0], 1], ticks: [0.01, 0.03, 0.1, 0.3, 1], label: "temperature τ", log: true };
-  const y = { range: [1e-5, 100], ticks: powers, label: "size of the gradient, β times eq. 10", log: true };
+  const y = { range: [1e-5, 100], ticks: [1e-4, 0.01, 1, 100], label: "size of the gradient, β times eq. 10", log: true };
   return plot("Size of the gradient over the temperature", width, 260, x, y, (X, Y) => {
     const place = (cosine) => (t) => [X(t), Y(Math.max(force(cosine, OTHERS, t, beta), 1e-5))];
     const curve = (cosine, ...look) => path(TAUS.map(place(cosine)), ...look);

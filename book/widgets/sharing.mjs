@@ -88,12 +88,15 @@ function isSharedBetter(angle, rows, features, noise) {
 function sentence({ angle, rows, features, noise }) {
   const [shared, own] = [sharedMisses(angle, rows, features, noise), separateMisses(rows, features, noise)];
   const both = [shared, own].map((share) => number(2 * information(share, noise), 3));
-  const n = crossingRows(angle, features, noise);
-  const turn = angle === 0 ? "for equal tasks it always is" : `from ${Math.ceil(n).toLocaleString("en")} rows on it is not`;
-  const verdict = angle >= 90 ? "Sharing is never better at such an angle" : `Sharing is better while rows are few: ${turn}`;
   return `With ${rows} rows per task, shared weights miss ${number(100 * shared, 1)} % of the signal and separate ones
-    ${number(100 * own, 1)} %; in information about both tasks, ${both[0]} against ${both[1]} nats. ${verdict}.
-    The closed form is of first order in 1/<i>n</i>: with hardly more rows than features it is too low.`;
+    ${number(100 * own, 1)} %; in information about both tasks, ${both[0]} against ${both[1]} nats. ${verdict(crossingRows(angle, features, noise))}
+    The closed form is of first order in 1/<i>n</i>, and too low where rows are hardly more than features.`;
+}
+
+function verdict(n) {
+  if (n === Infinity) return "Sharing is better for any number of rows: the tasks are equal.";
+  if (n < 1) return "Sharing is never better.";
+  return `Sharing is better up to about ${Math.round(n).toLocaleString("en")} rows per task, and no longer beyond.`;
 }
 
 export default widget("To share or to separate", controls, draw);
