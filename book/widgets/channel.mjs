@@ -1,6 +1,22 @@
 // What an estimate ŵ of a task's weights w* has to do with information: the three readings of chapter
 // 10, and the binary channel that is left when only the sign of the score is read.
-import { BLUE, GREEN, INK, PINK, RED, dot, legend, normal, number, path, plot, steps, ticks, widget, words } from "./common.mjs";
+import {
+  BLUE,
+  GREEN,
+  INK,
+  PINK,
+  RED,
+  dot,
+  legend,
+  normal,
+  number,
+  path,
+  plot,
+  steps,
+  ticks,
+  widget,
+  words,
+} from "./common.mjs";
 
 /** (a) Eq. 14 with the weight squared, in nats: ½ ln(1 + |ŵ|²), noise and inputs of deviation 1. */
 export function channelInformation(length) {
@@ -38,9 +54,31 @@ export function binaryInformation(share) {
 }
 
 export const controls = [
-  { name: "search", label: "search: angle between <i>ŵ</i> and <i>w</i>*", value: 30, min: 0, max: 90, step: 1, unit: "°" },
-  { name: "recommendation", label: "recommendation: the same angle", value: 60, min: 0, max: 90, step: 1, unit: "°" },
-  { name: "times", label: "length of <i>ŵ</i>, in lengths of <i>w</i>*", value: 1, stops: [0.5, 1, 1.5, 2, 3], unit: " ×" },
+  {
+    name: "search",
+    label: "search: angle between <i>ŵ</i> and <i>w</i>*",
+    value: 30,
+    min: 0,
+    max: 90,
+    step: 1,
+    unit: "°",
+  },
+  {
+    name: "recommendation",
+    label: "recommendation: the same angle",
+    value: 60,
+    min: 0,
+    max: 90,
+    step: 1,
+    unit: "°",
+  },
+  {
+    name: "times",
+    label: "length of <i>ŵ</i>, in lengths of <i>w</i>*",
+    value: 1,
+    stops: [0.5, 1, 1.5, 2, 3],
+    unit: " ×",
+  },
   { name: "length", label: "length of <i>w</i>*", value: 2, min: 0.5, max: 4, step: 0.1, unit: "" },
 ];
 
@@ -54,8 +92,13 @@ export function readings(angle, times, length) {
   };
 }
 
-const LOOKS = { a: [PINK, "2 3"], b: [BLUE, "8 4"], c: [RED, ""], sign: [GREEN, "6 2 2 2"] };
-const NAMES = { a: "(a) eq. 14 at <i>ŵ</i>", b: "(b) score, Gaussian <i>Y</i>", c: "(c) score, Yes or No", sign: "its sign alone" };
+const LOOKS = { a: [PINK, "2 3"], b: [GREEN, "8 4"], c: [INK, ""], sign: [INK, "6 2 2 2"] };
+const NAMES = {
+  a: "(a) eq. 14 at <i>ŵ</i>",
+  b: "(b) score, Gaussian <i>Y</i>",
+  c: "(c) score, Yes or No",
+  sign: "its sign alone",
+};
 
 export function draw(values, width) {
   return {
@@ -69,16 +112,38 @@ function curves({ search, recommendation, times, length }, width) {
   const angles = steps(0, 90, 45);
   const values = angles.map((angle) => readings(angle, times, length));
   const high = 1.08 * Math.max(0.8, values[0].a, values[0].b);
-  const x = { range: [0, 90], ticks: [0, 15, 30, 45, 60, 75, 90], label: "error of direction, in degrees" };
+  const x = {
+    range: [0, 90],
+    ticks: [0, 15, 30, 45, 60, 75, 90],
+    label: "error of direction, in degrees",
+  };
   const y = { range: [0, high], ticks: ticks(high), label: "information (nats)" };
   return plot("Information over the error of direction", width, 300, x, y, (X, Y) => {
-    const curve = (name) => path(values.map((value, k) => [X(angles[k]), Y(value[name])]), ...LOOKS[name]);
-    const ceiling = path([[X(0), Y(Math.LN2)], [X(90), Y(Math.LN2)]], INK, "1 3", 1) + words(X(90), Y(Math.LN2) - 5, "ln 2", "end");
-    const mark = (angle, letter) => {
+    const curve = (name) =>
+      path(
+        values.map((value, k) => [X(angles[k]), Y(value[name])]),
+        ...LOOKS[name],
+      );
+    const ceiling =
+      path(
+        [
+          [X(0), Y(Math.LN2)],
+          [X(90), Y(Math.LN2)],
+        ],
+        INK,
+        "1 3",
+        1,
+      ) + words(X(90), Y(Math.LN2) - 5, "ln 2", "end");
+    const mark = (angle, letter, colour) => {
       const [u, v] = [X(angle), Y(readings(angle, times, length).c)];
-      return dot(u, v, RED) + words(u, v - 10, letter);
+      return dot(u, v, colour) + words(u, v - 10, letter);
     };
-    return ceiling + Object.keys(LOOKS).map(curve).join("") + mark(search, "S") + mark(recommendation, "R");
+    return (
+      ceiling +
+      Object.keys(LOOKS).map(curve).join("") +
+      mark(search, "S", RED) +
+      mark(recommendation, "R", BLUE)
+    );
   });
 }
 

@@ -4,7 +4,8 @@
 // A page gets one file for each equation, so this one is put in the place of its import when the site
 // is staged and when a notebook shows an equation (gensr_lib/show/live.py).
 
-export const BLUE = "#0072B2"; // Okabe and Ito's, as in gensr_lib/show/style.py
+// Okabe and Ito's, as in gensr_lib/show/style.py; of the tasks, recommendation is blue, search red.
+export const BLUE = "#0072B2";
 export const RED = "#D55E00";
 export const GREEN = "#009E73";
 export const PINK = "#CC79A7";
@@ -35,7 +36,15 @@ const STYLE = `
  * draw: (values, width in px) => {figures: [svg], legend: html, says: html}, a pure function.
  */
 export function widget(title, controls, draw) {
-  return { render: ({ model, el }) => mount(el, title, started(controls, (name) => model.get(name)), draw) };
+  return {
+    render: ({ model, el }) =>
+      mount(
+        el,
+        title,
+        started(controls, (name) => model.get(name)),
+        draw,
+      ),
+  };
 }
 
 /** The controls with the values that `get` knows in the place of their own. */
@@ -54,11 +63,14 @@ function mount(el, title, controls, draw) {
   const [figures, legend, says] = el.querySelectorAll(".figures, .figures + div, p");
   let said = "";
   const update = () => {
-    const values = Object.fromEntries(controls.map((control) => [control.name, read(form, control)]));
+    const values = Object.fromEntries(
+      controls.map((control) => [control.name, read(form, control)]),
+    );
     const drawn = draw(values, figures.clientWidth || 640);
     figures.innerHTML = drawn.figures.join("");
     legend.innerHTML = drawn.legend;
-    if (drawn.says !== said) says.innerHTML = said = drawn.says; // else it would be read aloud again
+    if (drawn.says !== said) says.innerHTML = drawn.says.replaceAll(" %", "&nbsp;%");
+    said = drawn.says; // what has not changed is not read aloud again
   };
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -106,7 +118,9 @@ export function half(width) {
 export function ticks(high) {
   const power = 10 ** Math.floor(Math.log10(high / 5));
   const step = [1, 2, 5, 10].find((round) => high / (round * power) <= 5) * power;
-  return Array.from({ length: Math.floor(high / step + 1e-9) + 1 }, (_, k) => Number((k * step).toPrecision(12)));
+  return Array.from({ length: Math.floor(high / step + 1e-9) + 1 }, (_, k) =>
+    Number((k * step).toPrecision(12)),
+  );
 }
 
 /** A plot with two axes, each {range, ticks, label, log, names}; `body` is (X, Y) => svg. */
@@ -116,9 +130,15 @@ export function plot(name, width, height, x, y, body) {
   const Y = scale(y, height - bottom, top);
   const across = x.ticks.map((tick, k) => {
     const text = x.names ? x.names[k] : tick;
-    return rule(X(tick), top, X(tick), height - bottom, x.names) + words(X(tick), height - bottom + 16, text);
+    return (
+      rule(X(tick), top, X(tick), height - bottom, x.names) +
+      words(X(tick), height - bottom + 16, text)
+    );
   });
-  const up = y.ticks.map((tick) => rule(left, Y(tick), width - right, Y(tick)) + words(left - 6, Y(tick) + 4, tick, "end"));
+  const up = y.ticks.map(
+    (tick) =>
+      rule(left, Y(tick), width - right, Y(tick)) + words(left - 6, Y(tick) + 4, tick, "end"),
+  );
   return `<svg role="img" aria-label="${name}" width="${width}" height="${height}" fill="currentColor" font-size="12">
     ${across.join("")}${up.join("")}${words((left + width - right) / 2, height - 8, x.label)}
     ${words(4, 14, y.label, "start")}${body(X, Y)}</svg>`;
@@ -161,7 +181,15 @@ export function bar(x, y0, y, thick, colour, text) {
 export function legend(entries) {
   const items = entries.map(
     ([name, colour, dash = ""]) => `<li><svg width="28" height="8" aria-hidden="true">
-      ${path([[0, 4], [28, 4]], colour, dash, 3)}</svg><span>${name}</span></li>`,
+      ${path(
+        [
+          [0, 4],
+          [28, 4],
+        ],
+        colour,
+        dash,
+        3,
+      )}</svg><span>${name}</span></li>`,
   );
   return `<ul class="legend">${items.join("")}</ul>`;
 }

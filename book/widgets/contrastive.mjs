@@ -32,8 +32,22 @@ export function spread(negatives, tau) {
 
 export const controls = [
   { name: "tau", label: "temperature <i>τ</i>", value: 0.07, stops: TAUS, unit: "" },
-  { name: "beta", label: "weight <i>β</i> in eq. 8", value: 0.01, stops: [0.001, 0.01, 0.1, 0.2, 0.3], unit: "" },
-  { name: "own", label: "cosine of the user's own two views", value: 0.9, min: -0.5, max: 1, step: 0.05, unit: "" },
+  {
+    name: "beta",
+    label: "weight <i>β</i> in eq. 8",
+    value: 0.01,
+    stops: [0.001, 0.01, 0.1, 0.2, 0.3],
+    unit: "",
+  },
+  {
+    name: "own",
+    label: "cosine of the user's own two views",
+    value: 0.9,
+    min: -0.5,
+    max: 1,
+    step: 0.05,
+    unit: "",
+  },
 ];
 
 /** The pull on the own pair, which is the push on all negatives together, as it counts in eq. 8. */
@@ -47,13 +61,21 @@ export function draw({ tau, beta, own }, width) {
   const size = force(own, OTHERS, tau, beta);
   return {
     figures: [pushes(parts, half(width)), sizes(own, beta, tau, half(width))],
-    legend: legend([[`own cosine ${number(own)}`, BLUE], ["cosine 0: views not yet aligned", RED, "6 4"]]),
+    legend: legend([
+      [`own cosine ${number(own)}`, BLUE],
+      ["cosine 0: views not yet aligned", RED, "6 4"],
+    ]),
     says: sentence(parts, size, { tau, beta, own }),
   };
 }
 
 function pushes(parts, width) {
-  const x = { range: [0.4, 3.6], ticks: [1, 2, 3], names: OTHERS, label: "other users, by their cosine" };
+  const x = {
+    range: [0.4, 3.6],
+    ticks: [1, 2, 3],
+    names: OTHERS,
+    label: "other users, by their cosine",
+  };
   const y = { range: [0, 1.08], ticks: [0, 0.25, 0.5, 0.75, 1], label: "share of the push" };
   return plot("Share of the push on each other user", width, 260, x, y, (X, Y) =>
     parts.map((part, j) => bar(X(j + 1), Y(0), Y(part), 36, BLUE, number(part, 3))).join(""),
@@ -61,8 +83,18 @@ function pushes(parts, width) {
 }
 
 function sizes(own, beta, tau, width) {
-  const x = { range: [TAUS[0], 1], ticks: [0.01, 0.03, 0.1, 0.3, 1], label: "temperature τ", log: true };
-  const y = { range: [1e-5, 100], ticks: [1e-4, 0.01, 1, 100], label: "size of the gradient, β times eq. 10", log: true };
+  const x = {
+    range: [TAUS[0], 1],
+    ticks: [0.01, 0.03, 0.1, 0.3, 1],
+    label: "temperature τ",
+    log: true,
+  };
+  const y = {
+    range: [1e-5, 100],
+    ticks: [1e-4, 0.01, 1, 100],
+    label: "size of the gradient, β times eq. 10",
+    log: true,
+  };
   return plot("Size of the gradient over the temperature", width, 260, x, y, (X, Y) => {
     const place = (cosine) => (t) => [X(t), Y(Math.max(force(cosine, OTHERS, t, beta), 1e-5))];
     const curve = (cosine, ...look) => path(TAUS.map(place(cosine)), ...look);
@@ -71,7 +103,8 @@ function sizes(own, beta, tau, width) {
 }
 
 function sentence(parts, size, { tau, beta, own }) {
-  const held = own > OTHERS[0] ? "nearer than every other user" : "not nearer than every other user";
+  const held =
+    own > OTHERS[0] ? "nearer than every other user" : "not nearer than every other user";
   return `At <i>τ</i> = ${tau}, ${number(100 * parts[0], 0)} % of the push falls on the nearest other user
     (cosine ${OTHERS[0]}). The user's own view is ${held}; with <i>β</i> = ${beta} the pull on it, and the push
     on the others together, is ${size.toPrecision(2)} per unit of cosine.`;

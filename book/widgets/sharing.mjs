@@ -1,5 +1,19 @@
 // Two linear tasks, one shared ŵ or one each: the closed form of chapter 10, to first order in 1/n.
-import { BLUE, INK, RED, dot, half, legend, number, path, plot, steps, ticks, widget, words } from "./common.mjs";
+import {
+  BLUE,
+  INK,
+  RED,
+  dot,
+  half,
+  legend,
+  number,
+  path,
+  plot,
+  steps,
+  ticks,
+  widget,
+  words,
+} from "./common.mjs";
 
 /** q: the variance of a task's own ŵ across w, in squared lengths of w (of length 1), from n rows. */
 export function variance(n, d, noise) {
@@ -35,22 +49,47 @@ export function information(misses, noise) {
 export const ROWS = [15, 20, 30, 50, 80, 130, 200, 320, 500, 800]; // those of chapter 10
 
 export const controls = [
-  { name: "angle", label: "angle between the tasks", value: 30, min: 0, max: 120, step: 1, unit: "°" },
+  {
+    name: "angle",
+    label: "angle between the tasks",
+    value: 30,
+    min: 0,
+    max: 120,
+    step: 1,
+    unit: "°",
+  },
   { name: "rows", label: "rows per task <i>n</i>", value: 50, stops: ROWS, unit: "" },
   { name: "features", label: "features <i>d</i>", value: 10, min: 2, max: 12, step: 1, unit: "" },
-  { name: "noise", label: "noise <i>σ</i>, in lengths of <i>w</i>", value: 1, min: 0.1, max: 2, step: 0.1, unit: "" },
+  {
+    name: "noise",
+    label: "noise <i>σ</i>, in lengths of <i>w</i>",
+    value: 1,
+    min: 0.1,
+    max: 2,
+    step: 0.1,
+    unit: "",
+  },
 ];
 
 export function draw(values, width) {
   return {
     figures: [misses(values, half(width)), map(values, half(width))],
-    legend: legend([["one shared <i>ŵ</i>", RED], ["one <i>ŵ</i> for each task", BLUE, "8 4"], ["where they are equal", INK, "2 2"]]),
+    legend: legend([
+      ["one shared <i>ŵ</i>", RED],
+      ["one <i>ŵ</i> for each task", BLUE, "8 4"],
+      ["where they are equal", INK, "2 2"],
+    ]),
     says: sentence(values),
   };
 }
 
 function rowAxis() {
-  return { range: [ROWS[0], ROWS.at(-1)], ticks: [15, 50, 200, 800], label: "rows per task n", log: true };
+  return {
+    range: [ROWS[0], ROWS.at(-1)],
+    ticks: [15, 50, 200, 800],
+    label: "rows per task n",
+    log: true,
+  };
 }
 
 function misses({ angle, rows, features, noise }, width) {
@@ -60,24 +99,59 @@ function misses({ angle, rows, features, noise }, width) {
     [(n) => separateMisses(n, features, noise), BLUE, "8 4"],
   ];
   const highest = Math.max(...lines.flatMap(([law]) => sizes.map(law)));
-  const y = { range: [0, highest * 1.05], ticks: ticks(highest * 1.05), label: "share of the signal missed" };
+  const y = {
+    range: [0, highest * 1.05],
+    ticks: ticks(highest * 1.05),
+    label: "share of the signal missed",
+  };
   return plot("Excess error over the rows", width, 280, rowAxis(), y, (X, Y) => {
-    const curves = lines.map(([law, ...look]) => path(sizes.map((n) => [X(n), Y(law(n))]), ...look));
+    const curves = lines.map(([law, ...look]) =>
+      path(
+        sizes.map((n) => [X(n), Y(law(n))]),
+        ...look,
+      ),
+    );
     const marks = lines.map(([law, colour]) => dot(X(rows), Y(law(rows)), colour));
     const n = crossingRows(angle, features, noise);
     const isSeen = n >= ROWS[0] && n <= ROWS.at(-1);
-    const upright = path([[X(n), Y(0)], [X(n), Y(highest)]], INK, "2 2", 1.5);
-    return curves.join("") + (isSeen ? upright + words(X(n), Y(highest) - 4, Math.round(n)) : "") + marks.join("");
+    const upright = path(
+      [
+        [X(n), Y(0)],
+        [X(n), Y(highest)],
+      ],
+      INK,
+      "2 2",
+      1.5,
+    );
+    return (
+      curves.join("") +
+      (isSeen ? upright + words(X(n), Y(highest) - 4, Math.round(n)) : "") +
+      marks.join("")
+    );
   });
 }
 
 function map({ angle, rows, features, noise }, width) {
   const sizes = steps(Math.log(ROWS[0]), Math.log(ROWS.at(-1)), 60).map(Math.exp);
-  const y = { range: [0, 120], ticks: [0, 30, 60, 90, 120], label: "angle between the tasks (degrees)" };
+  const y = {
+    range: [0, 120],
+    ticks: [0, 30, 60, 90, 120],
+    label: "angle between the tasks (degrees)",
+  };
   return plot("Where to share", width, 280, rowAxis(), y, (X, Y) => {
-    const edge = path(sizes.map((n) => [X(n), Y(boundary(n, features, noise))]), INK, "2 2", 1.5);
-    const names = words(X(250), Y(100), "separate is better") + words(X(22), Y(6), "share", "start");
-    return edge + names + dot(X(rows), Y(angle), isSharedBetter(angle, rows, features, noise) ? RED : BLUE);
+    const edge = path(
+      sizes.map((n) => [X(n), Y(boundary(n, features, noise))]),
+      INK,
+      "2 2",
+      1.5,
+    );
+    const names =
+      words(X(250), Y(100), "separate is better") + words(X(22), Y(6), "share", "start");
+    return (
+      edge +
+      names +
+      dot(X(rows), Y(angle), isSharedBetter(angle, rows, features, noise) ? RED : BLUE)
+    );
   });
 }
 
@@ -86,7 +160,10 @@ function isSharedBetter(angle, rows, features, noise) {
 }
 
 function sentence({ angle, rows, features, noise }) {
-  const [shared, own] = [sharedMisses(angle, rows, features, noise), separateMisses(rows, features, noise)];
+  const [shared, own] = [
+    sharedMisses(angle, rows, features, noise),
+    separateMisses(rows, features, noise),
+  ];
   const both = [shared, own].map((share) => number(2 * information(share, noise), 3));
   return `With ${rows} rows per task, shared weights miss ${number(100 * shared, 1)} % of the signal and separate ones
     ${number(100 * own, 1)} %; in information about both tasks, ${both[0]} against ${both[1]} nats. ${verdict(crossingRows(angle, features, noise))}

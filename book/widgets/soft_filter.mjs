@@ -1,7 +1,11 @@
 // Eq. 5 and 6 on the three items of chapter 3: one head, all projections the identity.
 import { BLUE, INK, RED, bar, half, legend, number, path, plot, widget, words } from "./common.mjs";
 
-export const HISTORY = [[2, 0], [0, 2], [-2, 0]];
+export const HISTORY = [
+  [2, 0],
+  [0, 2],
+  [-2, 0],
+];
 
 /** Eq. 5: softmax over the items of candidate · h_j / √d, for vectors of d numbers. */
 export function weights(candidate, history) {
@@ -28,8 +32,24 @@ export function vector(angle, length) {
 }
 
 export const controls = [
-  { name: "angle", label: "direction of the candidate", value: 0, min: -180, max: 180, step: 1, unit: "°" },
-  { name: "length", label: "length of the candidate", value: 1.5, min: 0, max: 5, step: 0.1, unit: "" },
+  {
+    name: "angle",
+    label: "direction of the candidate",
+    value: 0,
+    min: -180,
+    max: 180,
+    step: 1,
+    unit: "°",
+  },
+  {
+    name: "length",
+    label: "length of the candidate",
+    value: 1.5,
+    min: 0,
+    max: 5,
+    step: 0.1,
+    unit: "",
+  },
 ];
 
 export function draw({ angle, length }, width) {
@@ -38,7 +58,11 @@ export function draw({ angle, length }, width) {
   const found = filtered(alpha, HISTORY);
   return {
     figures: [plane(candidate, found, half(width)), bars(alpha, half(width))],
-    legend: legend([["history <i>h</i><sub>1</sub>, <i>h</i><sub>2</sub>, <i>h</i><sub>3</sub>", INK], ["candidate", RED, "5 3"], ["filtered history", BLUE]]),
+    legend: legend([
+      ["history <i>h</i><sub>1</sub>, <i>h</i><sub>2</sub>, <i>h</i><sub>3</sub>", INK],
+      ["candidate", RED, "5 3"],
+      ["filtered history", BLUE],
+    ]),
     says: sentence(angle, length, alpha, found),
   };
 }
@@ -65,11 +89,26 @@ function tip([x0, y0], [x, y], colour, dash = "", thick = 2) {
   if (length < 1) return "";
   const [u, v] = [(x - x0) / length, (y - y0) / length];
   const corner = (side) => [x - 9 * u - side * 5 * v, y - 9 * v + side * 5 * u];
-  return path([[x0, y0], [x, y]], colour, dash, thick) + path([corner(1), [x, y], corner(-1)], colour, "", thick);
+  return (
+    path(
+      [
+        [x0, y0],
+        [x, y],
+      ],
+      colour,
+      dash,
+      thick,
+    ) + path([corner(1), [x, y], corner(-1)], colour, "", thick)
+  );
 }
 
 function bars(alpha, width) {
-  const x = { range: [0.4, 3.6], ticks: [1, 2, 3], names: ["h₁", "h₂", "h₃"], label: "item of the history" };
+  const x = {
+    range: [0.4, 3.6],
+    ticks: [1, 2, 3],
+    names: ["h₁", "h₂", "h₃"],
+    label: "item of the history",
+  };
   const y = { range: [0, 1.08], ticks: [0, 0.25, 0.5, 0.75, 1], label: "weight α of eq. 5" };
   return plot("The weights of the three items", width, Math.min(width, 300), x, y, (X, Y) =>
     alpha.map((weight, j) => bar(X(j + 1), Y(0), Y(weight), 36, BLUE, number(weight, 3))).join(""),
@@ -79,9 +118,12 @@ function bars(alpha, width) {
 function sentence(angle, length, alpha, found) {
   const [x, y] = found.map((value) => number(value, 3));
   const most = Math.max(...alpha);
-  const ahead = alpha.flatMap((weight, j) => (most - weight < 1e-9 ? [`<i>h</i><sub>${j + 1}</sub>`] : []));
+  const ahead = alpha.flatMap((weight, j) =>
+    most - weight < 1e-9 ? [`<i>h</i><sub>${j + 1}</sub>`] : [],
+  );
   const where = length === 0 ? "A candidate of length 0" : `A candidate at ${number(angle, 0)}°`;
-  const looks = ahead.length === 3 ? "looks at all items alike" : `looks most at ${ahead.join(" and ")}`;
+  const looks =
+    ahead.length === 3 ? "looks at all items alike" : `looks most at ${ahead.join(" and ")}`;
   return `${where} ${looks}: α = (${alpha.map((weight) => number(weight, 3)).join(", ")}).
     It finds the user's history at (${x}, ${y}).`;
 }

@@ -1,6 +1,19 @@
 // How many seeds a star needs: the power of the book's tests (gensr_lib/experiments/significance.py and
 // worlds.py) where the true effect and the true spreads are known.
-import { BLUE, INK, RED, dot, legend, normal, number, path, plot, steps, widget, words } from "./common.mjs";
+import {
+  BLUE,
+  INK,
+  RED,
+  dot,
+  legend,
+  normal,
+  number,
+  path,
+  plot,
+  steps,
+  widget,
+  words,
+} from "./common.mjs";
 
 const ALPHA = 0.05;
 const SEEDS = [2, 30]; // one seed says nothing about other trainings
@@ -28,7 +41,10 @@ export function tail(t, law, noncentrality = 0) {
 export function critical(probability, law) {
   let t = 0;
   for (let k = 0; k < 200; k++) {
-    const density = law.reduce((sum, { s, weight }) => sum + weight * s * Math.exp(-((t * s) ** 2) / 2), 0);
+    const density = law.reduce(
+      (sum, { s, weight }) => sum + weight * s * Math.exp(-((t * s) ** 2) / 2),
+      0,
+    );
     const change = ((tail(t, law) - probability) * Math.sqrt(2 * Math.PI)) / density;
     t += change; // the tail is convex: Newton's steps come from below and never pass
     if (change < 1e-10 * t) break;
@@ -81,13 +97,59 @@ export function someAlarm(variants) {
 }
 
 export const controls = [
-  { name: "effect", label: "true effect (NDCG)", value: 0.05, min: 0, max: 0.2, step: 0.005, unit: "" },
+  {
+    name: "effect",
+    label: "true effect (NDCG)",
+    value: 0.05,
+    min: 0,
+    max: 0.2,
+    step: 0.005,
+    unit: "",
+  },
   { name: "seeds", label: "seeds", value: 3, min: SEEDS[0], max: SEEDS[1], step: 1, unit: "" },
-  { name: "users", label: "test users", value: 500, stops: [50, 100, 200, 500, 1000, 2000, 5000], unit: "" },
-  { name: "bySeed", label: "spread of trainings, or worlds", value: 0.03, min: 0, max: 0.1, step: 0.005, unit: "" },
-  { name: "byUser", label: "spread of users", value: 0.25, min: 0.05, max: 0.5, step: 0.05, unit: "" },
-  { name: "rest", label: "spread of what is left", value: 0.2, min: 0.05, max: 0.5, step: 0.05, unit: "" },
-  { name: "variants", label: "variants compared (Holm)", value: 4, min: 1, max: 16, step: 1, unit: "" },
+  {
+    name: "users",
+    label: "test users",
+    value: 500,
+    stops: [50, 100, 200, 500, 1000, 2000, 5000],
+    unit: "",
+  },
+  {
+    name: "bySeed",
+    label: "spread of trainings, or worlds",
+    value: 0.03,
+    min: 0,
+    max: 0.1,
+    step: 0.005,
+    unit: "",
+  },
+  {
+    name: "byUser",
+    label: "spread of users",
+    value: 0.25,
+    min: 0.05,
+    max: 0.5,
+    step: 0.05,
+    unit: "",
+  },
+  {
+    name: "rest",
+    label: "spread of what is left",
+    value: 0.2,
+    min: 0.05,
+    max: 0.5,
+    step: 0.05,
+    unit: "",
+  },
+  {
+    name: "variants",
+    label: "variants compared (Holm)",
+    value: 4,
+    min: 1,
+    max: 16,
+    step: 1,
+    unit: "",
+  },
 ];
 
 const TESTS = [
@@ -111,7 +173,15 @@ function figure(counts, curves, seeds, width) {
   const x = { range: SEEDS, ticks: [2, 5, 10, 15, 20, 25, 30], label: "seeds" };
   const y = { range: [0, 1.02], ticks: [0, 0.2, 0.4, 0.6, 0.8, 1], label: "probability of a star" };
   return plot("Power over the number of seeds", width, 280, x, y, (X, Y) => {
-    const wanted = path([[X(2), Y(0.8)], [X(30), Y(0.8)]], INK, "2 2", 1.5);
+    const wanted = path(
+      [
+        [X(2), Y(0.8)],
+        [X(30), Y(0.8)],
+      ],
+      INK,
+      "2 2",
+      1.5,
+    );
     const lines = curves.map((curve, k) => {
       const [colour, dash] = TESTS[k].look;
       const points = curve.map((value, j) => [X(counts[j]), Y(value)]);
@@ -124,7 +194,9 @@ function figure(counts, curves, seeds, width) {
 function sentence(values, counts, curves) {
   const percent = (share) => `${number(100 * share, 0)} %`;
   const now = curves.map((curve) => percent(curve[counts.indexOf(values.seeds)]));
-  const enough = curves.map((curve) => counts[curve.findIndex((value) => value >= 0.8)] ?? `more than ${SEEDS[1]}`);
+  const enough = curves.map(
+    (curve) => counts[curve.findIndex((value) => value >= 0.8)] ?? `more than ${SEEDS[1]}`,
+  );
   return `An effect of ${values.effect} gets a star with ${values.seeds} seeds in ${now[0]} of such experiments, or in ${now[1]}
     where each seed has a world of its own. For 80 % it takes ${enough[0]} seeds, or ${enough[1]} worlds.
     Where nothing is true, the usual test over users alone gives a star in ${percent(falseAlarm(values))} of the

@@ -27,14 +27,15 @@ PAGE = """\
 <div id="{place}">Run this cell to make the equation live.</div>
 <script type="module">
 const source = {source}, values = {values};
-const {{ default: equation }} = await import(URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }})));
+const module = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
+const equation = (await import(module)).default;
 for (const place of document.querySelectorAll("#{place}")) {{
   if (place.shadowRoot) continue;
   const el = place.attachShadow({{ mode: "open" }}).appendChild(document.createElement("div"));
   equation.render({{ model: {{ get: (name) => values[name] }}, el }});
 }}
 </script>
-"""  # noqa: E501
+"""
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,28 @@ def live(name: str, **values: float) -> LiveEquation:
     """
     modules = {path.stem: path for path in _folder().glob("*.mjs") if path.name != SHARED}
     source = self_contained(modules[known("live equation", name, modules)])
-    sliders = re.findall(r'\bname: "(\w+)", label', source)
+    sliders = re.findall(r'\bname: "(\w+)",\s+label:', source)
     for slider in values:
         known(f"slider of the live equation '{name}'", slider, sliders)
     return LiveEquation(name, source, values)
 
 
 def self_contained(path: Path) -> str:
-    """A module with what it imports from ``common.mjs`` in the import's place.
+    """A module with the text of ``common.mjs`` in the place of its import.
 
     Pages load a module under another name and from another folder, where nothing lies beside it.
 
     Raises:
-        ConfigError: it imports, or exports from, any other module.
+        ConfigError: it imports, or exports from, any other module, or ``common.mjs`` is missing.
     """
     text = path.read_text(encoding="utf-8")
-    if IMPORT.search(text):
-        shared = (path.parent / SHARED).read_text(encoding="utf-8")
-        shared = re.sub(r"^export ", "", shared, flags=re.MULTILINE)
-        text = IMPORT.sub(lambda match: shared, text, count=1)
+    shared = path.parent / SHARED
+    if shared.exists():
+        inside = re.sub(r"^export ", "", shared.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        text = IMPORT.sub(lambda match: inside, text, count=1)
     if left := LEFT.search(text):
-        raise ConfigError(f"{path}: '{left[0]}' cannot be loaded by a page; import {SHARED} alone")
+        message = f"{path}: a page cannot load '{left[0]}'; import only from {SHARED} beside it"
+        raise ConfigError(message)
     return text
 
 
