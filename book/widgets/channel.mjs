@@ -1,5 +1,5 @@
-// What an estimate ŵ of a task's weights w* has to do with information: the three readings of chapter
-// 10, and the binary channel that is left when only the sign of the score is read.
+// What an estimate ŵ of a task's weights w* has to do with information: the three readings of
+// chapter 10, and the binary channel that is left when only the sign of the score is read.
 import {
   BLUE,
   GREEN,
@@ -151,9 +151,10 @@ function sentence({ search, recommendation, times, length }) {
   const [s, r] = [search, recommendation].map((angle) => readings(angle, times, length));
   const sum = (name) => number(s[name] + r[name], 3);
   const wrong = [search, recommendation].map((angle) => number(100 * flips(angle, length), 0));
-  return `Reading (c): search has ${number(s.c, 3)} nats and recommendation ${number(r.c, 3)}, together ${sum("c")}
-    of at most ${number(2 * Math.LN2, 3)}. The signs of their scores are wrong in ${wrong[0]} % and ${wrong[1]} % of the
-    answers. Reading (a) says ${sum("a")} for both, whatever the angles.`;
+  return `Reading (c): search has ${number(s.c, 3)} nats and recommendation ${number(r.c, 3)},
+    together ${sum("c")} of at most ${number(2 * Math.LN2, 3)}. The signs of their scores are wrong
+    in ${wrong[0]} % and ${wrong[1]} % of the answers. Reading (a) says ${sum("a")}
+    for both, whatever the angles.`;
 }
 
 export default widget("Information of two estimates", controls, draw);

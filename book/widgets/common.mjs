@@ -1,8 +1,8 @@
-// What the live equations share: labelled sliders, a sentence that says the present result, and small
-// SVG plots. Only `widget` touches a document; all else are pure functions that give strings.
+// What the live equations share: labelled sliders, a sentence that says the present result, and
+// small SVG plots. Only `widget` touches a document; all else are pure functions.
 //
-// A page gets one file for each equation, so this one is put in the place of its import when the site
-// is staged and when a notebook shows an equation (gensr_lib/show/live.py).
+// A page gets one file for each equation, so this one is put in the place of its import when the
+// site is staged and when a notebook shows an equation (gensr_lib/show/live_equations.py).
 
 // Okabe and Ito's, as in gensr_lib/show/style.py; of the tasks, recommendation is blue, search red.
 export const BLUE = "#0072B2";
@@ -14,8 +14,8 @@ export const INK = "currentColor"; // dark on a light page, light on a dark one
 const STYLE = `
   .live { border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px;
     padding: 12px; margin: 8px 0; font-size: 15px; line-height: 1.45; }
-  .live form { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr));
-    gap: 4px 24px; margin: 0 0 8px; align-items: end; }
+  .live form { display: grid; gap: 4px 24px; margin: 0 0 8px; align-items: end;
+    grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr)); }
   .live label { display: flex; justify-content: space-between; gap: 8px; flex-wrap: wrap; }
   .live input { flex: 1 0 100%; width: 100%; min-height: 24px; margin: 0; accent-color: ${BLUE}; }
   .live b { font-variant-numeric: tabular-nums; }
@@ -24,7 +24,8 @@ const STYLE = `
   .live :focus-visible { outline: 2px solid ${RED}; outline-offset: 2px; }
   .live .figures { display: flex; flex-wrap: wrap; gap: 8px 16px; }
   .live svg { display: block; overflow: visible; }
-  .live .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 4px 0; padding: 0; list-style: none; }
+  .live .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 4px 0; padding: 0;
+    list-style: none; }
   .live .legend li { display: flex; align-items: center; gap: 6px; }
   .live p { margin: 8px 0 0; }
 `;
@@ -37,13 +38,10 @@ const STYLE = `
  */
 export function widget(title, controls, draw) {
   return {
-    render: ({ model, el }) =>
-      mount(
-        el,
-        title,
-        started(controls, (name) => model.get(name)),
-        draw,
-      ),
+    render({ model, el }) {
+      const own = started(controls, (name) => model.get(name));
+      return mount(el, title, own, draw);
+    },
   };
 }
 
@@ -139,7 +137,8 @@ export function plot(name, width, height, x, y, body) {
     (tick) =>
       rule(left, Y(tick), width - right, Y(tick)) + words(left - 6, Y(tick) + 4, tick, "end"),
   );
-  return `<svg role="img" aria-label="${name}" width="${width}" height="${height}" fill="currentColor" font-size="12">
+  return `<svg role="img" aria-label="${name}" width="${width}" height="${height}"
+    fill="currentColor" font-size="12">
     ${across.join("")}${up.join("")}${words((left + width - right) / 2, height - 8, x.label)}
     ${words(4, 14, y.label, "start")}${body(X, Y)}</svg>`;
 }
@@ -152,23 +151,27 @@ function scale({ range, log }, from, to) {
 
 function rule(x1, y1, x2, y2, isHidden) {
   if (isHidden) return "";
-  return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${INK}" stroke-opacity="0.18"/>`;
+  const ends = `x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}"`;
+  return `<line ${ends} stroke="${INK}" stroke-opacity="0.18"/>`;
 }
 
 /** Text at a place, on its middle if nothing else is said. */
 export function words(x, y, text, anchor = "middle", colour = INK) {
-  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${colour}">${String(text).replace("-", "−")}</text>`;
+  const shown = String(text).replace("-", "−");
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${colour}">${shown}</text>`;
 }
 
 /** A line through points [[x, y], …] given in pixels. */
 export function path(points, colour, dash = "", thick = 2) {
   const route = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-  return `<polyline points="${route}" fill="none" stroke="${colour}" stroke-width="${thick}" stroke-dasharray="${dash}"/>`;
+  const look = `stroke="${colour}" stroke-width="${thick}" stroke-dasharray="${dash}"`;
+  return `<polyline points="${route}" fill="none" ${look}/>`;
 }
 
 /** A mark at a place in pixels. */
 export function dot(x, y, colour, isOpen = false) {
-  return `<circle cx="${x}" cy="${y}" r="5" fill="${isOpen ? "none" : colour}" stroke="${colour}" stroke-width="2"/>`;
+  const look = `fill="${isOpen ? "none" : colour}" stroke="${colour}" stroke-width="2"`;
+  return `<circle cx="${x}" cy="${y}" r="5" ${look}/>`;
 }
 
 /** A bar from the height y0 to y, with its value above. */

@@ -105,9 +105,9 @@ function sizes(own, beta, tau, width) {
 function sentence(parts, size, { tau, beta, own }) {
   const held =
     own > OTHERS[0] ? "nearer than every other user" : "not nearer than every other user";
-  return `At <i>τ</i> = ${tau}, ${number(100 * parts[0], 0)} % of the push falls on the nearest other user
-    (cosine ${OTHERS[0]}). The user's own view is ${held}; with <i>β</i> = ${beta} the pull on it, and the push
-    on the others together, is ${size.toPrecision(2)} per unit of cosine.`;
+  return `At <i>τ</i> = ${tau}, ${number(100 * parts[0], 0)} % of the push falls on the nearest
+    other user (cosine ${OTHERS[0]}). The user's own view is ${held}; with <i>β</i> = ${beta} the
+    pull on it, and the push on the others together, is ${size.toPrecision(2)} per unit of cosine.`;
 }
 
 export default widget("The two knobs of the contrastive loss", controls, draw);

@@ -15,22 +15,22 @@ import {
   words,
 } from "./common.mjs";
 
-/** q: the variance of a task's own ŵ across w, in squared lengths of w (of length 1), from n rows. */
+/** q: the variance of a task's own ŵ across w from n rows, in squared lengths of w. */
 export function variance(n, d, noise) {
   return ((d - 1) * noise ** 2) / n;
 }
 
-/** Share of the signal that separate weights miss: the squared sine of the angle between ŵ and w. */
+/** Share of the signal that separate weights miss: the squared sine of ŵ's angle to w. */
 export function separateMisses(n, d, noise) {
   return 1 - 1 / (1 + variance(n, d, noise));
 }
 
-/** The same of shared weights: half the variance, and an `angle` / 2 from each task in the limit. */
+/** The same of shared weights: half the variance, and `angle` / 2 from each task in the limit. */
 export function sharedMisses(angle, n, d, noise) {
   return 1 - Math.cos((angle * Math.PI) / 360) ** 2 / (1 + variance(n, d, noise) / 2);
 }
 
-/** The rows per task above which separate weights miss less; infinite for equal tasks, 0 from 90° on. */
+/** The rows per task above which separate weights miss less: ∞ at 0°, and 0 from 90° on. */
 export function crossingRows(angle, d, noise) {
   const cosine = Math.cos((angle * Math.PI) / 180);
   return angle >= 90 ? 0 : variance(1, d, noise) / (1 / cosine - 1);
@@ -165,15 +165,17 @@ function sentence({ angle, rows, features, noise }) {
     separateMisses(rows, features, noise),
   ];
   const both = [shared, own].map((share) => number(2 * information(share, noise), 3));
-  return `With ${rows} rows per task, shared weights miss ${number(100 * shared, 1)} % of the signal and separate ones
-    ${number(100 * own, 1)} %; in information about both tasks, ${both[0]} against ${both[1]} nats. ${verdict(crossingRows(angle, features, noise))}
-    The closed form is of first order in 1/<i>n</i>, and too low where rows are hardly more than features.`;
+  return `With ${rows} rows per task, shared weights miss ${number(100 * shared, 1)} % of the signal
+    and separate ones ${number(100 * own, 1)} %; in information about both tasks, ${both[0]} against
+    ${both[1]} nats. ${verdict(crossingRows(angle, features, noise))} The closed form is of first
+    order in 1/<i>n</i>: its boundary is too low where rows are hardly more than features.`;
 }
 
 function verdict(n) {
   if (n === Infinity) return "Sharing is better for any number of rows: the tasks are equal.";
   if (n < 1) return "Sharing is never better.";
-  return `Sharing is better up to about ${Math.round(n).toLocaleString("en")} rows per task, and no longer beyond.`;
+  const rows = Math.round(n).toLocaleString("en");
+  return `Sharing is better up to about ${rows} rows per task, and no longer beyond.`;
 }
 
 export default widget("To share or to separate", controls, draw);

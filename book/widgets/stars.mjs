@@ -1,5 +1,5 @@
-// How many seeds a star needs: the power of the book's tests (gensr_lib/experiments/significance.py and
-// worlds.py) where the true effect and the true spreads are known.
+// How many seeds a star needs: the power of the book's tests where the true effect and the true
+// spreads are known (gensr_lib/experiments/significance.py and worlds.py).
 import {
   BLUE,
   INK,
@@ -21,7 +21,8 @@ const SEEDS = [2, 30]; // one seed says nothing about other trainings
 /** The law of s = χ / √df as points {s, weight}: equal steps in ln s, whose sum converges fast. */
 export function spreadLaw(df) {
   const step = Math.min(0.08, 0.3 / Math.sqrt(2 * df));
-  const height = (x) => df * (x - Math.expm1(2 * x) / 2); // ln of the density of ln s, 0 at its peak
+  // The logarithm of the density of ln s, 0 at its peak.
+  const height = (x) => df * (x - Math.expm1(2 * x) / 2);
   const points = [];
   for (const side of [1, -1]) {
     for (let x = side > 0 ? 0 : -step; height(x) > -36; x += side * step) {
@@ -70,13 +71,13 @@ export function crossed({ users, seeds, byUser, bySeed, rest }) {
   return { se: Math.sqrt(total / (users * seeds)), df: total ** 2 / spread };
 }
 
-/** The same of the t-test over worlds: each seed draws its users anew, and they are in its spread. */
+/** The same of the t-test over worlds, where each seed draws its users anew. */
 export function overWorlds({ users, seeds, byUser, bySeed, rest }) {
   const variance = bySeed ** 2 + (byUser ** 2 + rest ** 2) / users;
   return { se: Math.sqrt(variance / seeds), df: seeds - 1 };
 }
 
-/** The probability of a star on the right side: p < 0.05 / variants, Holm's first and hardest step. */
+/** Probability of a star on the right side: p < 0.05 / variants, Holm's first and hardest step. */
 export function power({ se, df }, effect, variants) {
   const law = spreadLaw(df);
   return tail(critical(ALPHA / variants / 2, law), law, effect / se);
@@ -197,10 +198,11 @@ function sentence(values, counts, curves) {
   const enough = curves.map(
     (curve) => counts[curve.findIndex((value) => value >= 0.8)] ?? `more than ${SEEDS[1]}`,
   );
-  return `An effect of ${values.effect} gets a star with ${values.seeds} seeds in ${now[0]} of such experiments, or in ${now[1]}
-    where each seed has a world of its own. For 80 % it takes ${enough[0]} seeds, or ${enough[1]} worlds.
-    Where nothing is true, the usual test over users alone gives a star in ${percent(falseAlarm(values))} of the
-    comparisons instead of 5 %; of ${values.variants} independent exact tests without Holm, one at least in
+  return `An effect of ${values.effect} gets a star with ${values.seeds} seeds in ${now[0]} of
+    such experiments, or in ${now[1]} where each seed has a world of its own. For 80 % it takes
+    ${enough[0]} seeds, or ${enough[1]} worlds. Where nothing is true, the usual test over users
+    alone gives a star in ${percent(falseAlarm(values))} of the comparisons instead of 5 %; of
+    ${values.variants} independent exact tests without Holm, one at least in
     ${percent(someAlarm(values.variants))}, with Holm in at most 5 %.`;
 }
 
