@@ -111,8 +111,12 @@ def test_contrastive_spreads_the_push_as_chapter_9_does(call):
     push = torch.stack([(cosines / tau).softmax(dim=0)[1:] for tau in taus])
     found = call("contrastive", "(m, tau) => m.spread(m.OTHERS, tau)", [[tau] for tau in taus])
     np.testing.assert_allclose(found, push / push.sum(dim=1, keepdim=True), **CLOSE)
-    force = call("contrastive", "(m, ...row) => m.force(...row)", [[0.9, [0.8, 0.5, 0], 0.07, beta] for beta in (1, 3)])
-    assert force[0] > 0 and force[1] == pytest.approx(3 * force[0])
+    # The pull as it counts in eq. 8, by torch: three other users, each in both directions of eq. 10.
+    own = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
+    logits = torch.cat([own[None], cosines[1:], cosines[1:]]) / 0.07
+    (slope,) = torch.autograd.grad(-0.2 * logits.log_softmax(dim=0)[0], own)
+    (force,) = call("contrastive", "(m, ...row) => m.force(...row)", [[0.9, [0.8, 0.5, 0], 0.07, 0.2]])
+    np.testing.assert_allclose(force, -slope.item(), **CLOSE)
 
 
 def test_channel_has_the_three_readings_of_the_library(call):
@@ -146,10 +150,12 @@ def test_sharing_has_the_boundary_and_the_information_of_the_library(call):
     shared, own, crossing = call("sharing", body, rows).T
     np.testing.assert_allclose(shared, own, **CLOSE)
     np.testing.assert_allclose(crossing, [n for n, _, _ in cases], rtol=1e-9)
-    pair = theory.task_pair(90.0)  # chapter 10: .347 and .144 nats for each task
-    limit = theory.score_information(np.stack([pair[0], pair.mean(axis=0)]), pair[0], np.eye(10))
-    found = call("sharing", "(m, missed) => m.information(missed, 1)", [[0.0], [0.5]])
-    np.testing.assert_allclose(found, limit, **CLOSE)
+    pair = theory.task_pair(90.0)
+    for noise in (1.0, 2.0):  # with noise 1 these are chapter 10's .347 and .144 nats for each task
+        fits = np.stack([pair[0], pair.mean(axis=0)])
+        limit = theory.score_information(fits, pair[0], np.eye(10), noise)
+        found = call("sharing", "(m, ...at) => m.information(...at)", [[0.0, noise], [0.5, noise]])
+        np.testing.assert_allclose(found, limit, **CLOSE)
     np.testing.assert_array_equal(call("sharing", "(m, a) => m.crossingRows(a, 10, 1)", [[90], [120]]), [0, 0])
 
 
