@@ -184,9 +184,9 @@ def nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def page_bytes(page: dict[str, Any], site: Path) -> int:
-    """Bytes that a browser loads for a page: its JSON, and the pictures and outputs beside it."""
+    """Bytes that a browser loads for a page: its JSON, and the files shown that lie beside it."""
     text = json.dumps(page["mdast"])
-    names = set(re.findall(r'"/([\w.-]+\.(?:png|svg|jpe?g|gif|webp|json|html|txt))"', text))
+    names = set(re.findall(r'"/([\w.-]+\.(?:png|svg|jpe?g|gif|webp|json|html|txt|mjs))"', text))
     beside = [site / "public" / name for name in names]
     return len(text.encode()) + sum(path.stat().st_size for path in beside if path.is_file())
 

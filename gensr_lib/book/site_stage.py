@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..show.live_equations import FOLDER as WIDGETS
+from ..show.live_equations import directive, self_contained
 from .api_pages import write_api_pages
 from .choice_cards import PAGE as CHOICES
 from .choice_cards import with_cards
@@ -39,6 +41,8 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copy(root / name, folder / name)
     if (choices := folder / CHOICES).exists():
         choices.write_text(with_cards(choices.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in folder.glob(f"{WIDGETS}/*.mjs"):
+        path.write_text(self_contained(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         _prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
@@ -109,11 +113,12 @@ def made_with(root: Path, chapter: str) -> str:
 
 
 def _prepare_notebook(path: Path, made: str) -> None:
-    """Say under each table and figure which run made it, and drop jupytext's own settings, which
-    the builder reports as unknown keys."""
+    """Say under each table and figure which run made it, put live equations in the place of the
+    cells that show them, and drop jupytext's own settings, which the builder reports as unknown
+    keys."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("jupytext", None)
-    notebook["cells"] = [part for cell in notebook["cells"] for part in _with_text(cell)]
+    notebook["cells"] = [p for cell in notebook["cells"] for p in _with_text(_live(cell))]
     for cell in notebook["cells"]:
         if made and cell["cell_type"] == "code":
             source = "".join(cell["source"])
@@ -131,6 +136,10 @@ def _with_text(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield cell
     for text in filter(None, texts):
         yield {"cell_type": "markdown", "metadata": {}, "source": text}
+def _live(cell: dict[str, Any]) -> dict[str, Any]:
+    """A cell ``live(...)`` as the directive that does the same on a page; others as they are."""
+    widget = directive("".join(cell["source"])) if cell["cell_type"] == "code" else ""
+    return {"cell_type": "markdown", "metadata": {}, "source": widget} if widget else cell
 
 
 def _caption(match: re.Match, made: str) -> str:

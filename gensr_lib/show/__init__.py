@@ -4,6 +4,6 @@ from ..lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    {"style": ["save_figure", "use_style"]},
+    {"live_equations": ["live"], "style": ["save_figure", "use_style"]},
     modules=["listings", "log_plots", "plots", "side_by_side", "sweep_plots", "tables"],
 )

@@ -23,6 +23,7 @@ TOC = [
     {"file": "index.md"},
     {"title": "Part", "children": [{"file": "notebooks/01_one.ipynb"}, {"file": "book/two.md"}]},
 ]
+WIDGET = "export default { render: ({ el }) => el.append(text) };\n"
 INDEX = "# Start\n\nSee [one](notebooks/01_one.ipynb), [](#fig:one), {cite:t}`known`.\n"
 TWO = "# Two\n\n(part)=\n## A part\n\n[Back](../index.md). In code, `[this](is.md)` is no link.\n"
 BIB = "@misc{known,\n  title = {A title},\n  author = {Author, Ann},\n  year = {2025}\n}\n"
@@ -41,6 +42,9 @@ def book(tmp_path) -> Path:
     (root / "index.md").write_text(INDEX)
     (root / "book/two.md").write_text(TWO)
     (root / "references.bib").write_text(BIB)
+    (root / "book/widgets").mkdir()
+    (root / "book/widgets/common.mjs").write_text('export const text = "shared";\n')
+    (root / "book/widgets/live.mjs").write_text(f'import {{ text }} from "./common.mjs";\n{WIDGET}')
     write_notebook(root / "notebooks/01_one.ipynb")
     return root
 
@@ -264,6 +268,8 @@ PAGES = {
     "anchor": ("[x](two.md#nowhere)", "nowhere"),
     "card": (":::{card} x\n:link: none.md\ny\n:::", "none.md"),
     "expression": ("{eval}`1 + 1`", "expression without a result"),
+    "widget": (":::{anywidget} none.mjs\n{}\n:::", "none.mjs"),
+    "model": (":::{anywidget} widgets/live.mjs\n{1\n:::", "Invalid JSON"),
     "row": ("| a | b |\n| --- | --- |\n| 1 | 2 |\n\n| 3 | 4 |", "row outside of its table"),
 }
 
@@ -355,6 +361,47 @@ def test_the_reference_shows_what_is_public_and_described(tmp_path):
     assert "- `a, b`: numbers, two of them." in page and "- `ValueError`: never." in page
     assert "| `size` | `3` | how \\| large |" in page
     assert f"]({Path(files[1]).name})" in (tmp_path / "out" / files[0]).read_text()
+
+
+# ---- live equations --------------------------------------------------------------------------------
+
+
+def test_a_live_cell_is_a_directive_in_the_copy_and_its_module_stands_alone(book, tmp_path):
+    cells = [nbformat.v4.new_code_cell(code) for code in ('live("live", a=1)', "live(name)")]
+    cells.append(nbformat.v4.new_markdown_cell('live("live")'))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), book / NOTEBOOK)
+    for folder in ("staged", "again"):
+        (tmp_path / folder).mkdir()
+    site_stage.stage(book, tmp_path / "staged")
+    staged = json.loads((tmp_path / "staged" / NOTEBOOK).read_text())["cells"]
+    assert [cell["cell_type"] for cell in staged] == ["markdown", "code", "markdown"]
+    assert staged[0]["source"] == ':::{anywidget} /book/widgets/live.mjs\n{"a": 1}\n:::'
+    module = tmp_path / "staged/book/widgets/live.mjs"
+    assert module.read_text() == f'const text = "shared";\n\n{WIDGET}'
+    (book / "book/widgets/live.mjs").write_text('import { a } from "./none.mjs";\n')
+    with pytest.raises(ConfigError, match=r"live\.mjs.*none\.mjs"):
+        site_stage.stage(book, tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_the_real_builder_copies_the_module_of_a_live_cell(book, real_builder, monkeypatch):
+    notebook = nbformat.read(book / NOTEBOOK, 4)
+    notebook.cells.append(nbformat.v4.new_code_cell('live("live")', execution_count=2))
+    nbformat.write(notebook, book / NOTEBOOK)
+    with monkeypatch.context() as patch:
+        patch.setattr(site, "audit_pages", modules_of)
+        assert site.check_site(book) == [f'const text = "shared";\n\n{WIDGET}']
+    assert site.check_site(book) == []
+    (book / "book/widgets/live.mjs").unlink()
+    found = site.check_site(book)
+    assert all("live.mjs" in line for line in found) and found[0].startswith("builder: "), found
+
+
+def modules_of(folder: Path) -> list[str]:
+    """What the widgets of a built site load."""
+    pages = [json.loads(path.read_text()) for path in folder.glob("content/*.json")]
+    found = [node for page in pages for node in site.nodes(page["mdast"]) if node["type"] == "anywidget"]
+    return [(folder / "public" / node["esm"].lstrip("/")).read_text() for node in found]
 
 
 # ---- which run made a table or figure ------------------------------------------------------------
