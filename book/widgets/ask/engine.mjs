@@ -42,42 +42,44 @@ function meanWords({ data, shape: [, d] }, tokens) {
   return { data: items, shape: [tokens.length + 1, d] };
 }
 
-/** The items that the model reads of events [item, query], oldest first; -1 is a recommendation. */
-export function readItems(window, events) {
-  const clicks = events.flatMap(([item, query], time) => (query < 0 ? [{ time, items: [item] }] : []));
+/** Which events [item, query] the model reads, by position, oldest first; query -1 is a recommendation. */
+export function readEvents(window, events) {
+  const clicks = events.flatMap(([, query], at) => (query < 0 ? [{ task: "rec", events: [at] }] : []));
   const recent = [...newest(clicks, window.rec), ...newest(sessions(events, window.clicks), window.src)];
-  const kept = recent.filter(({ isSearch }) => window.of.includes(isSearch ? "src" : "rec"));
-  return newest(kept.sort((a, b) => a.time - b.time).flatMap(({ items }) => items), window.items);
+  const kept = recent.filter(({ task }) => window.of.includes(task));
+  // A session stands where its last click does.
+  kept.sort((a, b) => a.events.at(-1) - b.events.at(-1));
+  return newest(kept.flatMap((one) => one.events), window.items);
 }
 
 const newest = (list, n) => list.slice(Math.max(list.length - n, 0));
 
-/** Consecutive searches with one query are one session, which stands where its last click does. */
+/** Consecutive searches with one query are one session, of at most some clicks. */
 function sessions(events, most) {
   const found = [];
-  events.forEach(([item, query], time) => {
+  events.forEach(([, query], at) => {
     if (query < 0) return;
     const last = found.at(-1);
-    const goesOn = last && last.time === time - 1 && last.query === query && last.items.length < most;
-    if (goesOn) last.items.push(item);
-    else found.push({ query, items: [item], isSearch: true });
-    found.at(-1).time = time;
+    const goesOn = last && last.events.at(-1) === at - 1 && last.query === query && last.events.length < most;
+    if (goesOn) last.events.push(at);
+    else found.push({ task: "src", query, events: [at] });
   });
   return found;
 }
 
 /** What an answer needs of a user and a query, worked out once for all items.
  *
- * events: [item, query] as in `readItems`. query: text; '' asks for a recommendation.
+ * events: [item, query] as in `readEvents`. query: text; '' asks for a recommendation.
  */
 export function question(page, events, query = "") {
   const text = typed(query);
   const task = text ? "src" : "rec";
   if (!page.prompts[task]) throw new Error(`this model was not trained for ${text ? "search" : "recommendation"}`);
-  const items = readItems(page.history, events);
+  const read = readEvents(page.history, events);
+  const items = read.map((at) => events[at][0]);
   const views = Object.fromEntries(page.views.map((view) => [view, encode(page, view, items)]));
   const tokens = [...page.prompts[task], ...queryTokens(page.tokenizer, text, page.query)];
-  return { items, views, prompt: readWords(page, tokens) };
+  return { read, views, prompt: readWords(page, tokens) };
 }
 
 /** Eq. 3 and 4: the states of a history in a view, as keys and values of its filter. */
@@ -272,23 +274,26 @@ function inSlots(slots, names, zeroed, C, d) {
   return x;
 }
 
-/** The decoder's one step: its state looks at the whole prompt, and "Yes" is held against "No". */
+/** The decoder's one step: each of its heads looks at the whole prompt, words and slots: (C,) scores. */
 function decode(page, words, slots, S) {
   const { weights, reader } = page;
   const { data: look, shape: [heads, d] } = weights["decoder.look"];
-  const [P, C] = [words.length / d, slots.length / d / S];
-  const value = weights["decoder.value.map"].data;
+  const [P, C, width] = [words.length / d, slots.length / d / S, d / heads];
+  const ofWords = linear(words, weights["decoder.look"]); // (P, h), the same for all candidates
   const found = new Float64Array(C * d);
   const each = new Float64Array(P + S);
+  const seen = new Float64Array(d);
   for (let c = 0; c < C; c++) {
     for (let h = 0; h < heads; h++) {
-      for (let j = 0; j < P; j++) each[j] = dot(look, h * d, words, j * d, d);
+      for (let j = 0; j < P; j++) each[j] = ofWords[j * heads + h];
       for (let j = 0; j < S; j++) each[P + j] = dot(look, h * d, slots, (c * S + j) * d, d);
       softmax(each);
-      const seen = new Float64Array(d);
+      seen.fill(0);
       for (let j = 0; j < P; j++) addTo(seen, 0, each[j], words, j * d, d);
       for (let j = 0; j < S; j++) addTo(seen, 0, each[P + j], slots, (c * S + j) * d, d);
-      for (let k = (h * d) / heads; k < ((h + 1) * d) / heads; k++) found[c * d + k] = dot(value, k * d, seen, 0, d);
+      for (let k = h * width; k < (h + 1) * width; k++) {
+        found[c * d + k] = dot(weights["decoder.value.map"].data, k * d, seen, 0, d);
+      }
     }
   }
   const start = new Float64Array(C * d);
@@ -300,7 +305,7 @@ function decode(page, words, slots, S) {
 
 /** What the page shows of one item: as `Ranker.explain` of the library.
  *
- * Returns score, yes (its probability), weights by view over `asked.items`, and by part how much lower
+ * Returns score, yes (its probability), weights by view over the events `asked.read`, and by part how much lower
  * the score is when that part's slots hold zeros.
  */
 export function explain(page, asked, item) {
