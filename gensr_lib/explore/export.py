@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
-from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
+from ..data.schema import BEHAVIORS, CATEGORIES, KEPT, QUERY, REC, SRC
 from ..data.split import TEST
 from ..errors import ConfigError
 from ..experiments.store import Run
 from ..files import write_atomically
-from ..models.gensr.prompt import QUERY_CHARACTERS, QUERY_TOKENS, prompt_tokens
+from ..models.gensr.prompt import QUERY_TOKENS, prompt_tokens
 from .events import event_batch
 from .ranker import Ranker
 from .spelling import spelling
@@ -126,7 +126,7 @@ def _model(model, dataset: Dataset) -> dict[str, Any]:
             "farthest": reader.relative_attention_max_distance,
         },
         "prompts": _prompts(model),
-        "query": {"characters": QUERY_CHARACTERS, "tokens": QUERY_TOKENS},
+        "query": {"characters": KEPT[QUERY], "tokens": QUERY_TOKENS},
         "tokenizer": spelling(model.tokenizer),
     }
 

@@ -18,8 +18,15 @@ export function typed(text) {
 
 /** Token ids of a query, with the end token, cut as the library cuts it. */
 export function queryTokens(tokenizer, text, { characters, tokens }) {
-  const kept = Array.from(text).slice(0, characters).join("");
-  return [...tokenize(tokenizer, kept).slice(0, tokens - 1), tokenizer.end];
+  return [...tokenize(tokenizer, cut(text, characters)).slice(0, tokens - 1), tokenizer.end];
+}
+
+/** A text up to the last whole word within `most` characters; a longer word is cut itself. */
+function cut(text, most) {
+  const letters = Array.from(text);
+  if (letters.length <= most) return text;
+  const kept = letters.slice(0, most + 1).join("");
+  return kept.slice(0, Math.max(kept.lastIndexOf(" "), 0)) || letters.slice(0, most).join("");
 }
 
 /** Token ids of a text, without an end token. */
