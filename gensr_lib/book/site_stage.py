@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import ConfigError
 from .api_pages import write_api_pages
+from .modules import WIDGETS, bundled
 from .status import PAGE as STATUS
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
@@ -32,6 +33,8 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copytree(root / name, folder / name, ignore=ignore)
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
+    for path in folder.glob(f"{WIDGETS}/*/ask.mjs"):
+        path.write_text(bundled(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         _prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
@@ -89,15 +92,18 @@ def toc_files(entries: list[dict[str, Any]]) -> list[str]:
 
 def made_with(root: Path, chapter: str) -> str:
     """Which run made a chapter's tables and figures; '' if the status page does not say."""
+    made = "{chapter}: {data set}, profile {profile}, seed {seed}, data {data hash}"
+    row = status_row(root, chapter)
+    return made.format_map(row) if row else ""
+
+
+def status_row(root: Path, chapter: str) -> dict[str, str]:
+    """What the status page says of a chapter, by column; nothing if it does not know it."""
     path = root / STATUS
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     known = {cells[0]: cells for cells in rows}
-    if chapter not in known:
-        return ""
-    row = dict(zip(known["chapter"], known[chapter], strict=True))
-    made = "{chapter}: {data set}, profile {profile}, seed {seed}, data {data hash}"
-    return made.format_map(row)
+    return dict(zip(known["chapter"], known[chapter], strict=True)) if chapter in known else {}
 
 
 def _prepare_notebook(path: Path, made: str) -> None:

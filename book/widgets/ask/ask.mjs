@@ -8,7 +8,7 @@ import { explain, load, question, ranked, readEvents, scoring } from "./engine.m
 import { STYLE, TASKS, detail, escaped, frame, list, offers, past } from "./panels.mjs";
 
 const BUDGET = 12; // ms of computing before the page may draw
-const SHOWN = 10; // items of a list at first
+const SHOWN = 10; // items of a list at first, and half of them on a phone
 const WAIT = 250; // ms after the last letter of a query
 
 /** The address of a file among some links: those that MyST copies have a hash in their names. */
@@ -90,15 +90,21 @@ function panel(place, page, get) {
   let timer;
 
   function begun(id) {
-    state.events = [...(page.users.find((user) => user.id === id)?.events ?? [])];
+    const user = page.users.find((one) => one.id === id);
+    state.events = [...(user?.events ?? [])];
     state.picked = null;
+    const hint = find(".hint");
+    hint.hidden = !user?.query;
+    hint.value = user?.query ?? "";
+    hint.textContent = `take the user's held-out search, “${hint.value}”`;
     ask();
   }
 
   async function ask() {
     const turn = ++state.turn;
     const isStale = () => turn !== state.turn || !place.isConnected;
-    state.shown = { rec: SHOWN, src: SHOWN };
+    const shown = place.clientWidth < 560 ? SHOWN / 2 : SHOWN;
+    state.shown = { rec: shown, src: shown };
     drawPast();
     for (const task of Object.keys(page.prompts)) {
       const query = task === "src" ? state.query : "";
@@ -109,26 +115,32 @@ function panel(place, page, get) {
     pick(...picked());
   }
 
+  /** Only what is over is told to those who listen to the page. */
+  function say(progress, result) {
+    find(".progress").textContent = progress;
+    find("[role=status]").textContent = result;
+  }
+
   /** Whether a task's list is there and still wanted. */
   async function answered(task, query, isStale) {
     const key = JSON.stringify([state.events, query]);
     if (state.answers[task]?.key === key) return true;
-    find("[role=status]").textContent = `${TASKS[task]}: reading …`;
+    say(`${TASKS[task]}: reading …`, "");
     await new Promise((go) => setTimeout(go));
     const started = performance.now();
     try {
       state.asked[task] = question(page, state.events, query);
     } catch (error) {
-      find("[role=status]").textContent = `${error.message}.`;
+      say("", `${error.message}.`);
       return false;
     }
     const all = page.items.ids.map((_, i) => i + 1);
-    const say = (done) => (find("[role=status]").textContent = `${TASKS[task]}: ${done} of ${all.length} items`);
-    const scores = await unhurried(scoring(page, state.asked[task], all), isStale, say);
+    const steps = scoring(page, state.asked[task], all);
+    const scores = await unhurried(steps, isStale, (done) => say(`${TASKS[task]}: ${done} of ${all.length} items`, ""));
     if (!scores) return false;
     const seen = new Set(state.events.map(([item]) => item));
     state.answers[task] = { key, query: query.trim(), scores, items: ranked(scores, seen) };
-    find("[role=status]").textContent = `${all.length} prompts read in ${Math.round(performance.now() - started)} ms.`;
+    say("", `${all.length.toLocaleString("en")} prompts read in ${Math.round(performance.now() - started)} ms.`);
     return true;
   }
 
@@ -194,6 +206,10 @@ function panel(place, page, get) {
     if (more) {
       state.shown[more] = state.shown[more] < 50 ? 50 : Infinity;
       drawList(more);
+    }
+    if (target.closest(".hint")) {
+      form.elements.query.value = state.query = find(".hint").value;
+      ask();
     }
     if (item) pick(target.closest("[data-task]").dataset.task, Number(item));
   });

@@ -20,22 +20,23 @@ export const STYLE = `
   .ask button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: left; }
   .ask .plain { border: 1px solid color-mix(in srgb, currentColor 45%, transparent); border-radius: 4px; padding: 4px 10px; }
   .ask :focus-visible { outline: 2px solid #D55E00; outline-offset: 1px; }
+  .ask .hint { font-size: 13px; text-decoration: underline; min-height: 24px; }
   .ask .body { display: grid; grid-template-columns: minmax(210px, 4fr) 7fr; gap: 16px; }
   .ask .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; align-content: start; }
   .ask .lists > *, .ask .body > * { min-width: 0; }
   .ask ol, .ask ul { list-style: none; margin: 0; padding: 0; }
-  .ask .events { max-height: 420px; overflow-y: auto; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+  .ask .events { max-height: 640px; overflow-y: auto; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
   .ask .events li { display: grid; grid-template-columns: 12px 1fr 28px; align-items: center; gap: 6px; min-height: 34px;
     border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
   .ask .events .old { opacity: 0.45; }
   .ask .events button { min-height: 28px; min-width: 28px; text-align: center; border-radius: 4px; }
-  .ask .events button:hover, .ask .found button:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
+  .ask .events button:hover, .ask .found ol button:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
   .ask .dot { width: 10px; height: 10px; border-radius: 50%; border: 2px solid; box-sizing: border-box; }
   .ask .dot.rec { border-color: #0072B2; background: #0072B2; }
   .ask .dot.src { border-color: #D55E00; }
   .ask .bar { display: block; height: 4px; margin-top: 2px; border-radius: 2px; min-width: 1px; }
   .ask .cf { background: #009E73; } .ask .semantic { background: #CC79A7; } .ask .history { background: #E69F00; }
-  .ask .found button { display: grid; grid-template-columns: 26px 1fr auto; gap: 2px 6px; width: 100%; padding: 4px;
+  .ask .found ol button { display: grid; grid-template-columns: 26px 1fr auto; gap: 2px 6px; width: 100%; padding: 4px;
     border-radius: 4px; align-items: baseline; }
   .ask .found [aria-pressed="true"] { background: color-mix(in srgb, #0072B2 22%, transparent); }
   .ask .found small { grid-column: 2 / 4; opacity: 0.75; font-size: 12px; }
@@ -53,6 +54,7 @@ export const STYLE = `
   @container (max-width: 560px) {
     .ask .body, .ask .fields { grid-template-columns: 1fr; }
     .ask .lists { grid-template-columns: 1fr; }
+    .ask .fields > span { display: none; }
     .ask .events { max-height: 240px; }
   }
 `;
@@ -73,13 +75,14 @@ export function frame(page, users) {
   const options = users.map(({ id }) => `<option>${escaped(id)}</option>`).join("");
   return `<div><form class="fields">
       <label>a user's history to begin with<select name="user"><option value="">nobody: an empty history</option>${options}</select></label>
-      <label>query<input name="query" type="search" autocomplete="off" spellcheck="false" placeholder="a few words, e.g. ${escaped(page.queries[0] ?? "")}"></label>
+      <label>query<input name="query" type="search" autocomplete="off" spellcheck="false" placeholder="empty: recommendation alone"></label>
+      <span></span><button type="button" class="hint"></button>
     </form>
     <div class="body"><section class="past"></section><div class="lists">
       ${Object.keys(page.prompts).map((task) => `<section class="found" data-task="${task}"></section>`).join("")}
     </div></div>
     <section class="detail"></section>
-    <p class="quiet" role="status"></p><p class="quiet">${origin(page)}</p></div>`;
+    <p class="quiet"><span class="progress"></span><span role="status"></span></p><p class="quiet">${origin(page)}</p></div>`;
 }
 
 function origin({ provenance: from, items }) {
