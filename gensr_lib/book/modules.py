@@ -8,6 +8,9 @@ from pathlib import Path
 from ..errors import ConfigError
 
 WIDGETS = "book/widgets"
+ASK = f"{WIDGETS}/ask/ask.mjs"  # the panel that asks GenSR
+ASK_TAG = "panel-ask"  # of a notebook's cell in whose place a page has the panel
+ASK_DIRECTIVE = f":::{{anywidget}} /{ASK}\n{{}}\n:::"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+\.mjs)";\n', re.MULTILINE)
 OTHER = re.compile(r"^(?:import\b|export\s*[{*].*\bfrom\b).*", re.MULTILINE)
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .modules import ASK, ASK_TAG
 from .site_stage import status_row
 
-PANEL = "widgets/ask/ask.mjs"
 COPIED = re.compile(r"/ask-[0-9a-f]{32}\.mjs$")  # how MyST names the copy of it
 FILES = MODEL, WEIGHTS = "model.json", "weights.bin"
 FOLDER = "book/ask"
@@ -24,7 +24,8 @@ ANEW = f"write it anew: python -m gensr_lib book run --only {CHAPTER} --force"
 
 def file_faults(root: Path, pages: Iterable[Path]) -> list[str]:
     """What is wrong with the panel's files, if any of the pages has the panel."""
-    if not any(PANEL in page.read_text(encoding="utf-8") for page in pages):
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    if not any(sign in text for text in texts for sign in (ASK, f'"{ASK_TAG}"')):
         return []
     folder = root / FOLDER
     missing = [name for name in FILES if not (folder / name).is_file()]

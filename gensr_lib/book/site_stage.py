@@ -13,7 +13,7 @@ import yaml
 
 from ..errors import ConfigError
 from .api_pages import write_api_pages
-from .modules import WIDGETS, bundled
+from .modules import ASK, ASK_DIRECTIVE, ASK_TAG, bundled
 from .status import PAGE as STATUS
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
@@ -33,8 +33,8 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copytree(root / name, folder / name, ignore=ignore)
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
-    for path in folder.glob(f"{WIDGETS}/*/ask.mjs"):
-        path.write_text(bundled(path), encoding="utf-8")
+    if (panel := folder / ASK).exists():
+        panel.write_text(bundled(panel), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         _prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
@@ -107,15 +107,23 @@ def status_row(root: Path, chapter: str) -> dict[str, str]:
 
 
 def _prepare_notebook(path: Path, made: str) -> None:
-    """Say under each table and figure which run made it, and drop jupytext's own settings, which
-    the builder reports as unknown keys."""
+    """Say under each table and figure which run made it, put the panel into its place, and drop
+    jupytext's own settings, which the builder reports as unknown keys."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["metadata"].pop("jupytext", None)
+    notebook["cells"] = [_on_page(cell) for cell in notebook["cells"]]
     for cell in notebook["cells"]:
         if made and cell["cell_type"] == "code":
             source = "".join(cell["source"])
             cell["source"] = CAPTION.sub(lambda match: _caption(match, made), source)
     path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def _on_page(cell: dict[str, Any]) -> dict[str, Any]:
+    """What a page has in a cell's place: of a form that asks a live model, the panel."""
+    if ASK_TAG not in cell["metadata"].get("tags", []):
+        return cell
+    return {"cell_type": "markdown", "metadata": {}, "source": ASK_DIRECTIVE}
 
 
 def _caption(match: re.Match, made: str) -> str:

@@ -9,15 +9,17 @@ import sys
 import zlib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
-from gensr_lib.book import panel_check, site_check
+from gensr_lib.book import panel_check, site_check, site_stage
+from gensr_lib.book.modules import ASK, ASK_DIRECTIVE, ASK_TAG
 from gensr_lib.book.panel_check import CHAPTER, FILES, FOLDER, MODEL, WEIGHTS, file_faults
 from gensr_lib.explore import export
 
 LINKS = f"[the model](ask/{MODEL}) and [its weights](ask/{WEIGHTS})"
-PANEL = ':::{anywidget} widgets/ask/ask.mjs\n{"query": "tea"}\n:::\n'
+PANEL = f"{ASK_DIRECTIVE}\n"
 STATUS = f"| chapter | data hash |\n| --- | --- |\n| {CHAPTER} | 0a1b2c3d |\n"
 
 
@@ -66,6 +68,25 @@ def test_without_the_panel_nothing_is_asked_of_its_files(book):
     shutil.rmtree(book / FOLDER)
     assert len(file_faults(book, [book / "book/page.md"])) == len(FILES)
     assert file_faults(book, [book / "index.md"]) == []
+
+
+def test_a_page_has_the_panel_in_the_place_of_a_tagged_cell(book, tmp_path_factory):
+    """JupyterLab shows the cell's form, which asks the live model."""
+    form = nbformat.v4.new_code_cell("form", metadata={"tags": [ASK_TAG]}, execution_count=1)
+    form.outputs = [nbformat.v4.new_output("display_data", data={"text/plain": "VBox()"})]
+    cells = [nbformat.v4.new_markdown_cell("# One"), nbformat.v4.new_code_cell("1", execution_count=2), form]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    (book / "notebooks").mkdir()
+    nbformat.write(notebook, book / "notebooks/01_one.ipynb")
+    assert file_faults(book, [book / "notebooks/01_one.ipynb"]) == []
+    (book / FOLDER / MODEL).unlink()
+    assert file_faults(book, [book / "notebooks/01_one.ipynb"])
+    staged = tmp_path_factory.mktemp("staged")
+    site_stage.stage(book, staged)
+    *others, panel = nbformat.read(staged / "notebooks/01_one.ipynb", as_version=4).cells
+    assert (panel.cell_type, panel.source) == ("markdown", ASK_DIRECTIVE)
+    assert [cell.source for cell in others] == ["# One", "1"]
+    assert "import {" not in (staged / ASK).read_text(encoding="utf-8")
 
 
 def test_the_builder_copies_the_panel_and_its_files_and_a_missing_link_is_found(book):

@@ -262,7 +262,7 @@ BROKEN = {
     "of the weights arrived": ("text", "weights.slice(0, 1000)", "200"),
     "damaged": ("text", "(weights[40] ^= 1, weights)", "200"),
     "says 404": ("text", "weights", "404"),
-    "a network": ("text", "weights", "0"),
+    "is there a network": ("text", "weights", "0"),
 }
 
 

@@ -22,7 +22,7 @@ async function fetched(name, links) {
   const address = addressOf(name, links);
   if (!address) throw new Error(`this page has no link to ${name}`);
   const answer = await fetch(address).catch(() => undefined);
-  if (!answer) throw new Error(`${name} did not arrive; is there a network?`);
+  if (!answer) throw new Error(`${name} did not arrive (is there a network?)`);
   if (!answer.ok) throw new Error(`${name} cannot be loaded (the server says ${answer.status})`);
   return answer.arrayBuffer();
 }
@@ -94,7 +94,6 @@ function panel(place, page, get) {
     state.events = [...(user?.events ?? [])];
     state.picked = null;
     const hint = find(".hint");
-    hint.hidden = !user?.query;
     hint.value = user?.query ?? "";
     hint.textContent = `take the user's held-out search, “${hint.value}”`;
     ask();
@@ -105,6 +104,7 @@ function panel(place, page, get) {
     const isStale = () => turn !== state.turn || !place.isConnected;
     const shown = place.clientWidth < 560 ? SHOWN / 2 : SHOWN;
     state.shown = { rec: shown, src: shown };
+    find(".hint").hidden = [state.query.trim(), ""].includes(find(".hint").value);
     drawPast();
     for (const task of Object.keys(page.prompts)) {
       const query = task === "src" ? state.query : "";

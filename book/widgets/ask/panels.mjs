@@ -26,12 +26,14 @@ export const STYLE = `
   .ask .lists > *, .ask .body > * { min-width: 0; }
   .ask ol, .ask ul { list-style: none; margin: 0; padding: 0; }
   .ask .events { max-height: 640px; overflow-y: auto; border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-  .ask .events li { display: grid; grid-template-columns: 12px 1fr 28px; align-items: center; gap: 6px; min-height: 34px;
+  .ask .events li { display: grid; grid-template-columns: 12px 1fr 28px; align-items: center; gap: 6px; min-height: 34px; padding: 2px 0;
     border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
   .ask .events .old { opacity: 0.45; }
   .ask .events button { min-height: 28px; min-width: 28px; text-align: center; border-radius: 4px; }
   .ask .events button:hover, .ask .found ol button:hover { background: color-mix(in srgb, currentColor 10%, transparent); }
-  .ask .dot { width: 10px; height: 10px; border-radius: 50%; border: 2px solid; box-sizing: border-box; }
+  .ask .marks { display: flex; flex-wrap: wrap; gap: 2px 12px; }
+  .ask .mark { display: inline-flex; gap: 4px; align-items: center; white-space: nowrap; }
+  .ask .dot { flex: none; width: 10px; height: 10px; border-radius: 50%; border: 2px solid; box-sizing: border-box; }
   .ask .dot.rec { border-color: #0072B2; background: #0072B2; }
   .ask .dot.src { border-color: #D55E00; }
   .ask .bar { display: block; height: 4px; margin-top: 2px; border-radius: 2px; min-width: 1px; }
@@ -106,8 +108,8 @@ export function past(page, events, read, weights) {
   });
   return `<h4>History, newest first: ${count(events.length, "click")}</h4>
     <div class="adder"><input name="add" placeholder="add an item: part of its title" aria-label="add an item by its title" autocomplete="off"><div class="offers"></div></div>
-    <p class="quiet"><span class="dot rec" style="display:inline-block"></span> recommendation
-      <span class="dot src" style="display:inline-block"></span> search${keys(weights)}</p>
+    <p class="quiet marks"><span class="mark"><span class="dot rec"></span> recommendation</span>
+      <span class="mark"><span class="dot src"></span> search</span>${keys(weights)}</p>
     ${rows.length ? `<ul class="events" tabindex="0">${rows.reverse().join("")}</ul>` : "<p>Empty. GenSR knows nothing of this user: it ranks by the items alone.</p>"}
     ${events.length > read.length ? `<p class="quiet">GenSR reads ${read.length} of them, the most recent; the others are pale.</p>` : ""}`;
 }
@@ -119,7 +121,7 @@ function weightBars(weights, j, most) {
 }
 
 function keys(weights) {
-  return Object.keys(weights).map((view) => ` · <span class="key ${view}"></span> weight, ${PARTS[view]}`).join("");
+  return Object.keys(weights).map((view) => ` <span class="mark"><span class="key ${view}"></span> weight, ${PARTS[view]}</span>`).join("");
 }
 
 /** Items that a reader may add, for a part of a title or an id. */
