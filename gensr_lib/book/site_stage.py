@@ -123,7 +123,7 @@ def _on_page(cell: dict[str, Any]) -> dict[str, Any]:
     """What a page has in a cell's place: of a form that asks a live model, the panel."""
     if ASK_TAG not in cell["metadata"].get("tags", []):
         return cell
-    return {"cell_type": "markdown", "metadata": {}, "source": ASK_DIRECTIVE}
+    return {"cell_type": "markdown", "id": ASK_TAG, "metadata": {}, "source": ASK_DIRECTIVE}
 
 
 def _caption(match: re.Match, made: str) -> str:

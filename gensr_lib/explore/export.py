@@ -3,7 +3,7 @@
 ``weights.bin`` holds float32, little endian, one tensor after the other; ``model.json`` says which,
 and all else that an answer needs: options, the prompts, the tokenizer, the items with the tokens of
 their texts, and some users. Not half precision: with it the default run's scores are off by up to
-0.018, a thousand times what float32 is. `book/widgets/ask` reads both.
+0.018, and with float32 by 0.00001. `book/widgets/ask` reads both.
 """
 
 from __future__ import annotations

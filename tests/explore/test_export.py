@@ -294,10 +294,10 @@ def test_titles_and_queries_are_text_and_never_html(ask):
         page.items.titles[0] = page.users[0].id = page.queries[0] = page.items.categories[0] = evil;
         page.items.category[0] = 0;
         const asked = m.question(page, [[1, 0]], evil);
-        const answer = { query: evil, items: [1], scores: [0] };
+        const answer = { query: evil, events: [[1, 0]], asked, items: [1], scores: [0] };
         const found = m.explain(page, asked, 1);
         return [m.frame(page, page.users), m.past(page, [[1, 0]], asked.read, found.weights), m.offers(page, "<img"),
-          m.list(page, "src", answer, 10, 1), m.detail(page, "src", answer, 1, found, [[1, 0]], asked.read)];"""
+          m.list(page, "src", answer, 10, 1), m.detail(page, answer, 1, found)];"""
     for html in node(code, str(ask.folder), root=ask.root):
         assert "<img" not in html
         assert "&#60;img" in html

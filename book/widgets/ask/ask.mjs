@@ -70,7 +70,7 @@ function render({ model, el }) {
 
 /** Load, then show; what goes wrong is said in the panel's place, with a button to try again. */
 async function begin(place, get) {
-  place.innerHTML = `<div><p role="status">The model is being loaded: 1.3 MB …</p></div>`;
+  place.innerHTML = `<div><p role="status">The model is being loaded …</p></div>`;
   try {
     const links = Array.from(place.ownerDocument.querySelectorAll("a[href]"), (link) => link.href);
     panel(place, await loadFrom(links), get);
@@ -86,7 +86,7 @@ function panel(place, page, get) {
   place.innerHTML = frame(page, page.users);
   const find = (what) => place.querySelector(what);
   const form = find("form");
-  const state = { events: [], query: "", answers: {}, asked: {}, shown: {}, picked: null, turn: 0 };
+  const state = { events: [], query: "", answers: {}, shown: {}, picked: null, turn: 0 };
   let timer;
 
   function begun(id) {
@@ -124,22 +124,27 @@ function panel(place, page, get) {
   /** Whether a task's list is there and still wanted. */
   async function answered(task, query, isStale) {
     const key = JSON.stringify([state.events, query]);
-    if (state.answers[task]?.key === key) return true;
+    if (state.answers[task]?.key === key) {
+      state.answers[task].events = state.events;
+      return true;
+    }
     say(`${TASKS[task]}: reading …`, "");
     await new Promise((go) => setTimeout(go));
     const started = performance.now();
+    let asked;
     try {
-      state.asked[task] = question(page, state.events, query);
+      asked = question(page, state.events, query);
     } catch (error) {
       say("", `${error.message}.`);
       return false;
     }
     const all = page.items.ids.map((_, i) => i + 1);
-    const steps = scoring(page, state.asked[task], all);
+    const steps = scoring(page, asked, all);
     const scores = await unhurried(steps, isStale, (done) => say(`${TASKS[task]}: ${done} of ${all.length} items`, ""));
     if (!scores) return false;
     const seen = new Set(state.events.map(([item]) => item));
-    state.answers[task] = { key, query: query.trim(), scores, items: ranked(scores, seen) };
+    const items = ranked(scores, seen);
+    state.answers[task] = { key, asked, events: state.events, query: query.trim(), scores, items };
     say("", `${all.length.toLocaleString("en")} prompts read in ${Math.round(performance.now() - started)} ms.`);
     return true;
   }
@@ -153,14 +158,16 @@ function panel(place, page, get) {
   }
 
   function pick(task, item) {
-    if (!state.answers[task] || item === undefined) return;
-    state.picked = { task, item, found: explain(page, state.asked[task], item) };
-    drawPast(state.picked.found.weights);
+    const answer = state.answers[task];
+    if (!answer || item === undefined) return;
+    const found = explain(page, answer.asked, item);
+    state.picked = { task, item };
+    drawPast(answer.events === state.events ? found.weights : {}); // else of a history that was changed since
     for (const button of place.querySelectorAll("[data-item]")) {
       const isIt = button.closest("[data-task]").dataset.task === task && Number(button.dataset.item) === item;
       button.setAttribute("aria-pressed", isIt);
     }
-    find(".detail").innerHTML = detail(page, task, state.answers[task], item, state.picked.found, state.events, state.asked[task].read);
+    find(".detail").innerHTML = detail(page, answer, item, found);
   }
 
   function drawPast(weights = {}) {
@@ -196,13 +203,14 @@ function panel(place, page, get) {
   place.addEventListener("input", ({ target }) => {
     if (target.name === "add") find(".offers").innerHTML = offers(page, target.value);
   });
-  place.addEventListener("click", ({ target }) => {
+  place.addEventListener("click", ({ target, detail: pointed }) => {
     const { drop, add, more, item } = target.closest("button")?.dataset ?? {};
     if (drop) change(state.events.filter((_, at) => at !== Number(drop)));
     if (add) {
       find("[name=add]").value = "";
       change([...state.events, [Number(add), -1]]);
     }
+    if ((drop || add) && !pointed) find("[name=add]").focus(); // by keyboard: the button is gone
     if (more) {
       state.shown[more] = state.shown[more] < 50 ? 50 : Infinity;
       drawList(more);

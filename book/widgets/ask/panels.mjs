@@ -135,7 +135,7 @@ export function offers(page, text, most = 6) {
   return shown.length ? shown.join("") + more : `<p class="quiet">No item's title has “${escaped(text.trim())}” in it.</p>`;
 }
 
-/** A ranked list; `answer` is {query, items, scores} with items by rank. */
+/** A ranked list; `answer` is {query, events, asked, items, scores} with items by rank. */
 export function list(page, task, answer, shown, picked) {
   const title = answer?.query ? `Search: ${escaped(answer.query)}` : TASKS[task];
   if (!answer) return `<h4>${title}</h4><p>${task === "src" ? "Type a query, and the same model ranks the same items for it." : "…"}</p>`;
@@ -151,7 +151,7 @@ export function list(page, task, answer, shown, picked) {
 }
 
 /** What one item's answer rests on: as `Ranker.explain`. */
-export function detail(page, task, answer, item, found, events, read) {
+export function detail(page, answer, item, found) {
   const title = escaped(page.items.titles[item - 1]);
   const most = Math.max(0.01, ...Object.values(found.parts).map(Math.abs));
   const rows = Object.entries(found.parts).map(([part, value]) => {
@@ -160,12 +160,12 @@ export function detail(page, task, answer, item, found, events, read) {
   });
   const what = answer.query ? `for “${escaped(answer.query)}”` : "without a query";
   return `<h4>${title}, ${what}</h4>
-    <p>P(Yes) is ${number(found.yes, 3)}, a score (logit) of ${number(found.score)}: rank ${answer.items.indexOf(item) + 1}. ${looks(page, found, events, read)}</p>
+    <p>P(Yes) is ${number(found.yes, 3)}, a score (logit) of ${number(found.score)}: rank ${answer.items.indexOf(item) + 1}. ${looks(page, found, answer)}</p>
     <p class="quiet">How much lower the score is when that part's slots of the prompt hold zeros (they do not add up):</p>
     <div class="parts">${rows.join("")}</div>`;
 }
 
-function looks(page, { weights }, events, read) {
+function looks(page, { weights }, { events, asked: { read } }) {
   if (!read.length) return "";
   const name = (view) => {
     const best = weights[view].indexOf(Math.max(...weights[view]));
