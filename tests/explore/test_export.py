@@ -296,7 +296,7 @@ def test_titles_and_queries_are_text_and_never_html(ask):
         const asked = m.question(page, [[1, 0]], evil);
         const answer = { query: evil, events: [[1, 0]], asked, items: [1], scores: [0] };
         const found = m.explain(page, asked, 1);
-        return [m.frame(page, page.users), m.past(page, [[1, 0]], asked.read, found.weights), m.offers(page, "<img"),
+        return [m.frame(page), m.past(page, [[1, 0]], asked.read, found.weights), m.offers(page, "<img"),
           m.list(page, "src", answer, 10, 1), m.detail(page, answer, 1, found)];"""
     for html in node(code, str(ask.folder), root=ask.root):
         assert "<img" not in html

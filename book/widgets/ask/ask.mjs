@@ -83,7 +83,7 @@ async function begin(place, get) {
 
 /** The panel: what a reader asks is `state`; every change of it goes through `ask`. */
 function panel(place, page, get) {
-  place.innerHTML = frame(page, page.users);
+  place.innerHTML = frame(page);
   const find = (what) => place.querySelector(what);
   const form = find("form");
   const state = { events: [], query: "", answers: {}, shown: {}, picked: null, turn: 0 };

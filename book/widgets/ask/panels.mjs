@@ -73,8 +73,8 @@ export function number(value, digits = 2) {
 const count = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 
 /** The whole panel, empty: what does not change while a reader asks. */
-export function frame(page, users) {
-  const options = users.map(({ id }) => `<option>${escaped(id)}</option>`).join("");
+export function frame(page) {
+  const options = page.users.map(({ id }) => `<option>${escaped(id)}</option>`).join("");
   return `<div><form class="fields">
       <label>a user's history to begin with<select name="user"><option value="">nobody: an empty history</option>${options}</select></label>
       <label>query<input name="query" type="search" autocomplete="off" spellcheck="false" placeholder="empty: recommendation alone"></label>
@@ -110,7 +110,7 @@ export function past(page, events, read, weights) {
     <div class="adder"><input name="add" placeholder="add an item: part of its title" aria-label="add an item by its title" autocomplete="off"><div class="offers"></div></div>
     <p class="quiet marks"><span class="mark"><span class="dot rec"></span> recommendation</span>
       <span class="mark"><span class="dot src"></span> search</span>${keys(weights)}</p>
-    ${rows.length ? `<ul class="events" tabindex="0">${rows.reverse().join("")}</ul>` : "<p>Empty. GenSR knows nothing of this user: it ranks by the items alone.</p>"}
+    ${rows.length ? `<ul class="events" tabindex="0" aria-label="clicks of the history, newest first">${rows.reverse().join("")}</ul>` : "<p>Empty. GenSR knows nothing of this user: it ranks by the items alone.</p>"}
     ${events.length > read.length ? `<p class="quiet">GenSR reads ${read.length} of them, the most recent; the others are pale.</p>` : ""}`;
 }
 

@@ -13,7 +13,7 @@ const MARK = "▁"; // stands for the space before a word
 
 /** A query as the library takes it: without the space around it. */
 export function typed(text) {
-  return text.toWellFormed().replace(OUTER, "");
+  return (text.toWellFormed?.() ?? text).replace(OUTER, ""); // older browsers lack it
 }
 
 /** Token ids of a query, with the end token, cut as the library cuts it. */
