@@ -56,7 +56,8 @@ async function unhurried(steps, isStale, say) {
 export default { render };
 
 function render({ model, el }) {
-  el.innerHTML = `<style>${STYLE}</style><div class="ask"><div><p>The model is loaded when you come here.</p></div></div>`;
+  el.innerHTML = `<style>${STYLE}</style>
+    <div class="ask"><div><p>The model is loaded when you come here.</p></div></div>`;
   const place = el.querySelector(".ask");
   const start = () => begin(place, (name) => model.get(name));
   const observer = new IntersectionObserver((seen) => {
