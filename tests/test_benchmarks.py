@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -252,3 +253,14 @@ def test_real_size_stops_at_the_largest_share(load_benchmark, monkeypatch):
     monkeypatch.setattr(real_size, "measure", lambda made, folder: made.share)
     assert real_size.run(False, most=0.1) == {"data": "amazon", "loads": {"1%": 0.01, "10%": 0.1}}
     assert real_size.amazon(False)[2].write.keywords == {"release": 2014, **real_size.KINDLE}
+
+
+def test_gensr_is_asked_in_node_as_in_torch(load_benchmark, tmp_path, monkeypatch, capsys):
+    if not shutil.which("node"):
+        pytest.skip("node is not installed: the panel that asks GenSR is JavaScript")
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    load_benchmark("ask").main(["--quick", "--out", str(tmp_path / "found.json")])
+    found = json.loads((tmp_path / "found.json").read_text())["page"]
+    assert found["answers"] == 6 and 0 < found["seconds"] <= found["longest_seconds"]
+    assert found["largest_difference"] < 1e-3
+    assert "largest difference" in capsys.readouterr().out

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import ConfigError
+from .panel_check import file_faults, link_faults
 from .site_stage import read_config, stage, toc_files
 
 PAGES = ("index.md", "paper_versus_code.md", "book/*.md", "notebooks/[0-9][0-9]_*.ipynb")
@@ -140,7 +141,7 @@ def audit_files(root: Path) -> list[str]:
     for name, path in pages.items():
         if path.suffix == ".ipynb":
             wrong += [f"{name}: {fault}" for fault in _notebook_faults(path)]
-    return wrong
+    return wrong + file_faults(root, pages.values())
 
 
 def _notebook_faults(path: Path) -> Iterator[str]:
@@ -169,6 +170,7 @@ def audit_pages(site: Path) -> list[str]:
     for slug, page in pages.items():
         name = page.get("location", slug).lstrip("/")
         faults = [fault for node in nodes(page["mdast"]) if (fault := _fault(node, anchors))]
+        faults += link_faults(list(nodes(page["mdast"])))
         size = page_bytes(page, site)
         if size > MAX_BYTES:
             faults.append(f"is {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}")

@@ -4,6 +4,6 @@ from ..lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    {"ranker": ["Explanation", "Ranker"]},
+    {"export": ["export_page"], "ranker": ["Explanation", "Ranker"]},
     modules=["views"],
 )

@@ -10,9 +10,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import groupby
 from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +19,11 @@ import torch
 
 from ..data.batches import Batch
 from ..data.dataset import Dataset
-from ..data.histories import merge_order
 from ..data.schema import BEHAVIOR, BEHAVIORS, CATEGORIES, ITEM, QUERY, REC, SRC, TIME, TITLE
 from ..data.split import TEST, TRAIN
 from ..errors import ConfigError, unknown
 from ..models.base import RankingModel
+from .events import Event, event_batch, history_batch
 
 if TYPE_CHECKING:
     from ..experiments.store import Run
@@ -35,14 +34,6 @@ PARTS = {  # what can be taken out of GenSR's prompt, and the slots that then ho
     "semantic": ("user_semantic", "item_semantic"),
     "history": ("user_cf", "user_semantic"),
 }
-
-
-class Event(NamedTuple):
-    """A click of a new user: an item by position, ``rec`` or ``src``, and the query of a search."""
-
-    item: int
-    behavior: str = REC
-    query: str = ""
 
 
 Person = int | list[Event]  # a known user by position, or what a new one did
@@ -136,6 +127,13 @@ class Ranker:
         """
         return self._history(self._batch(self._person(user), _typed(query)))
 
+    def events(self, user, query: str = "") -> list[Event]:
+        """What a user did, as a new one would give it; of a known one before the held-out events.
+
+        Other than `history` it has all of it, not only the most recent that the model reads.
+        """
+        return self._events(self._person(user), _typed(query))
+
     def explain(self, user, query: str, item) -> Explanation:
         """What GenSR looks at for an item or several, and what each part of its prompt adds."""
         self._slots(PARTS)
@@ -188,18 +186,23 @@ class Ranker:
         own = rows[self.dataset.user[rows] == user]
         return int(own[0]) if len(own) else None
 
-    def _seen(self, person: Person, query: str) -> np.ndarray | list[int]:
+    def _events(self, person: Person, query: str) -> list[Event]:
         if isinstance(person, list):
-            return [event.item for event in person]
-        first = np.searchsorted(self.dataset.user, person)
-        return self.dataset.item[first : self._limit(person, SRC if query else REC)]
+            return person
+        data = self.dataset
+        limit = self._limit(person, SRC if query else REC)
+        rows = np.arange(np.searchsorted(data.user, person), limit)
+        items = data.item[rows].tolist()
+        behaviors = [BEHAVIORS[code] for code in data.is_search[rows].astype(int)]
+        queries = data.query_texts[data.query[rows]]
+        return [Event(*event) for event in zip(items, behaviors, queries, strict=True)]
 
     def _batch(self, person: Person, query: str) -> Batch:
         """The one-row batch of a user, without candidates."""
         task = SRC if query else REC
         if isinstance(person, list):
             return event_batch(self.dataset, task, person, query)
-        batch = _history_batch(self.dataset, task, person, self._limit(person, task), query)
+        batch = history_batch(self.dataset, task, person, self._limit(person, task), query)
         event = self._test_event(person, task)
         if self.model.reads_event and event is not None:
             asked = self.dataset.query_texts[self.dataset.query[event]]
@@ -259,7 +262,8 @@ class Ranker:
         return found.cpu().numpy()
 
     def _list(self, person: Person, query: str, k: int | None, exclude_seen: bool) -> pd.DataFrame:
-        items = np.setdiff1d(self.all_items, self._seen(person, query) if exclude_seen else [])
+        seen = [event.item for event in self._events(person, query)]
+        items = np.setdiff1d(self.all_items, seen if exclude_seen else [])
         if k is not None and not 1 <= k <= len(items):
             raise ConfigError(f"k is {k}, and there are {len(items)} items that can be ranked.")
         scores = self._scores(person, query, self.all_items)[items - 1]
@@ -312,38 +316,3 @@ def _place(kind: str, name: object, names: pd.Index, first: int) -> int:
 def _typed(query: object) -> str:
     """A query without the spaces around it, which say nothing; None is the empty one."""
     return (query or "").strip()
-
-
-def _history_batch(dataset: Dataset, task: str, user: int, limit: int, query: str) -> Batch:
-    """A one-row batch without candidates: a known user's history before a row of the log."""
-    cand = np.zeros((1, 0), dtype=np.int64)
-    words = dataset.word_ids(query)
-    return dataset.make_batch(task, np.array([user]), np.array([limit]), cand, words, (query,))
-
-
-def event_batch(dataset: Dataset, task: str, events: Sequence[Event], query: str = "") -> Batch:
-    """The batch of a new user, whose event n happened at time n; what is too old is left out."""
-    batch = _history_batch(dataset, task, 0, 0, query)  # before the first row: all is padding
-    clicks = [(event.item, time) for time, event in enumerate(events, 1) if event.behavior == REC]
-    for place, (item, time) in enumerate(clicks[-batch.rec_items.shape[1] :]):
-        batch.rec_items[0, place] = item
-        batch.rec_time[0, place] = time
-    sessions = _sessions(events, width=batch.ses_clicks.shape[2])
-    for place, (text, items, time) in enumerate(sessions[-batch.ses_time.shape[1] :]):
-        batch.ses_words[0, place] = torch.from_numpy(dataset.word_ids(text)[0])
-        batch.ses_clicks[0, place, : len(items)] = torch.tensor(items)
-        batch.ses_time[0, place] = time
-    times = [time.numpy() for time in (batch.rec_time, batch.ses_time)]
-    order = merge_order(times[0], times[0] > 0, times[1], times[1] > 0)
-    return replace(batch, merge_index=torch.from_numpy(order))
-
-
-def _sessions(events: Sequence[Event], width: int) -> list[tuple[str, list[int], int]]:
-    """Query, items and time of the last click of each session, of at most ``width`` clicks."""
-    found = []
-    for (behavior, query), run in groupby(enumerate(events, 1), key=lambda timed: timed[1][1:]):
-        clicks = list(run) if behavior == SRC else []
-        for start in range(0, len(clicks), width):
-            part = clicks[start : start + width]
-            found.append((query, [event.item for _, event in part], part[-1][0]))
-    return found

@@ -1,0 +1,237 @@
+// Ask GenSR in the page: an anywidget. It loads model.json and weights.bin when it comes into view,
+// through the page's own links to them: MyST gives linked files their names and base URL, checks that
+// they are there, and a reader can download what the panel computes with.
+//
+// Answers are computed on the page's own thread, some milliseconds at a time (`unhurried`), so that
+// nothing freezes and no address of a worker has to be known. Only this module touches a document.
+import { explain, load, question, ranked, readEvents, scoring } from "./engine.mjs";
+import { STYLE, TASKS, detail, escaped, frame, list, offers, past } from "./panels.mjs";
+
+const BUDGET = 12; // ms of computing before the page may draw
+const SHOWN = 10; // items of a list at first, and half of them on a phone
+const WAIT = 250; // ms after the last letter of a query
+
+/** The address of a file among some links: those that MyST copies have a hash in their names. */
+export function addressOf(name, links) {
+  const [stem, ending] = name.split(".");
+  const file = new RegExp(`/${stem}(-[0-9a-f]{32})?\\.${ending}$`);
+  return links.find((link) => file.test(link.split(/[?#]/)[0]));
+}
+
+async function fetched(name, links) {
+  const address = addressOf(name, links);
+  if (!address) throw new Error(`this page has no link to ${name}`);
+  const answer = await fetch(address).catch(() => undefined);
+  if (!answer) throw new Error(`${name} did not arrive (is there a network?)`);
+  if (!answer.ok) throw new Error(`${name} cannot be loaded (the server says ${answer.status})`);
+  return answer.arrayBuffer();
+}
+
+/** The model of both files, or an error that says in a sentence what is wrong. */
+export async function loadFrom(links) {
+  const [text, weights] = await Promise.all(["model.json", "weights.bin"].map((name) => fetched(name, links)));
+  let model;
+  try {
+    model = JSON.parse(new TextDecoder().decode(text));
+  } catch {
+    throw new Error("model.json is not whole");
+  }
+  return load(model, weights);
+}
+
+/** Run a generator to its end, letting the page draw in between; undefined if `isStale` says so. */
+async function unhurried(steps, isStale, say) {
+  for (;;) {
+    const until = performance.now() + BUDGET;
+    while (performance.now() < until) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      say(value);
+    }
+    await new Promise((go) => setTimeout(go));
+    if (isStale()) return undefined;
+  }
+}
+
+export default { render };
+
+function render({ model, el }) {
+  el.innerHTML = `<style>${STYLE}</style>
+    <div class="ask"><div><p>The model is loaded when you come here.</p></div></div>`;
+  const place = el.querySelector(".ask");
+  const start = () => begin(place, (name) => model.get(name));
+  const observer = new IntersectionObserver((seen) => {
+    if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+    observer.disconnect();
+    start();
+  });
+  observer.observe(place);
+  return () => observer.disconnect();
+}
+
+/** Load, then show; what goes wrong is said in the panel's place, with a button to try again. */
+async function begin(place, get) {
+  place.innerHTML = `<div><p role="status">The model is being loaded …</p></div>`;
+  try {
+    const links = Array.from(place.ownerDocument.querySelectorAll("a[href]"), (link) => link.href);
+    panel(place, await loadFrom(links), get);
+  } catch (error) {
+    place.innerHTML = `<div><p role="alert">GenSR cannot be asked here: ${escaped(error.message)}.</p>
+      <button type="button" class="plain">Try again</button></div>`;
+    place.querySelector("button").addEventListener("click", () => begin(place, get));
+  }
+}
+
+/** The panel: what a reader asks is `state`; every change of it goes through `ask`. */
+function panel(place, page, get) {
+  place.innerHTML = frame(page);
+  const find = (what) => place.querySelector(what);
+  const form = find("form");
+  const state = { events: [], query: "", answers: {}, shown: {}, picked: null, turn: 0 };
+  let timer;
+
+  function begun(id) {
+    const user = page.users.find((one) => one.id === id);
+    state.events = [...(user?.events ?? [])];
+    state.picked = null;
+    const hint = find(".hint");
+    hint.value = user?.query ?? "";
+    hint.textContent = `take the user's held-out search, “${hint.value}”`;
+    ask();
+  }
+
+  async function ask() {
+    const turn = ++state.turn;
+    const isStale = () => turn !== state.turn || !place.isConnected;
+    const shown = place.clientWidth < 560 ? SHOWN / 2 : SHOWN;
+    state.shown = { rec: shown, src: shown };
+    find(".hint").hidden = [state.query.trim(), ""].includes(find(".hint").value);
+    drawPast();
+    for (const task of Object.keys(page.prompts)) {
+      const query = task === "src" ? state.query : "";
+      if (task === "src" && !query.trim()) state.answers.src = undefined;
+      else if (!(await answered(task, query, isStale))) return;
+      drawList(task);
+    }
+    pick(...picked());
+  }
+
+  /** Only what is over is told to those who listen to the page. */
+  function say(progress, result) {
+    find(".progress").textContent = progress;
+    find("[role=status]").textContent = result;
+  }
+
+  /** Whether a task's list is there and still wanted. */
+  async function answered(task, query, isStale) {
+    const key = JSON.stringify([state.events, query]);
+    if (state.answers[task]?.key === key) {
+      state.answers[task].events = state.events;
+      return true;
+    }
+    say(`${TASKS[task]}: reading …`, "");
+    await new Promise((go) => setTimeout(go));
+    const started = performance.now();
+    let asked;
+    try {
+      asked = question(page, state.events, query);
+    } catch (error) {
+      say("", `${error.message}.`);
+      return false;
+    }
+    const all = page.items.ids.map((_, i) => i + 1);
+    const steps = scoring(page, asked, all);
+    const scores = await unhurried(steps, isStale, (done) => say(`${TASKS[task]}: ${done} of ${all.length} items`, ""));
+    if (!scores) return false;
+    const seen = new Set(state.events.map(([item]) => item));
+    const items = ranked(scores, seen);
+    state.answers[task] = { key, asked, events: state.events, query: query.trim(), scores, items };
+    say("", `${all.length.toLocaleString("en")} prompts read in ${Math.round(performance.now() - started)} ms.`);
+    return true;
+  }
+
+  /** The item that was looked into, if its list is still there and has it; else the first of a list. */
+  function picked() {
+    const { task, item } = state.picked ?? {};
+    if (state.answers[task]?.items.includes(item)) return [task, item];
+    const first = state.answers.src ? "src" : "rec";
+    return [first, state.answers[first]?.items[0]];
+  }
+
+  function pick(task, item) {
+    const answer = state.answers[task];
+    if (!answer || item === undefined) return;
+    const found = explain(page, answer.asked, item);
+    state.picked = { task, item };
+    drawPast(answer.events === state.events ? found.weights : {}); // else of a history that was changed since
+    for (const button of place.querySelectorAll("[data-item]")) {
+      const isIt = button.closest("[data-task]").dataset.task === task && Number(button.dataset.item) === item;
+      button.setAttribute("aria-pressed", isIt);
+    }
+    find(".detail").innerHTML = detail(page, answer, item, found);
+  }
+
+  function drawPast(weights = {}) {
+    const scrolled = find(".events")?.scrollTop ?? 0;
+    const typing = find("[name=add]")?.value ?? "";
+    const isFocused = find("[name=add]") && place.getRootNode().activeElement === find("[name=add]");
+    find(".past").innerHTML = past(page, state.events, readEvents(page.history, state.events), weights);
+    if (find(".events")) find(".events").scrollTop = scrolled;
+    find("[name=add]").value = typing;
+    find(".offers").innerHTML = offers(page, typing);
+    if (isFocused) find("[name=add]").focus();
+  }
+
+  function drawList(task) {
+    const isPicked = state.picked?.task === task ? state.picked.item : null;
+    find(`[data-task=${task}]`).innerHTML = list(page, task, state.answers[task], state.shown[task], isPicked);
+  }
+
+  function change(events) {
+    state.events = events;
+    ask();
+  }
+
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.elements.user.addEventListener("change", ({ target }) => begun(target.value));
+  form.elements.query.addEventListener("input", ({ target }) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      state.query = target.value;
+      ask();
+    }, WAIT);
+  });
+  place.addEventListener("input", ({ target }) => {
+    if (target.name === "add") find(".offers").innerHTML = offers(page, target.value);
+  });
+  place.addEventListener("click", ({ target, detail: pointed }) => {
+    const { drop, add, more, item } = target.closest("button")?.dataset ?? {};
+    if (drop) change(state.events.filter((_, at) => at !== Number(drop)));
+    if (add) {
+      find("[name=add]").value = "";
+      change([...state.events, [Number(add), -1]]);
+    }
+    if ((drop || add) && !pointed) find("[name=add]").focus(); // by keyboard: the button is gone
+    if (more) {
+      state.shown[more] = state.shown[more] < 50 ? 50 : Infinity;
+      drawList(more);
+    }
+    if (target.closest(".hint")) {
+      form.elements.query.value = state.query = find(".hint").value;
+      ask();
+    }
+    if (item) pick(target.closest("[data-task]").dataset.task, Number(item));
+  });
+  for (const kind of ["pointerover", "focusin"]) {
+    place.addEventListener(kind, ({ target, pointerType }) => {
+      const button = target.closest?.("[data-item]");
+      if (!button || pointerType === "touch" || button.getAttribute("aria-pressed") === "true") return;
+      pick(button.closest("[data-task]").dataset.task, Number(button.dataset.item));
+    });
+  }
+
+  const user = page.users.find(({ id }) => id === get("user")) ?? page.users[0];
+  form.elements.user.value = user?.id ?? "";
+  form.elements.query.value = state.query = get("query") ?? user?.query ?? "";
+  begun(user?.id);
+}
