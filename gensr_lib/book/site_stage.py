@@ -13,10 +13,12 @@ import yaml
 
 from ..errors import ConfigError
 from .api_pages import write_api_pages
+from .notebook_pages import prepare_notebook
+from .page_head import CARD, draw_card, with_head
 from .status import PAGE as STATUS
+from .status import status_rows
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
-CAPTION = re.compile(r"^#\| (caption: .*)$", re.MULTILINE)
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -33,10 +35,14 @@ def stage(root: Path, folder: Path) -> None:
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
     for path in folder.glob("notebooks/*.ipynb"):
-        _prepare_notebook(path, made_with(folder, path.stem))
+        prepare_notebook(path, made_with(folder, path.stem))
     config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
     if (root / "gensr_lib").is_dir():
         config["project"]["toc"] += write_api_pages(root, folder)
+    draw_card(config["project"]["title"], folder / CARD)
+    for name in toc_files(config["project"]["toc"]):
+        if (folder / name).exists():  # the builder names a missing one
+            _give_head(folder / name, folder)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "myst.yml").write_text(text, encoding="utf-8")
 
@@ -88,35 +94,30 @@ def toc_files(entries: list[dict[str, Any]]) -> list[str]:
 
 
 def made_with(root: Path, chapter: str) -> str:
-    """Which run made a chapter's tables and figures; '' if the status page does not say."""
-    path = root / STATUS
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    known = {cells[0]: cells for cells in rows}
-    if chapter not in known:
+    """Which run made a chapter's numbers, in one line; '' if the status page does not say."""
+    row = status_rows(root).get(chapter)
+    if not row:
         return ""
-    row = dict(zip(known["chapter"], known[chapter], strict=True))
-    made = "{chapter}: {data set}, profile {profile}, seed {seed}, data {data hash}"
-    return made.format_map(row)
+    data = f"data set {row['data set']} ({row['data hash']})" if row["data hash"] else "no data set"
+    many = "seeds" if re.search(r"\D", row["seed"]) else "seed"
+    parts = [data, f"profile {row['profile']}", f"{many} {row['seed']}"]
+    parts += [f"numbers {row['numbers']}"] if row.get("numbers") else []
+    when = row["finished (UTC)"].partition(" ")[0]
+    parts += [f"commit {row['commit']}", when]
+    return f"Made with {', '.join(parts)}; more on [the status page](../{STATUS})."
 
 
-def _prepare_notebook(path: Path, made: str) -> None:
-    """Say under each table and figure which run made it, and drop jupytext's own settings, which
-    the builder reports as unknown keys."""
+def _give_head(path: Path, folder: Path) -> None:
+    """Put a description and a picture into the front matter of a page or notebook."""
+    card = Path(os.path.relpath(folder / CARD, path.parent)).as_posix()
+    if path.suffix == ".md":
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_head(text, thumbnail=card), encoding="utf-8")
+        return
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["metadata"].pop("jupytext", None)
-    for cell in notebook["cells"]:
-        if made and cell["cell_type"] == "code":
-            source = "".join(cell["source"])
-            cell["source"] = CAPTION.sub(lambda match: _caption(match, made), source)
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def _caption(match: re.Match, made: str) -> str:
-    """Say which run made it, and that a table is one: the builder counts all others as figures."""
-    try:
-        text = yaml.safe_load(match[1])["caption"]
-    except yaml.YAMLError:
-        return match[0]  # the builder names it
-    kind = "tbl-cap" if "#| label: tbl:" in match.string else "caption"
-    return f"#| {kind}: {json.dumps(f'{text} [{made}]', ensure_ascii=False)}"
+    first = next((c for c in notebook["cells"] if c["cell_type"] == "markdown"), None)
+    if first:
+        downloads = [{"file": f"downloads/{path.name}", "title": "The notebook, to run"}]
+        text = "".join(first["source"])
+        first["source"] = with_head(text, thumbnail=card, downloads=downloads)
+        path.write_text(json.dumps(notebook), encoding="utf-8")

@@ -120,6 +120,15 @@ def _row(record: ChapterRecord) -> dict[str, Any]:
     }
 
 
+def status_rows(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of the committed status page by chapter; empty if there is no page."""
+    path = root / PAGE
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+
+
 def _data_hash(path: Path) -> str:
     """Of the data set that a chapter has recorded; '' if it left no readable record."""
     try:
