@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import ConfigError
-from .site_stage import read_config, stage, toc_files
+from .site_finish import address_of, finish
+from .site_stage import read_config, stage, toc_files, use_theme
 
 PAGES = ("index.md", "paper_versus_code.md", "book/*.md", "notebooks/[0-9][0-9]_*.ipynb")
 MAX_BYTES = 3_000_000  # of one page with its pictures
@@ -62,23 +63,31 @@ def check_site(root: Path) -> list[str]:
     return list(dict.fromkeys(wrong))
 
 
-def build_site(root: Path, out: Path) -> None:
+def build_site(root: Path, out: Path, address: str = "", theme: str = "") -> None:
     """Write the site as HTML to ``out``; ``BASE_URL`` prefixes links as MyST reads it.
 
+    Args:
+        address: where it will be published; default: GitHub's pages of GITHUB_REPOSITORY, if set.
+        theme: folder of a built theme, for machines that cannot fetch it.
+
     Raises:
-        ConfigError: jupyter-book is missing, the build failed, or ``out`` holds anything else
-            than a site that this function built.
+        ConfigError: jupyter-book is missing, the build failed, there is no theme in ``theme``, or
+            ``out`` holds anything else than a site that this function built.
     """
     out = out.resolve()
     if out.exists() and not (out / MARKER).exists() and (out.is_file() or any(out.iterdir())):
         raise ConfigError(f"--out {out} is no site that this command built: name another folder")
     with TemporaryDirectory(prefix="gensr-site-") as folder:
         stage(root, Path(folder))
+        if theme:
+            use_theme(Path(folder), Path(theme))
         done = _jupyter_book(Path(folder), "--html")
         html = Path(folder, "_build/html")
         if done.returncode or not (html / "index.html").exists():
             last = "\n".join(done.stdout.strip().splitlines()[-8:])
             raise ConfigError(f"the site was not built (is there a network?):\n{last}")
+        address = address or address_of(os.environ.get("GITHUB_REPOSITORY", ""))
+        finish(html, Path(folder, "book/katex"), address.rstrip("/"))
         (html / MARKER).write_text("Written by `gensr site build`, which replaces this folder.\n")
         try:
             _replace(out, html)

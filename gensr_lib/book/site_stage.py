@@ -50,16 +50,33 @@ def stage(root: Path, folder: Path) -> None:
 def with_repository(config: dict[str, Any], repository: str) -> dict[str, Any]:
     """The configuration with the repository named; unchanged if there is none.
 
-    >>> with_repository({"project": {}}, "me/book")["project"]["jupyter"]
-    {'binder': {'repo': 'me/book'}}
+    Binder is a link: cells that ran on the page itself, in the small profile of Binder's machines,
+    would replace its numbers by others that mean nothing.
+
+    >>> with_repository({"project": {}}, "me/book")["project"]["binder"]
+    'https://mybinder.org/v2/gh/me/book/HEAD'
     """
     if not repository:
         return config
     named = {
         "github": f"https://github.com/{repository}",
-        "jupyter": {"binder": {"repo": repository}},
+        "binder": f"https://mybinder.org/v2/gh/{repository}/HEAD",
     }
     return {**config, "project": {**config["project"], **named}}
+
+
+def use_theme(folder: Path, theme: Path) -> None:
+    """Let a staged book be built with a theme that lies on this machine.
+
+    Raises:
+        ConfigError: there is none in that folder.
+    """
+    if not (theme / "template.yml").is_file():
+        raise ConfigError(f"--theme {theme}: no template.yml there, so it is no built theme")
+    config = read_config(folder)
+    config["site"]["template"] = str(theme.resolve())
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / "myst.yml").write_text(text, encoding="utf-8")
 
 
 def read_config(root: Path) -> dict[str, Any]:
