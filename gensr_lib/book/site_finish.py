@@ -21,11 +21,16 @@ LIBRARY = "/gensr-lib-"  # how the addresses of the library's pages begin
 LOST = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>No such page</title>
-<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">
-<style>:root{{color-scheme:light dark}}body{{font:1.1rem/1.6 system-ui;max-width:36rem;margin:15vh auto;padding:0 1rem}}</style>
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="robots" content="noindex">
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1.1rem/1.6 system-ui; max-width: 36rem; margin: 15vh auto; padding: 0 1rem }}
+</style>
 </head><body><h1>No such page</h1>
-<p>The book has no page at this address; it may have moved. Begin at <a href="{start}">the first page</a>,
-whose contents and search lead to all others.</p></body></html>
+<p>The book has no page at this address; it may have moved. Begin at
+<a href="{start}">the first page</a>, whose contents and search lead to all others.</p>
+</body></html>
 """
 
 
@@ -43,7 +48,7 @@ def finish(html: Path, styles: Path, address: str = "") -> None:
     base = os.environ.get("BASE_URL", "").rstrip("/")
     if styles.is_dir():
         shutil.copytree(styles, html / "build" / "katex", dirs_exist_ok=True)
-    local = {url: "data:text/css," for url in UNUSED}
+    local = dict.fromkeys(UNUSED, "data:text/css,")
     local |= {KATEX: f"{base}/build/katex/katex.min.css"} if styles.is_dir() else {}
     for path in [*html.rglob("*.html"), *html.glob("build/**/*.js")]:
         _rewrite(path, local, address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -116,8 +115,9 @@ def made_with(root: Path, chapter: str) -> str:
     if not row:
         return ""
     data = f"data set {row['data set']} ({row['data hash']})" if row["data hash"] else "no data set"
-    many = "seeds" if re.search(r"\D", row["seed"]) else "seed"
-    parts = [data, f"profile {row['profile']}", f"{many} {row['seed']}"]
+    seeds = row.get("seeds", "")
+    many = "seed" if seeds.isdigit() else "seeds"
+    parts = [data, f"profile {row['profile']}"] + ([f"{many} {seeds}"] if seeds else [])
     parts += [f"numbers {row['numbers']}"] if row.get("numbers") else []
     when = row["finished (UTC)"].partition(" ")[0]
     parts += [f"commit {row['commit']}", when]

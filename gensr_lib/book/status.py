@@ -104,20 +104,35 @@ def status_page(records: dict[str, ChapterRecord]) -> str:
 def _row(record: ChapterRecord) -> dict[str, Any]:
     dataset, profile, seed = (record.parameters.get(name, "") for name in DEFAULT_RUN)
     place = Path("runs", Path(dataset).name, profile, "chapters", f"{record.chapter}.json")
+    source = _provenance(project_root() / place)
+    has_read = source.get("data_read", True)
     return {
         "chapter": record.chapter,
         "outcome": record.outcome,
         "minutes": f"{record.seconds / 60:.1f}",
-        "data set": Path(dataset).name,
+        "data set": Path(dataset).name if has_read else "none",
         "profile": profile,
-        "seed": seed,
-        "data hash": _data_hash(project_root() / place),
+        "seeds": _range(source.get("seeds", [seed])),
+        "data hash": source.get("dataset_hash", "")[:8] if has_read else "",
+        "numbers": source.get("numbers", ""),
+        "code hash": source.get("code_hash", "")[:8],
         "torch": record.machine.get("torch", ""),
         "device": record.machine.get("device", ""),
         # Short, but with its "-dirty".
         "commit": re.sub(r"^(\w{8})\w+", r"\1", record.machine.get("commit", "")),
         "finished (UTC)": record.finished[:16].replace("T", " "),
     }
+
+
+def _range(seeds: list[Any]) -> str:
+    """Seeds as people write them.
+
+    >>> _range([0]), _range([0, 1, 2, 3]), _range([0, 2])
+    ('0', '0–3', '0, 2')
+    """
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}–{seeds[-1]}"
+    return ", ".join(map(str, seeds))
 
 
 def status_rows(root: Path) -> dict[str, dict[str, str]]:
@@ -129,13 +144,13 @@ def status_rows(root: Path) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
 
 
-def _data_hash(path: Path) -> str:
-    """Of the data set that a chapter has recorded; '' if it left no readable record."""
+def _provenance(path: Path) -> dict[str, Any]:
+    """What a chapter has recorded of its data and code; empty if it left no readable record."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found["provenance"]["dataset_hash"][:8]
-    except (OSError, ValueError, KeyError):
-        return ""
+        found = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _line(cells: Iterable[Any]) -> str:
