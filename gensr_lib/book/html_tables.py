@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 
 # What stands in a column of numbers: digits, signs and units, a dash or NaN for what is missing.
 NUMBER = re.compile(r"[\d\s.,:;±%†–−+<>=()*e-]*|nan|none|true|false", re.IGNORECASE)
+ROOMY = 7  # columns that fit the page in the size of its text
 RULE = re.compile(r"((?:#\w+(?:,\s*)?)+)\s*\{([^}]*)\}")
 MARKS = {"font-weight: bold": "strong", "text-decoration: underline": "u"}
 
@@ -83,8 +84,9 @@ def page_table(html: str) -> str:
     rows = [*(_head_row(row, index, words) for row in head)]
     rows += [_row(row, _places(row), words, reader.marks) for row in body]
     cut = len(head)
+    look = ' class="compact"' if len(body[0]) > ROOMY else ""
     return (
-        f"<table><thead>{''.join(rows[:cut])}</thead>\n"
+        f"<table{look}><thead>{''.join(rows[:cut])}</thead>\n"
         + f"<tbody>{chr(10).join(rows[cut:])}</tbody></table>"
     )
 

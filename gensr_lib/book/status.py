@@ -6,9 +6,11 @@ A folder of executed chapters holds ``status.json`` (read to decide what may be 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import re
+import subprocess
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -142,6 +144,22 @@ def status_rows(root: Path) -> dict[str, dict[str, str]]:
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+
+
+def code_at(root: Path, commit: str) -> str:
+    """The hash of the library's sources at a commit, as `provenance.code_hash`; '' if not known."""
+    names = ["git", "ls-tree", "-r", "--name-only", commit, "gensr_lib"]
+    try:
+        listed = subprocess.run(names, cwd=root, capture_output=True, text=True, check=True)
+        sha = hashlib.sha256()
+        for name in sorted(map(Path, listed.stdout.splitlines())):
+            if name.suffix == ".py":
+                show = ["git", "show", f"{commit}:{name.as_posix()}"]
+                found = subprocess.run(show, cwd=root, capture_output=True, check=True).stdout
+                sha.update(name.relative_to("gensr_lib").as_posix().encode() + found)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return sha.hexdigest()[:16] if listed.stdout else ""
 
 
 def _provenance(path: Path) -> dict[str, Any]:
