@@ -7,12 +7,15 @@ A folder of executed chapters holds ``status.json`` (read to decide what may be 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
 import re
 import subprocess
+import tarfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -146,20 +149,21 @@ def status_rows(root: Path) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
 
 
+@lru_cache
 def code_at(root: Path, commit: str) -> str:
     """The hash of the library's sources at a commit, as `provenance.code_hash`; '' if not known."""
-    names = ["git", "ls-tree", "-r", "--name-only", commit, "gensr_lib"]
+    command = ["git", "archive", "--format=tar", commit, "gensr_lib"]
     try:
-        listed = subprocess.run(names, cwd=root, capture_output=True, text=True, check=True)
-        sha = hashlib.sha256()
-        for name in sorted(map(Path, listed.stdout.splitlines())):
-            if name.suffix == ".py":
-                show = ["git", "show", f"{commit}:{name.as_posix()}"]
-                found = subprocess.run(show, cwd=root, capture_output=True, check=True).stdout
-                sha.update(name.relative_to("gensr_lib").as_posix().encode() + found)
+        done = subprocess.run(command, cwd=root, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return sha.hexdigest()[:16] if listed.stdout else ""
+    sha = hashlib.sha256()
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+        found = {Path(file.name): file for file in files if file.name.endswith(".py")}
+        for path in sorted(found):
+            sha.update(path.relative_to("gensr_lib").as_posix().encode())
+            sha.update(files.extractfile(found[path]).read())
+    return sha.hexdigest()[:16]
 
 
 def _provenance(path: Path) -> dict[str, Any]:
