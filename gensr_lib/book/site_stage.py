@@ -35,9 +35,10 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copy(root / name, folder / name)
     for path in folder.glob("notebooks/*.ipynb"):
         prepare_notebook(path, made_with(folder, path.stem))
-    config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    config = with_repository(read_config(root), repository)
     if (root / "gensr_lib").is_dir():
-        config["project"]["toc"] += write_api_pages(root, folder)
+        config["project"]["toc"] += write_api_pages(root, folder, repository)
     draw_card(config["project"]["title"], folder / CARD)
     for name in toc_files(config["project"]["toc"]):
         if (folder / name).exists():  # the builder names a missing one

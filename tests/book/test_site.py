@@ -377,6 +377,11 @@ def test_the_reference_shows_what_is_public_and_described(tmp_path):
     assert "- `a, b`: numbers, two of them." in page and "- `ValueError`: never." in page
     assert "| `size` | `3` | how \\| large |" in page
     assert f"]({Path(files[1]).name})" in (tmp_path / "out" / files[0]).read_text()
+    assert "[Source]" not in page
+    write_api_pages(tmp_path, tmp_path / "linked", "me/book")
+    page = (tmp_path / "linked" / files[1]).read_text()
+    line = 1 + MODULE.splitlines().index("def shown(a: int,")
+    assert f"[Source](https://github.com/me/book/blob/HEAD/gensr_lib/room/a.py#L{line}-" in page
 
 
 # ---- which run made a table or figure ------------------------------------------------------------
