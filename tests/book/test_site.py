@@ -54,7 +54,7 @@ def write_notebook(path: Path, count: int | None = 1, pictures: int = 1) -> None
     source = "#| label: fig:one\n#| caption: A dot.\nshow()"
     cell = nbformat.v4.new_code_cell(source, execution_count=count, outputs=outputs)
     empty = nbformat.v4.new_code_cell(" \n")
-    cells = [nbformat.v4.new_markdown_cell("# One"), cell, empty]
+    cells = [nbformat.v4.new_markdown_cell("# One\n\nA dot."), cell, empty]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["jupytext"] = {"cell_metadata_filter": "-all"}  # jupytext leaves this behind
     nbformat.write(notebook, path)
