@@ -118,17 +118,29 @@ def remove_litter(folder: Path, age: float = 0) -> None:
                 part.unlink()
 
 
+# What a run of the book writes, relative to the repository: it says nothing of what made a number.
+WRITTEN = ("notebooks/*.ipynb", "figures", "book/status.md", "book/ask")
+
+
 def git_commit(folder: Path) -> str:
     """The commit that is checked out in a folder, with ``-dirty`` if files were changed since.
 
-    "unknown" without git, without a repository or before the first commit.
+    Outputs of the book itself (`WRITTEN`) do not count: each chapter of a run changes them, and
+    would make the next one's commit look doubtful. "unknown" without git, without a repository or
+    before the first commit.
     """
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    others = [f":(top,exclude){name}" for name in WRITTEN]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "diff", "HEAD", "--name-only", "--", ":(top)", *others)
+    except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def read_or_refuse(path: Path, read: Callable[[Path], Any]) -> Any:

@@ -608,7 +608,7 @@ record = {
     "metrics": {name: run.evaluation.both for name, run in rows.items()},
     "cost": cost.to_dict("index"),
 }
-book.record("04_baselines", record).name
+book.record("04_baselines", record, seeds=compared.trainings["seed"]).name
 
 # %% [markdown]
 # ## What this chapter found

@@ -332,8 +332,6 @@ removed = {
 }
 
 # %% tags=["nbval-ignore-output"]
-#| label: tbl:08-ceilings
-#| caption: "Effect of each mechanism in GenSR: the whole model minus the variant without it, NDCG@10 expected under the law, with 95 % intervals over worlds. Beside it the mechanism's ceiling on the book's own world."
 against = None
 if is_simulated and len(book.tasks) == 2:
     ceilings = ceilings_of(book.dataset, history=book.specify("gensr").options.history)

@@ -30,7 +30,7 @@ import torch
 from gensr_lib import Workspace
 from gensr_lib.experiments import Without, effects, evidence, mean_effects, spot_checks, trend
 from gensr_lib.models import GenSRConfig, contrastive, contrastive_released
-from gensr_lib.show import plots, sweep_plots, tables
+from gensr_lib.show import live, plots, sweep_plots, tables
 
 plots.use_style()
 
@@ -87,8 +87,13 @@ for tau in taus:
 tables.show(pd.Series(size, name="gradient").rename_axis("τ").to_frame().T, "09_size", book.figures)
 
 # %% [markdown]
-# From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: a small
-# $\tau$ is also a large $\beta$.
+# From $\tau = 0.09$ to $0.01$ the gradient grows several times over. So the two knobs are not independent: as long as the
+# views of a user are no nearer than those of others, a small $\tau$ is also a large $\beta$. Once the own pair is ahead, it
+# is the other way: the loss is satisfied, the sooner the smaller $\tau$ is. Both can be seen here, at the cosines of the first
+# table (sliders need JavaScript):
+
+# %% tags=["nbval-ignore-output"]
+live("contrastive")
 
 # %% [markdown]
 # The authors' released code has another form of this loss (`contrastive_form="released"`), with the same $\tau = 0.07$
@@ -278,7 +283,7 @@ results = {
     "tests": tested.reset_index().to_dict("records"),
     "ranges": {" / ".join(key): row.to_dict() for key, row in ranges.iterrows()},
 }
-book.record("09_sensitivity", results).name
+book.record("09_sensitivity", results, seeds=found.trainings["seed"]).name
 
 # %% [markdown]
 # ## What this chapter found

@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 
 from gensr_lib import Workspace
 from gensr_lib.analysis import theory
-from gensr_lib.show import listings, plots, tables
+from gensr_lib.show import listings, live, plots, tables
 
 plots.use_style()
 
@@ -177,6 +177,12 @@ readings["(a) eq. 14"] = theory.vector_information(vectors, np.eye(2))
 readings["(b) score, Gaussian Y"] = theory.score_information(vectors, truth, np.eye(2))
 readings["(c) score, two classes"] = classes.information(vectors)
 readings.round(3)
+
+# %% [markdown]
+# The same for two tasks whose estimates are turned and stretched (sliders need JavaScript):
+
+# %% tags=["nbval-ignore-output"]
+live("channel")
 
 # %% [markdown]
 # - (a) is no measure of success. $3 w^*$ has the largest error and the largest (a); turning $w^*$ costs nothing.
@@ -531,6 +537,12 @@ ax.legend(loc="upper right", frameon=True, facecolor="white", framealpha=1)
 sharing.colorbar(image, ax=ax, label="partitioned minus shared (nats)")
 plots.save_figure(sharing, "10_sharing", book.figures)
 sharing
+
+# %% [markdown]
+# Where would your tasks lie? The same closed form, with its two errors (sliders need JavaScript):
+
+# %% tags=["nbval-ignore-output"]
+live("sharing")
 
 # %% [markdown]
 # Orange: sharing carries more information. Purple: partition does. The line is the closed form, with nothing fitted.

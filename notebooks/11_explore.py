@@ -31,7 +31,9 @@ import pandas as pd
 
 from gensr_lib import Ranker, Workspace
 from gensr_lib.errors import ConfigError
+from gensr_lib.explore import export_page
 from gensr_lib.explore import views as explore
+from gensr_lib.files import project_root
 from gensr_lib.show import plots, tables
 
 plots.use_style()
@@ -407,16 +409,16 @@ except ConfigError as error:
 # Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong with a
 # question, such as an item that does not exist, is said in place of the answer.
 #
-# The form needs a running kernel: open this chapter with `make lab` and run all cells. The published page shows the
-# line below in its place.
+# In JupyterLab (`make lab`, run all cells) a form asks all four systems. The published page has GenSR itself in the
+# form's place: it computes in your browser, with JavaScript, from [model.json](../book/ask/model.json) and
+# [weights.bin](../book/ask/weights.bin), and gives the numbers of this chapter.
 
 # %% tags=["nbval-ignore-output"]
 form = explore.form(rankers, list(dict.fromkeys([str(user), *users])), query, k=5)
-print(
-    f"a form with {len(form.children[0].options)} users to choose from; its first answer is for {user}"
-)
+if book.is_default:
+    export_page(book.fit("gensr"), dataset, project_root() / "book" / "ask")
 
-# %%
+# %% tags=["panel-ask"]
 form
 
 # %% [markdown]

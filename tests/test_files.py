@@ -134,5 +134,10 @@ def test_the_commit_is_known_only_where_there_is_one(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("new")
     run(["git", "add", "a"])
     assert git_commit(tmp_path).endswith("-dirty"), "changed since"
+    run(["git", *own, "commit", "--quiet", "--message", "second"])
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/01_one.ipynb").write_text("outputs")
+    run(["git", "add", "."])
+    assert "dirty" not in git_commit(tmp_path / "notebooks"), "a run's own outputs"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit(tmp_path) == "unknown", "no git"

@@ -27,8 +27,11 @@ DOCTEST = re.compile(r"^>>> .*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"::\n\n((?: {4}.*(?:\n|\Z)|\n)+)")
 
 
-def write_api_pages(root: Path, folder: Path) -> list[dict[str, Any]]:
+def write_api_pages(root: Path, folder: Path, repository: str = "") -> list[dict[str, Any]]:
     """Write the pages for ``root/gensr_lib`` to ``folder/book/api``.
+
+    Args:
+        repository: ``owner/name`` at GitHub, to whose sources the pages then link.
 
     Returns:
         Their part of the site's table of contents: the overview, then the modules by room.
@@ -45,7 +48,8 @@ def write_api_pages(root: Path, folder: Path) -> list[dict[str, Any]]:
     (folder / FOLDER).mkdir(parents=True)
     rooms: dict[str, list[str]] = {}
     for module in sorted(_modules(package), key=lambda module: module.path):
-        text = "\n".join([f"# {module.path}", *_described(module)])
+        source = f"https://github.com/{repository}/blob/HEAD/{_file(module)}" if repository else ""
+        text = "\n".join([f"# {module.path}", *_described(module, source)])
         (folder / FOLDER / f"{module.path}.md").write_text(text + "\n", encoding="utf-8")
         rooms.setdefault(".".join(module.path.split(".")[:2]), []).append(module.path)
     listed = [f"- [{path}]({path}.md)\n" for paths in rooms.values() for path in paths]
@@ -65,6 +69,12 @@ def _modules(package: Any) -> Iterator[Any]:
         yield from _modules(module)
 
 
+def _file(module: Any) -> str:
+    """The module's file, relative to the repository."""
+    name = module.path.replace(".", "/")
+    return f"{name}/__init__.py" if module.filepath.name == "__init__.py" else f"{name}.py"
+
+
 def _public(owner: Any) -> Iterator[Any]:
     """Functions, classes and properties that say what they are, in the order of the source."""
     for name, member in owner.members.items():
@@ -74,8 +84,11 @@ def _public(owner: Any) -> Iterator[Any]:
             yield member
 
 
-def _described(owner: Any, level: str = "##") -> Iterator[str]:
-    """Docstring and options of a module, class or function, then what is public in it."""
+def _described(owner: Any, source: str, level: str = "##") -> Iterator[str]:
+    """Docstring and options of a module, class or function, then what is public in it.
+
+    ``source`` is the address of the module's file, '' if it has none.
+    """
     for section in owner.docstring.parsed if owner.docstring else []:
         yield from ["", *_section(section)]
     yield from _options(owner)
@@ -85,7 +98,9 @@ def _described(owner: Any, level: str = "##") -> Iterator[str]:
         if "property" in member.labels:  # griffe counts from the line below the decorator
             code = f"@property\n{code}"
         yield from ["", f"{level} `{member.name}`", "", "```python", code, "```"]
-        yield from _described(member, level + "#")
+        if source:
+            yield f"\n[Source]({source}#L{member.lineno}-L{member.endlineno})"
+        yield from _described(member, source, level + "#")
 
 
 def _section(section: Any) -> Iterator[str]:

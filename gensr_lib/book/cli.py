@@ -278,6 +278,10 @@ def _add_site(commands: argparse._SubParsersAction) -> None:
     site = commands.add_parser("site", help="check or build the published site", description=about)
     site.add_argument("action", choices=("check", "build", "pages"))
     site.add_argument("--out", default="_build/html", metavar="FOLDER", help="for build")
+    about = "for build: where it will be published (default: GitHub's pages, if GITHUB_REPOSITORY)"
+    site.add_argument("--address", default="", metavar="URL", help=about)
+    about = "for build: a built theme, where it cannot be fetched"
+    site.add_argument("--theme", default="", metavar="FOLDER", help=about)
     site.set_defaults(run=_site)
 
 
@@ -298,7 +302,7 @@ def _check(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> None:
     from .site_check import build_site
 
-    build_site(project_root(), Path(args.out))
+    build_site(project_root(), Path(args.out), args.address, args.theme)
     print(f"the site: {Path(args.out).resolve() / 'index.html'}")
 
 

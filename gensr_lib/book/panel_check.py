@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .modules import ASK, ASK_TAG
-from .site_stage import status_row
+from .notebook_pages import ASK, ASK_TAG
+from .status import status_rows
 
 COPIED = re.compile(r"/ask-[0-9a-f]{32}\.mjs$")  # how MyST names the copy of it
 FILES = MODEL, WEIGHTS = "model.json", "weights.bin"
@@ -40,7 +40,7 @@ def file_faults(root: Path, pages: Iterable[Path]) -> list[str]:
     weights = (folder / WEIGHTS).read_bytes()
     if (len(weights), zlib.crc32(weights)) != expected:
         return [f"{FOLDER}/{WEIGHTS}: is not that of {MODEL}; {ANEW}"]
-    shown = status_row(root, CHAPTER).get("data hash", "")
+    shown = status_rows(root).get(CHAPTER, {}).get("data hash", "")
     if not data.startswith(shown):
         return [f"{FOLDER}/{MODEL}: is of data {data[:8]}, and {CHAPTER} of {shown}; {ANEW}"]
     return []

@@ -20,13 +20,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .. import NUMBERS
 from ..errors import ConfigError
+from .notebook_pages import cell_options
 from .panel_check import file_faults, link_faults
-from .site_stage import read_config, stage, toc_files
+from .site_finish import address_of, finish
+from .site_stage import read_config, stage, toc_files, use_theme
+from .status import PAGE as STATUS
+from .status import code_at, status_rows
+from .table_widths import wide_tables
 
 PAGES = ("index.md", "paper_versus_code.md", "book/*.md", "notebooks/[0-9][0-9]_*.ipynb")
 MAX_BYTES = 3_000_000  # of one page with its pictures
 BUILD_SECONDS = 600
+SHOWN = {"image/png", "image/svg+xml", "text/html"}  # kinds of outputs that the copy makes its own
 PROBLEM = re.compile(r"^\s*(?:- )?(?:⛔|⚠|❗)\ufe0f?\s*(.+)")
 MARKER = ".gensr-site"  # lies in a folder that `build_site` wrote, and may therefore replace
 EXTERNAL = re.compile(r"(?:https?|ftp|mailto|tel|doi|data|xref|wiki|rrid|ror):|//", re.IGNORECASE)
@@ -60,26 +67,35 @@ def check_site(root: Path) -> list[str]:
         if done.returncode and not wrong:
             wrong.append(f"jupyter-book failed: {done.stdout.strip()[-400:]}")
         wrong += audit_pages(Path(folder, "_build/site"))
+        wrong += wide_tables(Path(folder))
     return list(dict.fromkeys(wrong))
 
 
-def build_site(root: Path, out: Path) -> None:
+def build_site(root: Path, out: Path, address: str = "", theme: str = "") -> None:
     """Write the site as HTML to ``out``; ``BASE_URL`` prefixes links as MyST reads it.
 
+    Args:
+        address: where it will be published; default: GitHub's pages of GITHUB_REPOSITORY, if set.
+        theme: folder of a built theme, for machines that cannot fetch it.
+
     Raises:
-        ConfigError: jupyter-book is missing, the build failed, or ``out`` holds anything else
-            than a site that this function built.
+        ConfigError: jupyter-book is missing, the build failed, there is no theme in ``theme``, or
+            ``out`` holds anything else than a site that this function built.
     """
     out = out.resolve()
     if out.exists() and not (out / MARKER).exists() and (out.is_file() or any(out.iterdir())):
         raise ConfigError(f"--out {out} is no site that this command built: name another folder")
     with TemporaryDirectory(prefix="gensr-site-") as folder:
         stage(root, Path(folder))
+        if theme:
+            use_theme(Path(folder), Path(theme))
         done = _jupyter_book(Path(folder), "--html")
         html = Path(folder, "_build/html")
         if done.returncode or not (html / "index.html").exists():
             last = "\n".join(done.stdout.strip().splitlines()[-8:])
             raise ConfigError(f"the site was not built (is there a network?):\n{last}")
+        address = address or address_of(os.environ.get("GITHUB_REPOSITORY", ""))
+        finish(html, Path(folder, "book/katex"), address.rstrip("/"))
         (html / MARKER).write_text("Written by `gensr site build`, which replaces this folder.\n")
         try:
             _replace(out, html)
@@ -141,7 +157,23 @@ def audit_files(root: Path) -> list[str]:
     for name, path in pages.items():
         if path.suffix == ".ipynb":
             wrong += [f"{name}: {fault}" for fault in _notebook_faults(path)]
-    return wrong + file_faults(root, pages.values())
+    return wrong + file_faults(root, pages.values()) + audit_status(root)
+
+
+def audit_status(root: Path) -> list[str]:
+    """Chapters whose numbers, as the status page has it, no commit and no library here would make.
+
+    Whether the recorded code is that of the recorded commit is asked where the history has it.
+    """
+    wrong = []
+    for chapter, row in status_rows(root).items():
+        if row["commit"].endswith("-dirty"):
+            wrong.append(f"{chapter} was run on changed files ({row['commit']}): commit, run again")
+        elif row.get("numbers") not in (None, "", str(NUMBERS)):
+            wrong.append(f"{chapter} has numbers of version {row['numbers']}, not {NUMBERS}")
+        elif (code := code_at(root, row["commit"])) and code[:8] != row.get("code hash", code[:8]):
+            wrong.append(f"{chapter}: commit {row['commit']} has the code {code[:8]}, not that")
+    return [f"{STATUS}: {fault}" for fault in wrong]
 
 
 def _notebook_faults(path: Path) -> Iterator[str]:
@@ -150,6 +182,7 @@ def _notebook_faults(path: Path) -> Iterator[str]:
         code = [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
         missed = [number for number, c in enumerate(code, 1) if c["execution_count"] is None]
         outputs = [output for c in code for output in c["outputs"]]
+        named = [cell_options("".join(c["source"])).get("label") for c in code if not c["outputs"]]
     except (ValueError, KeyError, TypeError) as error:
         yield f"is no notebook that can be read ({type(error).__name__}: {error})"
         return
@@ -157,6 +190,8 @@ def _notebook_faults(path: Path) -> Iterator[str]:
         yield f"code cell {missed[0]} was not executed ({len(missed)} of {len(code)})"
     if not outputs:
         yield "has no outputs"
+    else:
+        yield from (f"{label} has a caption, and shows nothing" for label in named if label)
 
 
 def audit_pages(site: Path) -> list[str]:
@@ -171,6 +206,8 @@ def audit_pages(site: Path) -> list[str]:
         name = page.get("location", slug).lstrip("/")
         faults = [fault for node in nodes(page["mdast"]) if (fault := _fault(node, anchors))]
         faults += link_faults(list(nodes(page["mdast"])))
+        if not page.get("frontmatter", {}).get("description"):
+            faults.append("has no description")
         size = page_bytes(page, site)
         if size > MAX_BYTES:
             faults.append(f"is {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}")
@@ -207,6 +244,10 @@ def _fault(node: dict[str, Any], anchors: dict[str, set]) -> str:
             return f"embeds nothing: no label {node['source'].get('label')}"
         case "output" if node.get("jupyter_data", {}).get("output_type") == "error":
             return "shows an error output"
+        case "image" if not node.get("alt") or node["alt"].startswith("<"):
+            return f"has a picture without an alternative text: {node.get('url')}"
+        case "output" if SHOWN & node.get("jupyter_data", {}).get("data", {}).keys():
+            return "has a figure or table that is left as an output, apart from its caption"
         case "inlineExpression" if not node.get("result"):
             return f"has an expression without a result: {node.get('value')}"
         case "paragraph":

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,17 @@ import yaml
 
 from ..errors import ConfigError
 from ..show.live_equations import FOLDER as WIDGETS
-from ..show.live_equations import directive, self_contained
+from ..show.modules import bundled
 from .api_pages import write_api_pages
 from .choice_cards import PAGE as CHOICES
 from .choice_cards import with_cards
 from .claims_board import write_board
+from .notebook_pages import ASK, prepare_notebook
+from .page_head import CARD, draw_card, with_head
 from .status import PAGE as STATUS
+from .status import status_rows
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
-CAPTION = re.compile(r"^#\| (caption: .*)$", re.MULTILINE)
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -41,14 +41,19 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copy(root / name, folder / name)
     if (choices := folder / CHOICES).exists():
         choices.write_text(with_cards(choices.read_text(encoding="utf-8")), encoding="utf-8")
-    for path in folder.glob(f"{WIDGETS}/*.mjs"):
-        path.write_text(self_contained(path), encoding="utf-8")
+    for path in [*folder.glob(f"{WIDGETS}/*.mjs"), *folder.glob(ASK)]:
+        path.write_text(bundled(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
-        _prepare_notebook(path, made_with(folder, path.stem))
-    config = with_repository(read_config(root), os.environ.get("GITHUB_REPOSITORY", ""))
+        prepare_notebook(path, made_with(folder, path.stem))
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    config = with_repository(read_config(root), repository)
     if (root / "gensr_lib").is_dir():
         write_board(root, folder)
-        config["project"]["toc"] += write_api_pages(root, folder)
+        config["project"]["toc"] += write_api_pages(root, folder, repository)
+    draw_card(config["project"]["title"], folder / CARD)
+    for name in toc_files(config["project"]["toc"]):
+        if (folder / name).exists():  # the builder names a missing one
+            _give_head(folder / name, folder)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "myst.yml").write_text(text, encoding="utf-8")
 
@@ -56,16 +61,33 @@ def stage(root: Path, folder: Path) -> None:
 def with_repository(config: dict[str, Any], repository: str) -> dict[str, Any]:
     """The configuration with the repository named; unchanged if there is none.
 
-    >>> with_repository({"project": {}}, "me/book")["project"]["jupyter"]
-    {'binder': {'repo': 'me/book'}}
+    Binder is a link: cells that ran on the page itself, in the small profile of Binder's machines,
+    would replace its numbers by others that mean nothing.
+
+    >>> with_repository({"project": {}}, "me/book")["project"]["binder"]
+    'https://mybinder.org/v2/gh/me/book/HEAD'
     """
     if not repository:
         return config
     named = {
         "github": f"https://github.com/{repository}",
-        "jupyter": {"binder": {"repo": repository}},
+        "binder": f"https://mybinder.org/v2/gh/{repository}/HEAD",
     }
     return {**config, "project": {**config["project"], **named}}
+
+
+def use_theme(folder: Path, theme: Path) -> None:
+    """Let a staged book be built with a theme that lies on this machine.
+
+    Raises:
+        ConfigError: there is none in that folder.
+    """
+    if not (theme / "template.yml").is_file():
+        raise ConfigError(f"--theme {theme}: no template.yml there, so it is no built theme")
+    config = read_config(folder)
+    config["site"]["template"] = str(theme.resolve())
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / "myst.yml").write_text(text, encoding="utf-8")
 
 
 def read_config(root: Path) -> dict[str, Any]:
@@ -100,53 +122,31 @@ def toc_files(entries: list[dict[str, Any]]) -> list[str]:
 
 
 def made_with(root: Path, chapter: str) -> str:
-    """Which run made a chapter's tables and figures; '' if the status page does not say."""
-    path = root / STATUS
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    known = {cells[0]: cells for cells in rows}
-    if chapter not in known:
+    """Which run made a chapter's numbers, in one line; '' if the status page does not say."""
+    row = status_rows(root).get(chapter)
+    if not row:
         return ""
-    row = dict(zip(known["chapter"], known[chapter], strict=True))
-    made = "{chapter}: {data set}, profile {profile}, seed {seed}, data {data hash}"
-    return made.format_map(row)
+    data = f"data set {row['data set']} ({row['data hash']})" if row["data hash"] else "no data set"
+    seeds = row.get("seeds", "")
+    many = "seed" if seeds.isdigit() else "seeds"
+    parts = [data, f"profile {row['profile']}"] + ([f"{many} {seeds}"] if seeds else [])
+    parts += [f"numbers {row['numbers']}"] if row.get("numbers") else []
+    when = row["finished (UTC)"].partition(" ")[0]
+    parts += [f"commit {row['commit']}", when]
+    return f"Made with {', '.join(parts)}; more on [the status page](../{STATUS})."
 
 
-def _prepare_notebook(path: Path, made: str) -> None:
-    """Say under each table and figure which run made it, put live equations in the place of the
-    cells that show them, and drop jupytext's own settings, which the builder reports as unknown
-    keys."""
+def _give_head(path: Path, folder: Path) -> None:
+    """Put a description and a picture into the front matter of a page or notebook."""
+    card = Path(os.path.relpath(folder / CARD, path.parent)).as_posix()
+    if path.suffix == ".md":
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_head(text, thumbnail=card), encoding="utf-8")
+        return
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    notebook["metadata"].pop("jupytext", None)
-    notebook["cells"] = [p for cell in notebook["cells"] for p in _with_text(_live(cell))]
-    for cell in notebook["cells"]:
-        if made and cell["cell_type"] == "code":
-            source = "".join(cell["source"])
-            cell["source"] = CAPTION.sub(lambda match: _caption(match, made), source)
-    path.write_text(json.dumps(notebook), encoding="utf-8")
-
-
-def _with_text(cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A cell, and below it what it prints as Markdown, which the builder reads in cells alone."""
-    outputs = cell.get("outputs", [])
-    texts = ["".join(output.get("data", {}).get("text/markdown", "")) for output in outputs]
-    if any(texts):
-        kept = [output for output, text in zip(outputs, texts, strict=True) if not text]
-        cell = {**cell, "outputs": kept}
-    yield cell
-    for text in filter(None, texts):
-        yield {"cell_type": "markdown", "metadata": {}, "source": text}
-def _live(cell: dict[str, Any]) -> dict[str, Any]:
-    """A cell ``live(...)`` as the directive that does the same on a page; others as they are."""
-    widget = directive("".join(cell["source"])) if cell["cell_type"] == "code" else ""
-    return {"cell_type": "markdown", "metadata": {}, "source": widget} if widget else cell
-
-
-def _caption(match: re.Match, made: str) -> str:
-    """Say which run made it, and that a table is one: the builder counts all others as figures."""
-    try:
-        text = yaml.safe_load(match[1])["caption"]
-    except yaml.YAMLError:
-        return match[0]  # the builder names it
-    kind = "tbl-cap" if "#| label: tbl:" in match.string else "caption"
-    return f"#| {kind}: {json.dumps(f'{text} [{made}]', ensure_ascii=False)}"
+    first = next((c for c in notebook["cells"] if c["cell_type"] == "markdown"), None)
+    if first:
+        downloads = [{"file": f"downloads/{path.name}", "title": "The notebook, to run"}]
+        text = "".join(first["source"])
+        first["source"] = with_head(text, thumbnail=card, downloads=downloads)
+        path.write_text(json.dumps(notebook), encoding="utf-8")

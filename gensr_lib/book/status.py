@@ -6,11 +6,16 @@ A folder of executed chapters holds ``status.json`` (read to decide what may be 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 import re
+import subprocess
+import tarfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -104,14 +109,18 @@ def status_page(records: dict[str, ChapterRecord]) -> str:
 def _row(record: ChapterRecord) -> dict[str, Any]:
     dataset, profile, seed = (record.parameters.get(name, "") for name in DEFAULT_RUN)
     place = Path("runs", Path(dataset).name, profile, "chapters", f"{record.chapter}.json")
+    source = _provenance(project_root() / place)
+    has_read = source.get("data_read", True)
     return {
         "chapter": record.chapter,
         "outcome": record.outcome,
         "minutes": f"{record.seconds / 60:.1f}",
-        "data set": Path(dataset).name,
+        "data set": Path(dataset).name if has_read else "none",
         "profile": profile,
-        "seed": seed,
-        "data hash": _data_hash(project_root() / place),
+        "seeds": _range(source.get("seeds", [seed])),
+        "data hash": source.get("dataset_hash", "")[:8] if has_read else "",
+        "numbers": source.get("numbers", ""),
+        "code hash": source.get("code_hash", "")[:8],
         "torch": record.machine.get("torch", ""),
         "device": record.machine.get("device", ""),
         # Short, but with its "-dirty".
@@ -120,13 +129,50 @@ def _row(record: ChapterRecord) -> dict[str, Any]:
     }
 
 
-def _data_hash(path: Path) -> str:
-    """Of the data set that a chapter has recorded; '' if it left no readable record."""
+def _range(seeds: list[Any]) -> str:
+    """Seeds as people write them.
+
+    >>> _range([0]), _range([0, 1, 2, 3]), _range([0, 2])
+    ('0', '0–3', '0, 2')
+    """
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}–{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def status_rows(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of the committed status page by chapter; empty if there is no page."""
+    path = root / PAGE
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+
+
+@lru_cache
+def code_at(root: Path, commit: str) -> str:
+    """The hash of the library's sources at a commit, as `provenance.code_hash`; '' if not known."""
+    command = ["git", "archive", "--format=tar", commit, "gensr_lib"]
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found["provenance"]["dataset_hash"][:8]
-    except (OSError, ValueError, KeyError):
+        done = subprocess.run(command, cwd=root, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         return ""
+    sha = hashlib.sha256()
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
+        found = {Path(file.name): file for file in files if file.name.endswith(".py")}
+        for path in sorted(found):
+            sha.update(path.relative_to("gensr_lib").as_posix().encode())
+            sha.update(files.extractfile(found[path]).read())
+    return sha.hexdigest()[:16]
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    """What a chapter has recorded of its data and code; empty if it left no readable record."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _line(cells: Iterable[Any]) -> str:

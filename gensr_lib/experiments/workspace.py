@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
@@ -258,13 +259,19 @@ class Workspace:
         """Drop the models held in memory; they stay on disk and are loaded when asked for."""
         self._runs.clear()
 
-    def record(self, chapter: str, results: dict[str, Any]) -> Path:
-        """Write what a chapter found, with provenance, to ``chapters/<chapter>.json``."""
+    def record(self, chapter: str, results: dict[str, Any], seeds: Iterable[int] = ()) -> Path:
+        """Write what a chapter found, with provenance, to ``chapters/<chapter>.json``.
+
+        Args:
+            seeds: of all runs or worlds that it speaks of; default: the workspace's alone.
+        """
+        has_read = "dataset" in vars(self)  # before this method reads it itself
+        source = {"data_read": has_read, "seeds": sorted({*map(int, seeds)} or {self.seed})}
         content = {
             "chapter": chapter,
             "results": results,
             "notes": self.dataset.notes,
-            "provenance": provenance(self.dataset, self.seed),
+            "provenance": {**provenance(self.dataset, self.seed), **source},
         }
         return write_json(self.folder / "chapters" / f"{chapter}.json", content)
 

@@ -17,11 +17,10 @@ from zlib import crc32
 
 from ..errors import ConfigError, known
 from ..files import project_root
+from .modules import bundled
 
 FOLDER = "book/widgets"
 SHARED = "common.mjs"
-IMPORT = re.compile(rf'^import \{{[^}}]*\}} from "\./{re.escape(SHARED)}";$', re.MULTILINE)
-LEFT = re.compile(r"^(?:import\b|export\b.*\bfrom\b).*", re.MULTILINE)
 # The shadow root keeps the page's style and the equation's apart, as on the site.
 PAGE = """\
 <div id="{place}">Run this cell to make the equation live.</div>
@@ -75,30 +74,11 @@ def live(name: str, **values: float) -> LiveEquation:
     live equation 'soft_filter'
     """
     modules = {path.stem: path for path in _folder().glob("*.mjs") if path.name != SHARED}
-    source = self_contained(modules[known("live equation", name, modules)])
+    source = bundled(modules[known("live equation", name, modules)])
     sliders = re.findall(r'\bname: "(\w+)",\s+label:', source)
     for slider in values:
         known(f"slider of the live equation '{name}'", slider, sliders)
     return LiveEquation(name, source, values)
-
-
-def self_contained(path: Path) -> str:
-    """A module with the text of ``common.mjs`` in the place of its import.
-
-    Pages load a module under another name and from another folder, where nothing lies beside it.
-
-    Raises:
-        ConfigError: it imports, or exports from, any other module, or ``common.mjs`` is missing.
-    """
-    text = path.read_text(encoding="utf-8")
-    shared = path.parent / SHARED
-    if shared.exists():
-        inside = re.sub(r"^export ", "", shared.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        text = IMPORT.sub(lambda match: inside, text, count=1)
-    if left := LEFT.search(text):
-        message = f"{path}: a page cannot load '{left[0]}'; import only from {SHARED} beside it"
-        raise ConfigError(message)
-    return text
 
 
 def directive(code: str) -> str:

@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from gensr_lib.book import panel_check, site_check, site_stage
-from gensr_lib.book.modules import ASK, ASK_DIRECTIVE, ASK_TAG
+from gensr_lib.book.notebook_pages import ASK, ASK_TAG
 from gensr_lib.book.panel_check import CHAPTER, FILES, FOLDER, MODEL, WEIGHTS, file_faults
 from gensr_lib.explore import export
 
 LINKS = f"[the model](ask/{MODEL}) and [its weights](ask/{WEIGHTS})"
-PANEL = f"{ASK_DIRECTIVE}\n"
+DIRECTIVE = f":::{{anywidget}} /{ASK}\n{{}}\n:::"
+PANEL = f"{DIRECTIVE}\n"
 STATUS = f"| chapter | data hash |\n| --- | --- |\n| {CHAPTER} | 0a1b2c3d |\n"
 
 
@@ -84,7 +85,7 @@ def test_a_page_has_the_panel_in_the_place_of_a_tagged_cell(book, tmp_path_facto
     staged = tmp_path_factory.mktemp("staged")
     site_stage.stage(book, staged)
     *others, panel = nbformat.read(staged / "notebooks/01_one.ipynb", as_version=4).cells
-    assert (panel.cell_type, panel.source) == ("markdown", ASK_DIRECTIVE)
+    assert (panel.cell_type, panel.source) == ("markdown", DIRECTIVE)
     assert [cell.source for cell in others] == ["# One", "1"]
     assert "import {" not in (staged / ASK).read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import yaml
 from gensr_lib.book import site_check as site
 from gensr_lib.book import site_stage
 from gensr_lib.book.cli import main
-from gensr_lib.book.status import DEFAULT_RUN, ChapterRecord, status_page, write_status
+from gensr_lib.book.status import DEFAULT_RUN, ChapterRecord, code_at, status_page, write_status
 from gensr_lib.errors import ConfigError
+from gensr_lib.experiments.provenance import code_hash
 
 TOC = [
     {"file": "index.md"},
@@ -56,7 +58,7 @@ def write_notebook(path: Path, count: int | None = 1, pictures: int = 1) -> None
     source = "#| label: fig:one\n#| caption: A dot.\nshow()"
     cell = nbformat.v4.new_code_cell(source, execution_count=count, outputs=outputs)
     empty = nbformat.v4.new_code_cell(" \n")
-    cells = [nbformat.v4.new_markdown_cell("# One"), cell, empty]
+    cells = [nbformat.v4.new_markdown_cell("# One\n\nA dot."), cell, empty]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["jupytext"] = {"cell_metadata_filter": "-all"}  # jupytext leaves this behind
     nbformat.write(notebook, path)
@@ -111,12 +113,17 @@ def built(folder: Path, **pages: list[dict]) -> Path:
     (folder / "public").mkdir()
     for slug, children in pages.items():
         page = {"location": f"/{slug}.md", "mdast": {"type": "root", "children": children}}
+        page["frontmatter"] = {"description": "What it is about."}
         (folder / "content" / f"{slug}.json").write_text(json.dumps(page))
     return folder
 
 
 def text(*values: str) -> dict:
     return {"type": "paragraph", "children": [{"type": "text", "value": v} for v in values]}
+
+
+def output(kind: str) -> dict:
+    return {"type": "output", "jupyter_data": {"output_type": "display_data", "data": {kind: {}}}}
 
 
 GOOD = [
@@ -127,6 +134,7 @@ GOOD = [
     {"type": "output", "jupyter_data": {"output_type": "stream"}},
     {"type": "inlineExpression", "value": "1 + 1", "result": {"status": "ok"}},
     {"type": "card", "children": []},
+    {"type": "image", "url": "/plot.png", "alt": "A bar."},
     text("| is a bar, and so is | this"),
 ]
 BAD = {
@@ -139,6 +147,10 @@ BAD = {
     "missing file a.csv": {"type": "link", "url": "a.csv", "urlSource": "a.csv", "static": True},
     "no label fig:b": {"type": "embed", "source": {"label": "fig:b"}},
     "error output": {"type": "output", "jupyter_data": {"output_type": "error"}},
+    "apart from its caption": output("text/html"),
+    "a figure or table that is left": output("image/png"),
+    "without an alternative text: /a.png": {"type": "image", "url": "/a.png"},
+    "without an alternative text: /b.png": {"type": "image", "url": "/b.png", "alt": "<Figure>"},
     "without a result: 1 +": {"type": "inlineExpression", "value": "1 +"},
 }
 
@@ -149,6 +161,13 @@ def test_good_pages_pass(tmp_path):
     assert site.audit_pages(tmp_path / "none") == ["no page was built"]
 
 
+def test_a_page_without_a_description_is_found(tmp_path):
+    folder = built(tmp_path / "site", one=[])
+    page = folder / "content/one.json"
+    page.write_text(json.dumps({**json.loads(page.read_text()), "frontmatter": {}}))
+    assert site.audit_pages(folder) == ["one.md: has no description"]
+
+
 @pytest.mark.parametrize("expected", BAD)
 def test_what_the_builder_lets_pass_is_found(tmp_path, expected):
     deep = {"type": "block", "children": [{"type": "section", "children": [BAD[expected]]}]}
@@ -157,7 +176,7 @@ def test_what_the_builder_lets_pass_is_found(tmp_path, expected):
 
 
 def test_a_heavy_page_is_found_with_its_pictures(tmp_path):
-    folder = built(tmp_path / "site", one=[{"type": "image", "url": "/big.png"}], two=[])
+    folder = built(tmp_path / "site", one=[{"type": "image", "url": "/big.png", "alt": "x"}], two=[])
     (folder / "public/big.png").write_bytes(bytes(site.MAX_BYTES - 200))
     assert site.audit_pages(folder) == []
     (folder / "public/big.png").write_bytes(bytes(site.MAX_BYTES))
@@ -209,11 +228,13 @@ def test_the_builder_gets_a_clean_copy_and_may_not_ask(book, builder, monkeypatc
     monkeypatch.setenv("GITHUB_REPOSITORY", "me/book")
     site.check_site(book)
     assert (seen / "arguments").read_text() == "build --site --strict 0\n"
-    assert [path.name for path in (seen / "notebooks").iterdir()] == ["01_one.ipynb"]
+    assert [path.name for path in (seen / "notebooks").glob("*.*")] == ["01_one.ipynb"]
+    assert (seen / "notebooks/downloads/01_one.ipynb").read_text() == before
     assert "jupytext" not in json.loads((seen / NOTEBOOK).read_text())["metadata"]
     assert (book / NOTEBOOK).read_text() == before
     project = yaml.safe_load((seen / "myst.yml").read_text())["project"]
     assert project["github"] == "https://github.com/me/book"
+    assert "jupyter" not in project, "cells that run on the page would replace its numbers"
 
 
 def test_html_replaces_nothing_but_a_site_built_here(book, builder, tmp_path, monkeypatch):
@@ -224,7 +245,8 @@ def test_html_replaces_nothing_but_a_site_built_here(book, builder, tmp_path, mo
     (out / "page_of_yesterday.html").touch()
     site.build_site(book, out)  # a second time over the first
     assert (out / "index.html").read_text() == "/base --html\n"
-    assert sorted(path.name for path in out.iterdir()) == [site.MARKER, "index.html"]
+    names = [site.MARKER, "404.html", "index.html", "robots.txt"]
+    assert sorted(path.name for path in out.iterdir()) == names
     assert list(out.parent.iterdir()) == [out], "nothing is left beside it"
     own = tmp_path / "public_html"
     own.mkdir()
@@ -361,6 +383,11 @@ def test_the_reference_shows_what_is_public_and_described(tmp_path):
     assert "- `a, b`: numbers, two of them." in page and "- `ValueError`: never." in page
     assert "| `size` | `3` | how \\| large |" in page
     assert f"]({Path(files[1]).name})" in (tmp_path / "out" / files[0]).read_text()
+    assert "[Source]" not in page
+    write_api_pages(tmp_path, tmp_path / "linked", "me/book")
+    page = (tmp_path / "linked" / files[1]).read_text()
+    line = 1 + MODULE.splitlines().index("def shown(a: int,")
+    assert f"[Source](https://github.com/me/book/blob/HEAD/gensr_lib/room/a.py#L{line}-" in page
 
 
 # ---- live equations --------------------------------------------------------------------------------
@@ -420,13 +447,13 @@ def home(book, monkeypatch) -> Path:
     monkeypatch.setenv("GENSR_HOME", str(book))
     path = book / "runs/pocket/pocket/chapters/01_one.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"provenance": {"dataset_hash": "d1d2d3d4d5"}}))
+    path.write_text(json.dumps({"provenance": {"dataset_hash": "d1d2d3d4d5", "numbers": 2}}))
     return book
 
 
 def test_the_status_page_tells_what_ran_and_hides_messages(home):
     page = status_page({"01_one": record()})
-    row = "| 01_one | ran | 1.5 | pocket | pocket | 0 | d1d2d3d4 | 2.13 | cpu | 01234567-dirty |"
+    row = "| 01_one | ran | 1.5 | pocket | pocket | 0 | d1d2d3d4 | 2 |  | 2.13 | cpu | 01234567-dirty |"
     assert f"{row} 2026-11-22 20:29 |" in page
     page = status_page({"02_two": record(chapter="02_two", outcome="failed", error="/home/x")})
     assert "| 02_two | failed | 1.5 | pocket | pocket | 0 |  |" in page and "/home" not in page
@@ -462,22 +489,47 @@ def test_code_that_a_cell_shows_is_code_on_the_page(book, tmp_path):
     assert cells[2].source == "```python\nx = 1\n```"
 
 
-def test_captions_name_the_run(home, tmp_path):
+def test_a_chapter_says_at_its_end_which_run_made_it(home, tmp_path):
     (home / "book/status.md").write_text(status_page({"01_one": record()}))
-    captions = {"fig:a": "A bar.", "tbl:a": "'Rows: all.'", "fig:b": "a: b"}
-    cells = [
-        nbformat.v4.new_code_cell(f"#| label: {label}\n#| caption: {caption}\n1") for label, caption in captions.items()
-    ]
-    cells.append(nbformat.v4.new_markdown_cell("#| caption: in prose"))
-    for name in ("01_one", "02_two"):
-        notebook = nbformat.v4.new_notebook(cells=cells)
-        nbformat.write(notebook, home / f"notebooks/{name}.ipynb")
+    write_notebook(home / "notebooks/02_two.ipynb")
     (tmp_path / "staged").mkdir()
     site_stage.stage(home, tmp_path / "staged")
-    made, other = (nbformat.read(tmp_path / f"staged/notebooks/{name}.ipynb", 4).cells for name in ("01_one", "02_two"))
-    run = "[01_one: pocket, profile pocket, seed 0, data d1d2d3d4]"
-    figure, table = (cell.source.splitlines()[1] for cell in made[:2])
-    assert figure == f'#| caption: "A bar. {run}"'
-    assert table == f'#| tbl-cap: "Rows: all. {run}"', "else the builder calls it a figure"
-    assert [cell.source for cell in made[2:]] == [cell.source for cell in cells[2:]]
-    assert [cell.source for cell in other] == [cell.source for cell in cells], "it was not run"
+    one, two = (
+        nbformat.read(tmp_path / f"staged/notebooks/{name}.ipynb", 4).cells[-1].source for name in ("01_one", "02_two")
+    )
+    run = "data set pocket (d1d2d3d4), profile pocket, seed 0, numbers 2, commit 01234567-dirty, 2026-11-22"
+    assert f"Made with {run}; more on [the status page](../book/status.md)." in one
+    assert "Made with" not in two, "the status page does not know it"
+
+
+def test_a_chapter_that_reads_no_data_or_many_worlds_says_so(home):
+    path = home / "runs/pocket/pocket/chapters/01_one.json"
+    source = {"dataset_hash": "d1", "data_read": False, "seeds": [0, 1, 2, 3], "numbers": 2}
+    path.write_text(json.dumps({"provenance": source}))
+    (home / "book/status.md").write_text(status_page({"01_one": record()}))
+    line = site_stage.made_with(home, "01_one")
+    assert line.startswith("Made with no data set, profile pocket, seeds 0–3, numbers 2, commit")
+
+
+def test_numbers_that_no_commit_makes_are_found(book, monkeypatch):
+    good = {"commit": "01234567", "numbers": str(site.NUMBERS), "code hash": "c0dec0de"}
+    rows = {"a": {**good, "commit": "01234567-dirty"}, "b": {**good, "numbers": "0"}, "c": good}
+    monkeypatch.setattr(site, "status_rows", lambda root: rows)
+    first, second = site.audit_status(book)
+    assert "a was run on changed files" in first and "b has numbers of version 0" in second
+    monkeypatch.setattr(site, "code_at", lambda root, commit: "0ther0ther")
+    assert "c: commit 01234567 has the code 0ther0th" in site.audit_status(book)[-1]
+
+
+def test_the_code_of_a_commit_is_hashed_as_that_of_a_run(tmp_path):
+    if not shutil.which("git"):
+        pytest.skip("there is no git")
+    for name in ("b/__init__", "a", "b/a"):
+        path = tmp_path / f"gensr_lib/{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    assert code_at(tmp_path, "HEAD") == code_hash(tmp_path / "gensr_lib")
+    assert code_at(tmp_path, "0123456789") == "", "not in this history"

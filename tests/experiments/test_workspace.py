@@ -460,6 +460,15 @@ def test_what_a_chapter_found_is_recorded_with_its_provenance(copied):
     assert written["provenance"]["dataset_hash"] == DATASET["smoke"].hash
 
 
+def test_a_record_says_whether_data_were_read_and_of_which_seeds_it_speaks(copied):
+    unread, read = copied(), copied()  # these have their data
+    del unread.dataset
+    first, second = unread.record("a", {}), read.record("b", {}, seeds=pd.Series([2, 0, 2]))
+    first, second = (json.loads(path.read_text())["provenance"] for path in (first, second))
+    assert (first["data_read"], first["seeds"]) == (False, [unread.seed])
+    assert (second["data_read"], second["seeds"]) == (True, [0, 2])
+
+
 def test_result_table(trained):
     popularity, lightgcn = trained.fit("popularity"), trained.fit("lightgcn")
     table = result_table({"Popularity": popularity, "LightGCN": lightgcn})

@@ -14,7 +14,6 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from gensr_lib.book.modules import bundled
 from gensr_lib.data.batches import merged_history
 from gensr_lib.data.schema import cut_query
 from gensr_lib.errors import ConfigError
@@ -24,6 +23,7 @@ from gensr_lib.explore.export import MODEL, WEIGHTS, export_page
 from gensr_lib.explore.ranker import Ranker
 from gensr_lib.models import build_model
 from gensr_lib.models.gensr.prompt import query_tokens
+from gensr_lib.show.modules import bundled
 from tests.explore.test_ranker import long_sessions
 from tests.models.test_contract import make, provided
 from tests.worlds import pocket

@@ -1,4 +1,4 @@
-"""JavaScript modules of the site: one file of each, since MyST copies one under another name."""
+"""JavaScript modules as one file each: pages and notebooks load them where nothing lies beside."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from pathlib import Path
 
 from ..errors import ConfigError
 
-WIDGETS = "book/widgets"
-ASK = f"{WIDGETS}/ask/ask.mjs"  # the panel that asks GenSR
-ASK_TAG = "panel-ask"  # of a notebook's cell in whose place a page has the panel
-ASK_DIRECTIVE = f":::{{anywidget}} /{ASK}\n{{}}\n:::"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w.-]+\.mjs)";\n', re.MULTILINE)
 OTHER = re.compile(r"^(?:import\b|export\s*[{*].*\bfrom\b).*", re.MULTILINE)
 

@@ -1,0 +1,145 @@
+"""Chapters made ready to be read as pages of the site.
+
+In a notebook the code comes first, and what it shows below. On the page, code that only imports,
+shows or records is folded (one click opens it), and its figure or table becomes part of the page,
+beside its caption, with an alternative text: no script and no other machine is needed to see it.
+The notebook itself is offered for download as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+from base64 import b64decode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..show.live_equations import directive
+from .html_tables import page_table
+
+Cell = dict[str, Any]
+OPTION = re.compile(r"^#\| .*\n?", re.MULTILINE)
+HIDDEN, SHOWN = "hide-input", "show-input"  # a chapter's own tag SHOWN keeps a cell open
+PICTURES = "pictures"  # folder beside the notebooks, in the copy
+ASK = "book/widgets/ask/ask.mjs"  # the panel that asks GenSR
+ASK_TAG = "panel-ask"  # of the cell with the form, in whose place a page has the panel
+
+
+def prepare_notebook(path: Path, made: str = "") -> None:
+    """Make the copy of an executed notebook into a page.
+
+    Args:
+        path: of the copy, which is changed; pictures are written beside it.
+        made: the line on how its numbers were made, for the end of the page; '' for none.
+    """
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    original = path.parent / "downloads" / path.name
+    original.parent.mkdir(exist_ok=True)
+    shutil.copy(path, original)
+    notebook["metadata"].pop("jupytext", None)  # the builder reports it as unknown
+    cells = [made for cell in notebook["cells"] for made in _page_cells(cell, path)]
+    if made:
+        cells.append(_prose(f":::{{div}}\n:class: made-with\n{made}\n:::"))
+    path.write_text(json.dumps({**notebook, "cells": cells}), encoding="utf-8")
+
+
+def cell_options(source: str) -> dict[str, Any]:
+    """What the lines ``#| name: value`` of a cell say; empty where they are no YAML.
+
+    >>> cell_options("#| label: fig:a\\n#| caption: 'A: b'\\nplot()")
+    {'label': 'fig:a', 'caption': 'A: b'}
+    """
+    lines = [line[3:] for line in source.splitlines() if line.startswith("#| ")]
+    try:
+        found = yaml.safe_load("\n".join(lines))
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def plain(markdown: str) -> str:
+    """A text without its marks, as an alternative text or a description needs it.
+
+    >>> plain("**Law** of [a page](x.md): $p_u$, `rec` as {cite:t}`he2020` says")
+    'Law of a page: p_u, rec as he2020 says'
+    """
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    return " ".join(re.sub(r"\{[\w:]+\}(?=`)|[`*$\\]", "", text).split())
+
+
+def _page_cells(cell: Cell, path: Path) -> Iterator[Cell]:
+    """The cell, folded if it only shows, then each figure and table of it as the page's own."""
+    if cell["cell_type"] != "code":
+        yield cell
+        return
+    source = "".join(cell["source"])
+    if widget := _widget(cell, source):
+        yield _prose(widget)
+        return
+    options = cell_options(source)
+    kept, parts = [], []
+    for output in cell["outputs"]:
+        part = _shown(output, options if not parts else {}, path)  # a label names one thing
+        (parts if part else kept).append(part or output)
+    metadata = {**cell["metadata"], "tags": _tags(cell, source, bool(parts))}
+    code = OPTION.sub("", source) if parts else source
+    yield {**cell, "source": code, "outputs": kept, "metadata": metadata}
+    yield from map(_prose, parts)
+
+
+def _widget(cell: Cell, source: str) -> str:
+    """The directive of what a page computes itself in a cell's place; '' for other cells."""
+    if ASK_TAG in cell["metadata"].get("tags", []):
+        return f":::{{anywidget}} /{ASK}\n{{}}\n:::"
+    return directive(source)
+
+
+def _tags(cell: Cell, source: str, shows: bool) -> list[str]:
+    tags = list(cell["metadata"].get("tags", []))
+    records = re.search(r"^book\.record\(", source, re.MULTILINE)
+    labelled = shows and "#| label: " in source
+    if SHOWN not in tags and (labelled or records or _only_imports(source)):
+        tags.append(HIDDEN)
+    return tags
+
+
+def _only_imports(source: str) -> bool:
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic command
+        return False
+    return bool(statements) and all(isinstance(s, ast.Import | ast.ImportFrom) for s in statements)
+
+
+def _shown(output: Cell, options: dict[str, Any], path: Path) -> str:
+    """A figure, table or text in MyST; '' for other outputs, which stay those of the cell."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        return _figure(b64decode("".join(data["image/png"])), options, path)
+    if "text/markdown" in data:  # such as code of the library
+        return "".join(data["text/markdown"])
+    table = page_table("".join(data.get("text/html", "")))
+    if not table or "label" not in options:
+        return table
+    return f":::{{table}} {options.get('caption', '')}\n:label: {options['label']}\n{table}\n:::"
+
+
+def _figure(picture: bytes, options: dict[str, Any], path: Path) -> str:
+    """A figure with its alternative text; the picture is written beside the page."""
+    name = f"{path.stem}-{sha256(picture).hexdigest()[:8]}.png"
+    (path.parent / PICTURES).mkdir(exist_ok=True)
+    (path.parent / PICTURES / name).write_bytes(picture)
+    caption = options.get("caption", "")
+    lines = [f":::{{figure}} {PICTURES}/{name}", ":class: plot", f":alt: {plain(caption)}"]
+    lines += [f":label: {options['label']}"] if "label" in options else []
+    return "\n".join([*lines, "", caption, ":::"])
+
+
+def _prose(text: str) -> Cell:
+    return {"cell_type": "markdown", "metadata": {}, "source": text}

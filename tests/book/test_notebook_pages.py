@@ -1,0 +1,149 @@
+"""Chapters as pages: what is folded, figures with their words, and tables that are the page's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from gensr_lib.book import site_finish, table_widths
+from gensr_lib.book.html_tables import page_table
+from gensr_lib.book.notebook_pages import prepare_notebook
+from gensr_lib.book.page_head import draw_card, with_head
+from gensr_lib.show import tables
+
+
+def page_of(tmp_path, *cells) -> list:
+    """The cells that a notebook of these code cells has in the copy."""
+    path = tmp_path / "01_one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), path)
+    prepare_notebook(path, "Made so.")
+    return nbformat.read(path, 4).cells
+
+
+def code(source: str, tags: tuple = (), **data: str):
+    kinds = {"png": "image/png", "html": "text/html", "plain": "text/plain"}
+    outputs = [nbformat.v4.new_output("display_data", data={kinds[k]: v}) for k, v in data.items()]
+    return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)})
+
+
+def test_a_figure_stands_by_its_caption_with_an_alternative_text(tmp_path):
+    source = "#| label: fig:a\n#| caption: A bar of $x$, `rec`.\nplot()"
+    shown, figure, last = page_of(tmp_path, code(source, png=b64encode(b"a picture").decode()))
+    assert shown.source == "plot()" and shown.metadata.tags == ["hide-input"] and not shown.outputs
+    assert ":alt: A bar of x, rec.\n:label: fig:a\n\nA bar of $x$, `rec`.\n:::" in figure.source
+    name = re.match(r":::\{figure\} (\S+)", figure.source)[1]
+    assert (tmp_path / name).read_bytes() == b"a picture"
+    assert last.source == ":::{div}\n:class: made-with\nMade so.\n:::"
+
+
+def test_a_table_stands_by_its_caption_and_one_label_names_one_thing(tmp_path):
+    html = "<table><tbody><tr><td>1</td></tr></tbody></table>"
+    cell = code("#| label: tbl:a\n#| caption: 'Rows: all.'\nshow()", plain="said", html=html)
+    cell.outputs.append(cell.outputs[1])
+    shown, first, second, _ = page_of(tmp_path, cell)
+    assert [output.data for output in shown.outputs] == [{"text/plain": "said"}]
+    assert first.source.startswith(":::{table} Rows: all.\n:label: tbl:a\n<table>")
+    assert second.source.startswith("<table>")
+
+
+FOLDED = {
+    "import os\nfrom math import pi": True,
+    "import os\nos.sep": False,
+    "%matplotlib inline": False,
+    "x = 1\nbook.record('01_one', {}).name": True,
+    "assert 1 < 2": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("source", FOLDED)
+def test_code_that_only_imports_or_records_is_folded(tmp_path, source):
+    cell, _ = page_of(tmp_path, code(source))
+    assert cell.metadata.tags == ["hide-input"] * FOLDED[source]
+    cell, _ = page_of(tmp_path, code(source, tags=("show-input",)))
+    assert cell.metadata.tags == ["show-input"]
+
+
+def test_a_table_keeps_spans_marks_and_order_and_aligns_words_at_the_left(tmp_path):
+    index = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")], names=["task", "system"])
+    columns = pd.MultiIndex.from_tuples([("rec", "N@5"), ("rec", "N@10"), ("", "why <")])
+    table = pd.DataFrame([[0.25, 0.5, "so"], [0.75, np.nan, "& so"]], index, columns)
+    html = tables.show(table, "t", tmp_path, best_in=[("rec", "N@5")]).to_html()
+    head, body = page_table(html).split("</thead>")
+    assert '<th colspan="2" style="text-align:center">rec</th>' in head
+    assert '<th>task</th><th>system</th><th style="text-align:right">N@5</th>' in head
+    assert head.count("<tr>") == 2, "the index is named in the corner"
+    assert '<th rowspan="2">a</th><th>x</th>' in body
+    assert '<td style="text-align:right"><strong>0.750</strong></td>' in body
+    assert '<td style="text-align:right"><u>0.250</u></td>' in body
+    assert '<td style="text-align:right">–</td><td>&amp; so</td>' in body
+    assert page_table("<b>no table</b>") == ""
+
+
+def test_an_index_is_not_named_over_the_name_of_the_columns(tmp_path):
+    table = pd.DataFrame([[1]], pd.Index(["a"], name="row"), pd.Index(["b"], name="column"))
+    html = page_table(tables.show(table, "t", tmp_path).to_html())
+    assert html.index("column") < html.index("row") and html.count("<tr>") == 3
+
+
+def test_a_description_is_the_pages_own_or_its_first_sentences():
+    own = with_head("---\ntitle: T\ndescription: Mine.\n---\n\nText.", thumbnail="a.png")
+    assert "title: T\ndescription: Mine.\n---\nText." in own
+    assert "description:" not in with_head("# Only a title\n")
+    long = f"# T\n\nOne [link](a.md) `here`. {'Very ' * 60}long."
+    assert "description: One link here.\n" in with_head(long)
+
+
+def test_the_card_is_drawn_to_the_same_bytes(tmp_path):
+    draw_card("A title", tmp_path / "a.png")
+    draw_card("A title", tmp_path / "b.png")
+    first, second = ((tmp_path / f"{name}.png").read_bytes() for name in "ab")
+    assert first == second and first.startswith(b"\x89PNG")
+
+
+def test_the_built_site_asks_no_other_machine_and_names_its_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("BASE_URL", "/book")
+    html, styles = tmp_path / "html", tmp_path / "katex"
+    (html / "build").mkdir(parents=True)
+    (html / "a").mkdir()
+    styles.mkdir()
+    (styles / "katex.min.css").touch()
+    head = f'<link href="{site_finish.KATEX}"/><meta property="og:image" content="/book/build/c.png"/>'
+    (html / "index.html").write_text(head)
+    (html / "a/index.html").write_text("".join(site_finish.UNUSED))
+    (html / "build/root.js").write_text(f"links('{site_finish.KATEX}')")
+    (html / "sitemap.xml").write_text("http://localhost:3000")
+    records = [{"url": url, "type": kind} for url in ("/a", "/gensr-lib-b") for kind in ("lvl1", "content")]
+    (html / "myst.search.json").write_text(json.dumps({"records": records}))
+    site_finish.finish(html, styles, "https://me.github.io/book")
+    texts = "".join(path.read_text() for path in html.rglob("*.*") if path.is_file())
+    assert "cdn" not in texts and "localhost" not in texts
+    assert (html / "build/root.js").read_text() == "links('/book/build/katex/katex.min.css')"
+    assert 'content="https://me.github.io/book/build/c.png"' in (html / "index.html").read_text()
+    assert "<loc>https://me.github.io/book/a</loc>" in (html / "sitemap.xml").read_text()
+    assert 'href="/book/"' in (html / "404.html").read_text()
+    assert len(json.loads((html / "myst.search.json").read_text())["records"]) == 3
+    site_finish.finish(html, styles)
+    assert not (html / "sitemap.xml").exists() and "Sitemap" not in (html / "robots.txt").read_text()
+
+
+def test_a_table_that_is_too_wide_is_found_where_there_is_a_browser(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    row = "".join(f"<td>{'word' * 40}</td>" for _ in range(3))
+    wide = f":::{{table}} Wide.\n:label: tbl:w\n<table><tbody><tr>{row}</tr></tbody></table>\n:::"
+    small = "<table><tbody><tr><td>1</td></tr></tbody></table>"
+    cells = [nbformat.v4.new_markdown_cell(text) for text in (wide, small)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks/01_one.ipynb")
+    if table_widths.find_browser():
+        (found,) = table_widths.wide_tables(tmp_path)
+        assert found.startswith("notebooks/01_one.ipynb: a table (tbl:w) is ")
+    monkeypatch.setattr(table_widths, "BROWSERS", ("no-browser",))
+    assert table_widths.wide_tables(tmp_path) == []
+    monkeypatch.setattr(table_widths, "BROWSERS", ("false",))
+    assert table_widths.wide_tables(tmp_path) == [], "it does not start"
