@@ -95,7 +95,7 @@ def build_site(root: Path, out: Path, address: str = "", theme: str = "") -> Non
             last = "\n".join(done.stdout.strip().splitlines()[-8:])
             raise ConfigError(f"the site was not built (is there a network?):\n{last}")
         address = address or address_of(os.environ.get("GITHUB_REPOSITORY", ""))
-        finish(html, Path(folder, "book/katex"), address.rstrip("/"))
+        finish(html, address.rstrip("/"))
         (html / MARKER).write_text("Written by `gensr site build`, which replaces this folder.\n")
         try:
             _replace(out, html)

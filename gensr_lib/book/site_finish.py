@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-KATEX = "https://cdn.jsdelivr.net/npm/katex@0.15.2/dist/katex.min.css"
+from .katex import ASKED_FOR, fetch_katex
+
 # Styles that the theme loads on each page for widgets of a running kernel, which no page has.
 UNUSED = (
     "https://cdn.jsdelivr.net/npm/jupyter-matplotlib@0.11.3/css/mpl_widget.css",
@@ -34,22 +34,20 @@ body {{ font: 1.1rem/1.6 system-ui; max-width: 36rem; margin: 15vh auto; padding
 """
 
 
-def finish(html: Path, styles: Path, address: str = "") -> None:
+def finish(html: Path, address: str = "") -> None:
     """Make the built site whole, in place.
 
     Mathematics is set by files of the site itself, widgets' styles are not asked for, the search
     finds the library by names only, and there is a page for addresses that do not exist.
 
     Args:
-        styles: folder of the KaTeX that the theme asks for; without it that stays external.
         address: where the site will be, without a slash at the end. Without one there is no list
             of pages for search engines, since that needs it.
     """
     base = os.environ.get("BASE_URL", "").rstrip("/")
-    if styles.is_dir():
-        shutil.copytree(styles, html / "build" / "katex", dirs_exist_ok=True)
     local = dict.fromkeys(UNUSED, "data:text/css,")
-    local |= {KATEX: f"{base}/build/katex/katex.min.css"} if styles.is_dir() else {}
+    if fetch_katex(html / "build" / "katex"):
+        local[ASKED_FOR] = f"{base}/build/katex/katex.min.css"
     for path in [*html.rglob("*.html"), *html.glob("build/**/*.js")]:
         _rewrite(path, local, address)
     _list_pages(html, address)

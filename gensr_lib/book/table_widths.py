@@ -7,6 +7,7 @@ no network. A table that is too wide scrolls in its box; a reader sees that its 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+LOG = logging.getLogger(__name__)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTH = 727  # pixels of the theme's column of text on a screen of 1400
 SECONDS = 60
@@ -41,10 +43,12 @@ def find_browser() -> str | None:
 def wide_tables(folder: Path) -> list[str]:
     """The tables of a staged book's notebooks that are wider than the text; none without a browser.
 
-    A browser that does not start, or does not finish, is none: it says nothing of the tables.
+    A browser that does not start, or does not finish, is none: the log says that nothing is known.
     """
     browser, tables = find_browser(), list(_tables(folder))
     widths = _widths(browser, [html for _, _, html in tables]) if browser and tables else []
+    if len(widths) < len(tables):
+        LOG.warning("no browser that starts: the widths of %d tables are not measured", len(tables))
     return [
         f"notebooks/{name}: a table ({label or 'no label'}) is {width} px wide, more than {WIDTH}"
         for (name, label, _), width in zip(tables, widths, strict=False)

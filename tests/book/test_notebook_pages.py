@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import tarfile
 from base64 import b64encode
 
 import nbformat
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gensr_lib.book import site_finish, table_widths
+from gensr_lib.book import katex, site_finish, table_widths
 from gensr_lib.book.html_tables import page_table
 from gensr_lib.book.notebook_pages import prepare_notebook
 from gensr_lib.book.page_head import draw_card, with_head
@@ -76,7 +78,7 @@ def test_a_table_keeps_spans_marks_and_order_and_aligns_words_at_the_left(tmp_pa
     table = pd.DataFrame([[0.25, 0.5, "so"], [0.75, np.nan, "& so"]], index, columns)
     html = tables.show(table, "t", tmp_path, best_in=[("rec", "N@5")]).to_html()
     head, body = page_table(html).split("</thead>")
-    assert '<th colspan="2" style="text-align:center">rec</th>' in head
+    assert '<th colspan="2" style="text-align:center">recommendation</th>' in head
     assert '<th>task</th><th>system</th><th style="text-align:right">N@5</th>' in head
     assert head.count("<tr>") == 2, "the index is named in the corner"
     assert '<th rowspan="2">a</th><th>x</th>' in body
@@ -109,19 +111,18 @@ def test_the_card_is_drawn_to_the_same_bytes(tmp_path):
 
 def test_the_built_site_asks_no_other_machine_and_names_its_address(tmp_path, monkeypatch):
     monkeypatch.setenv("BASE_URL", "/book")
-    html, styles = tmp_path / "html", tmp_path / "katex"
+    html = tmp_path / "html"
     (html / "build").mkdir(parents=True)
     (html / "a").mkdir()
-    styles.mkdir()
-    (styles / "katex.min.css").touch()
-    head = f'<link href="{site_finish.KATEX}"/><meta property="og:image" content="/book/build/c.png"/>'
+    monkeypatch.setattr(site_finish, "fetch_katex", lambda folder: True)
+    head = f'<link href="{katex.ASKED_FOR}"/><meta property="og:image" content="/book/build/c.png"/>'
     (html / "index.html").write_text(head)
     (html / "a/index.html").write_text("".join(site_finish.UNUSED))
-    (html / "build/root.js").write_text(f"links('{site_finish.KATEX}')")
+    (html / "build/root.js").write_text(f"links('{katex.ASKED_FOR}')")
     (html / "sitemap.xml").write_text("http://localhost:3000")
     records = [{"url": url, "type": kind} for url in ("/a", "/gensr-lib-b") for kind in ("lvl1", "content")]
     (html / "myst.search.json").write_text(json.dumps({"records": records}))
-    site_finish.finish(html, styles, "https://me.github.io/book")
+    site_finish.finish(html, "https://me.github.io/book")
     texts = "".join(path.read_text() for path in html.rglob("*.*") if path.is_file())
     assert "cdn" not in texts and "localhost" not in texts
     assert (html / "build/root.js").read_text() == "links('/book/build/katex/katex.min.css')"
@@ -129,11 +130,35 @@ def test_the_built_site_asks_no_other_machine_and_names_its_address(tmp_path, mo
     assert "<loc>https://me.github.io/book/a</loc>" in (html / "sitemap.xml").read_text()
     assert 'href="/book/"' in (html / "404.html").read_text()
     assert len(json.loads((html / "myst.search.json").read_text())["records"]) == 3
-    site_finish.finish(html, styles)
+    site_finish.finish(html)
     assert not (html / "sitemap.xml").exists() and "Sitemap" not in (html / "robots.txt").read_text()
 
 
-def test_a_table_that_is_too_wide_is_found_where_there_is_a_browser(tmp_path, monkeypatch):
+def test_mathematics_stay_external_where_its_package_cannot_be_had(tmp_path, monkeypatch, caplog):
+    def refuse(*args, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(katex.pooch, "retrieve", refuse)
+    (tmp_path / "index.html").write_text(katex.ASKED_FOR)
+    site_finish.finish(tmp_path)
+    assert (tmp_path / "index.html").read_text() == katex.ASKED_FOR
+    assert "KaTeX stays external" in caplog.text and "no network" in caplog.text
+
+
+def test_of_the_package_only_styles_fonts_and_the_licence_are_written(tmp_path, monkeypatch):
+    names = ["package/LICENSE", "package/dist/katex.min.css", "package/dist/fonts/KaTeX_A-B.woff2"]
+    others = ["package/dist/katex.js", "../katex.min.css", "package/dist/fonts/../../x.woff2", "/abs.woff2"]
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as package:
+        for name in names + others:
+            package.addfile(tarfile.TarInfo(name), io.BytesIO())
+    monkeypatch.setattr(katex.pooch, "retrieve", lambda *args, **options: tmp_path / "package.tgz")
+    assert katex.fetch_katex(tmp_path / "in/katex")
+    written = {path.relative_to(tmp_path / "in/katex").as_posix() for path in (tmp_path / "in").rglob("*.*")}
+    assert written == {"katex.min.css", "fonts/KaTeX_A-B.woff2"}
+    assert (tmp_path / "in/katex/LICENSE").exists()
+
+
+def test_a_table_that_is_too_wide_is_found_where_there_is_a_browser(tmp_path, monkeypatch, caplog):
     (tmp_path / "notebooks").mkdir()
     row = "".join(f"<td>{'word' * 40}</td>" for _ in range(3))
     wide = f":::{{table}} Wide.\n:label: tbl:w\n<table><tbody><tr>{row}</tr></tbody></table>\n:::"
@@ -142,8 +167,10 @@ def test_a_table_that_is_too_wide_is_found_where_there_is_a_browser(tmp_path, mo
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks/01_one.ipynb")
     if table_widths.find_browser():
         (found,) = table_widths.wide_tables(tmp_path)
-        assert found.startswith("notebooks/01_one.ipynb: a table (tbl:w) is ")
+        assert found.startswith("notebooks/01_one.ipynb: a table (tbl:w) is ") and not caplog.text
     monkeypatch.setattr(table_widths, "BROWSERS", ("no-browser",))
     assert table_widths.wide_tables(tmp_path) == []
     monkeypatch.setattr(table_widths, "BROWSERS", ("false",))
+    caplog.clear()
     assert table_widths.wide_tables(tmp_path) == [], "it does not start"
+    assert "the widths of 2 tables are not measured" in caplog.text

@@ -21,7 +21,7 @@ from gensr_lib.explore import export
 LINKS = f"[the model](ask/{MODEL}) and [its weights](ask/{WEIGHTS})"
 DIRECTIVE = f":::{{anywidget}} /{ASK}\n{{}}\n:::"
 PANEL = f"{DIRECTIVE}\n"
-STATUS = f"| chapter | data hash |\n| --- | --- |\n| {CHAPTER} | 0a1b2c3d |\n"
+STATUS = f"| chapter | data hash | commit |\n| --- | --- | --- |\n| {CHAPTER} | 0a1b2c3d | 01234567 |\n"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def book(tmp_path, root) -> Path:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / MODEL).write_text(json.dumps(model))
     (tmp_path / FOLDER / WEIGHTS).write_bytes(weights)
-    (tmp_path / "book/status.md").write_text(f"# Status\n\n{STATUS}")
+    (tmp_path / "book/status.md").write_text(f"# Status\n\nWhen it was run.\n\n{STATUS}")
     (tmp_path / "book/page.md").write_text(f"# Ask\n\nIt reads {LINKS}.\n\n{PANEL}")
     (tmp_path / "index.md").write_text("# Start\n\n[Ask](book/page.md), [status](book/status.md)\n")
     toc = [{"file": name} for name in ("index.md", "book/page.md", "book/status.md")]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gensr_lib.book import site_check as site
-from gensr_lib.book import site_stage
+from gensr_lib.book import site_finish, site_stage
 from gensr_lib.book.cli import main
 from gensr_lib.book.status import DEFAULT_RUN, ChapterRecord, code_at, status_page, write_status
 from gensr_lib.errors import ConfigError
@@ -239,6 +239,7 @@ def test_the_builder_gets_a_clean_copy_and_may_not_ask(book, builder, monkeypatc
 
 def test_html_replaces_nothing_but_a_site_built_here(book, builder, tmp_path, monkeypatch):
     monkeypatch.setenv("BASE_URL", "/base")
+    monkeypatch.setattr(site_finish, "fetch_katex", lambda folder: False)  # no network in a test
     builder("mkdir -p _build/html", "echo $BASE_URL $2 > _build/html/index.html")
     out = tmp_path / "new" / "html"
     site.build_site(book, out)
@@ -394,19 +395,20 @@ def test_the_reference_shows_what_is_public_and_described(tmp_path):
 
 
 def test_a_live_cell_is_a_directive_in_the_copy_and_its_module_stands_alone(book, tmp_path):
-    cells = [nbformat.v4.new_code_cell(code) for code in ('live("live", a=1)', "live(name)")]
+    cells = [nbformat.v4.new_markdown_cell("# One")]
+    cells += [nbformat.v4.new_code_cell(code) for code in ('live("live", a=1)', "live(name)")]
     cells.append(nbformat.v4.new_markdown_cell('live("live")'))
     nbformat.write(nbformat.v4.new_notebook(cells=cells), book / NOTEBOOK)
     for folder in ("staged", "again"):
         (tmp_path / folder).mkdir()
     site_stage.stage(book, tmp_path / "staged")
     staged = json.loads((tmp_path / "staged" / NOTEBOOK).read_text())["cells"]
-    assert [cell["cell_type"] for cell in staged] == ["markdown", "code", "markdown"]
-    assert staged[0]["source"] == ':::{anywidget} /book/widgets/live.mjs\n{"a": 1}\n:::'
+    assert [cell["cell_type"] for cell in staged] == ["markdown", "markdown", "code", "markdown"]
+    assert staged[1]["source"] == ':::{anywidget} /book/widgets/live.mjs\n{"a": 1}\n:::'
     module = tmp_path / "staged/book/widgets/live.mjs"
     assert module.read_text() == f'const text = "shared";\n\n{WIDGET}'
     (book / "book/widgets/live.mjs").write_text('import { a } from "./none.mjs";\n')
-    with pytest.raises(ConfigError, match=r"live\.mjs.*none\.mjs"):
+    with pytest.raises(ConfigError, match=r"none\.mjs: no such module"):
         site_stage.stage(book, tmp_path / "again")
 
 
@@ -473,7 +475,7 @@ def test_only_the_default_run_is_published(home, capsys):
 
 
 def test_code_that_a_cell_shows_is_code_on_the_page(book, tmp_path):
-    """Markdown that is printed is one cell, and a picture of the same cell stays where it is."""
+    """Below the folded cell: its figure first, as it was printed first, then the code."""
     path = book / NOTEBOOK
     notebook = nbformat.read(path, as_version=4)
     shown = nbformat.v4.new_output(
@@ -484,9 +486,9 @@ def test_code_that_a_cell_shows_is_code_on_the_page(book, tmp_path):
     (tmp_path / "staged").mkdir()
     site_stage.stage(book, tmp_path / "staged")
     cells = nbformat.read(tmp_path / "staged" / NOTEBOOK, as_version=4).cells
-    assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown", "code"]
-    assert [[*output.data] for output in cells[1].outputs] == [["image/png", "text/plain"]]
-    assert cells[2].source == "```python\nx = 1\n```"
+    assert [cell.cell_type for cell in cells] == ["markdown", "code", "markdown", "markdown", "code"]
+    assert cells[1].outputs == [] and cells[2].source.startswith(":::{figure} pictures/01_one-")
+    assert cells[3].source == "```python\nx = 1\n```"
 
 
 def test_a_chapter_says_at_its_end_which_run_made_it(home, tmp_path):
