@@ -17,8 +17,9 @@ import pandas as pd
 from ..analysis import theory
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..errors import ConfigError
-from ..experiments.significance import LEVEL
 from ..models.gensr.options import GenSRConfig
+from ..show.names import displayed
+from ..show.study_plots import LEVEL
 
 HOLDS = "holds"
 IN_PART = "holds in part"
@@ -191,7 +192,7 @@ def _conflict(read: Read) -> Verdict:
 def _ranking(read: Read) -> Verdict:
     rows = read("05_tests")
     best = rows[(rows["system"] == "gensr") & (rows["less the"] == "best baseline")]
-    names = " and ".join(best["which is"])
+    names = " and ".join(map(displayed, best["which is"]))
     number = (
         f"NDCG@10 less that of the best of 21 systems ({names}): {_by_task(best, 'difference')}."
     )
@@ -208,10 +209,10 @@ def _reader(read: Read) -> Verdict:
 def _best_between(read: Read) -> Verdict:
     """Values of both knobs that are surely worse than the default, on either side of it."""
     rows = read("09_tests")
-    rows = rows[rows["value"].str.match(r"(?:tau|beta)=")]
-    rows["knob"], setting = rows["value"].str.split("=").str
+    rows[["knob", "setting"]] = rows["value"].str.extract(r"^(tau|beta)=(.*)")
+    rows = rows.dropna(subset="knob")  # without those of the released form
     default = rows["knob"].map(GenSRConfig().model_dump())
-    rows["below"] = setting.astype(float) < default
+    rows = rows.assign(below=rows["setting"].astype(float) < default.astype(float))
     worse = rows[(rows["p_holm"] < LEVEL) & (rows["high"] < 0)]
     sides = set(zip(worse["knob"], worse["below"], strict=True))
     word = HOLDS if len(sides) == 4 else IN_PART if sides else NOT_FOUND

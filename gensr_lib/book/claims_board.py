@@ -30,7 +30,8 @@ def write_board(root: Path, folder: Path) -> None:
         if claim.picture:
             with Image.open(root / f"figures/{claim.picture}.png") as picture:
                 picture.thumbnail((WIDTH, WIDTH))
-                picture.save(thumbs / f"{claim.picture}.png", optimize=True)
+                small = picture.convert("RGB").quantize(64)
+            small.save(thumbs / f"{claim.picture}.png", optimize=True)
         cards.append(card(claim, verdict))
     text = "\n\n".join(["::::{grid} 1 1 2 2", *cards, "::::"])
     (folder / BOARD).write_text(text + "\n", encoding="utf-8")

@@ -170,7 +170,8 @@ def sensitivity(
         ax.set_xscale("log" if axis == "log" else "linear")
         ax.set_xticks(places, [f"{step:g}" for step in steps])
         ax.set_xticks([], minor=True)
-        ylabel = metrics[0] if len(metrics) == 1 else "value"
+        ndcg = "NDCG" if all("N@" in metric for metric in metrics) else "metric"
+        ylabel = metrics[0] if len(metrics) == 1 else ndcg
         ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylabel=ylabel)
     legend_below(fig, axes)
     return fig

@@ -192,7 +192,7 @@ def test_sensitivity_draws_means_bands_and_dots_at_the_values_of_the_option(axis
         assert ax.get_xscale() == ("log" if axis == "log" else "linear")
         assert texts(ax.get_xticklabels()) == ["0.1", "2", "10"]
         assert list(ax.get_xticks()) == list(places.values())
-        assert (ax.get_xlabel(), ax.get_ylabel()) == ("τ", "value")
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("τ", "metric")
     assert texts(fig.legends[0].get_texts()) == ["N@5", "R@10", "default (1.05)"]
 
 
@@ -201,6 +201,8 @@ def test_sensitivity_of_one_metric_one_seed_and_the_tasks_that_its_variants_serv
     (ax,) = sweep_plots.sensitivity(table, TAUS, "τ", ["N@10"]).axes
     assert (ax.get_title(), ax.get_ylabel()) == ("search", "N@10")
     assert len(dots(ax)) == 3
+    (ax,) = sweep_plots.sensitivity(table, TAUS, "τ", ["N@5", "N@10"]).axes
+    assert ax.get_ylabel() == "NDCG"
 
 
 # --- errors -----------------------------------------------------------------------------------
