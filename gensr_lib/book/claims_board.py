@@ -38,12 +38,12 @@ def write_board(root: Path, folder: Path) -> None:
 
 
 def card(claim: Claim, verdict: Verdict) -> str:
-    """A card in MyST's syntax, which links to the chapter."""
-    picture = Path(THUMBS).name + f"/{claim.picture}.png"
+    """A card in MyST's syntax, which links to the chapter; paths are the including page's."""
+    picture = f"{THUMBS}/{claim.picture}.png"
     return "\n".join(
         [
             f":::{{card}} {claim.says}",
-            f":link: ../notebooks/{claim.chapter}.ipynb",
+            f":link: notebooks/{claim.chapter}.ipynb",
             f"**{verdict.word[0].upper()}{verdict.word[1:]}**, {claim.where}",
             "^^^",
             *([f"![{claim.says}: {verdict.word}]({picture})", ""] if claim.picture else []),
