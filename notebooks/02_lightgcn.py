@@ -79,7 +79,7 @@ pd.DataFrame(normalised, nodes, nodes).round(2)
 # %% [markdown]
 # In the library the matrix is sparse, users and items stand below each other, and a row for the padding stays zero:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(LightGCN.graph, LightGCN.propagate)
 
 # %% [markdown]
@@ -116,7 +116,7 @@ second.loc["i1":, "i1":].round(2)
 #
 # $$\mathcal{L}_{\text{BPR}} = -\sum_{(u, i, j)} \ln \sigma(\hat y_{ui} - \hat y_{uj}) + \lambda \lVert E^{(0)} \rVert^2.$$
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(LightGCN.loss, bpr)
 
 # %% [markdown]

@@ -73,7 +73,7 @@ dataset = book.dataset
 # each place, and take the mean of the words (`semantic_level="token"` keeps all of them). The functions below are those
 # of the library that the rest of this chapter calls, as they run.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(GenSR.encode, GenSR.semantic_items)
 
 # %% [markdown]
@@ -87,7 +87,7 @@ listings.code(GenSR.encode, GenSR.semantic_items)
 #
 # $$C_u^{\text{filter}} = \sum_{j=1}^{N} \alpha_j \cdot W_V h_j. \tag{6}$$
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(SoftFilter.forward)
 
 # %% [markdown]
@@ -145,7 +145,7 @@ live("soft_filter")
 # $$\mathcal{L}_c = -\frac{1}{|B|} \sum_{u \in B} \log \frac{e^{s(C_u, S_u)}}{e^{s(C_u, S_u)} + \sum_{u' \ne u}
 # e^{s(C_u, S_{u'})} + \sum_{u' \ne u} e^{s(S_u, C_{u'})}}, \qquad s(a, b) = \cos(a, b) / \tau. \tag{10, ours}$$
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(contrastive)
 
 # %% [markdown]
@@ -196,7 +196,7 @@ for task, text in PROMPTS.items():
 # %% [markdown]
 # What fills the four slots, and how they are put among the words:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(GenSR.soft_filter, GenSR.prompt)
 
 # %% [markdown]
@@ -238,10 +238,10 @@ pd.DataFrame({"shape": [tuple(t.shape) for t in shapes.values()]}, index=list(sh
 # Here $|y| = 1$: each answer is told by its first token. Generation is constrained to the two words, so that $P_\Theta$ is a
 # softmax over two logits, and candidates are ranked by their $P(\text{Yes})$.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(GenSR.loss, GenSR.loss_weights, instruction_tuning)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(GenSR.answer, GenSR.score)
 
 # %% [markdown]
@@ -537,8 +537,8 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# In the default run the paper's own form costs over three times what UniSAR does in training and some seventeen times in ranking:
-# each candidate is a prompt of its own. One-way, 1.3 and three times remain. The perceptron is cheaper than UniSAR in both. So
+# In the default run the paper's own form costs some four times what UniSAR does in training and seventeen times in ranking: each
+# candidate is a prompt of its own. One-way, 1.5 and three and a half times remain. The perceptron is cheaper than UniSAR in both. So
 # the language model is what costs, and that of the paper is a thousand times as large: its promise of efficiency is
 # about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base ranks some 2,500 candidates
 # a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
@@ -777,8 +777,8 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 #   reaches what the reader with its input does in recommendation, and 0.94 of it in search; of the oracle 0.73 and
 #   0.69.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
-# - The language model is what costs: as the paper has it, GenSR takes over three times as long as UniSAR to train and some
-#   seventeen times as long to rank; one-way 1.3 and three times.
+# - The language model is what costs: as the paper has it, GenSR takes some four times as long as UniSAR to train and
+#   seventeen times as long to rank; one-way 1.5 and three and a half times.
 # - On this world every mechanism of the paper has a ceiling of .03 or more in one of the tasks. What an ablation finds
 #   there, or does not find, says something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million

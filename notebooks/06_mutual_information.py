@@ -93,7 +93,7 @@ print(
 # for every $f$, with equality for the best one. In training, the gradient of the logarithm is divided by a moving average,
 # since that of a single batch would be biased:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(donsker_varadhan, MineLoss)
 
 # %% [markdown]

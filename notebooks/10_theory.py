@@ -77,7 +77,7 @@ sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 # $I(X; Y) = \frac12 \ln(1 + w^2 \sigma_X^2 / \sigma_\epsilon^2)$. With $w = 2$ and both deviations 1 this is
 # $\frac12 \ln 5$; as printed it would be $\frac12 \ln 3$. Both, as they are used below:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(theory.channel_information, theory.printed_information)
 
 # %% tags=["nbval-check-output"]
@@ -152,7 +152,7 @@ pd.Series(gap, name="largest distance").unstack().round(3)
 #
 # Readings (a) and (b) are a few lines each:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(theory.vector_information, theory.score_information)
 
 # %% [markdown]
@@ -225,7 +225,7 @@ pd.Series(agree, name="pairs where the smaller error has more information").roun
 # Bayes if $\Sigma$ is taken to be diagonal). The discriminative one models $P(y \mid x)$ and minimises the log-loss
 # (logistic regression): the first is a closed form, the second the zero of a gradient, found by Newton's method.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(theory.lda, theory.log_loss_derivatives)
 
 # %% [markdown]
@@ -491,7 +491,7 @@ pd.Series(limit, name="I_S + I_R").round(3).to_frame()
 #
 # $$\sin^2(\theta/2) = \frac{q}{2(1 + q)}, \qquad q = \frac{(d - 1)\,\sigma_\epsilon^2}{n \lVert w \rVert^2}.$$
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 listings.code(theory.sharing_boundary, theory.fit_tasks)
 
 # %% [markdown]

@@ -11,8 +11,8 @@
 #
 # **Overview.** The chapters before measure systems by averages over test rows. Here you ask them yourself, for one user
 # at a time, over the whole catalogue: GenSR (the paper's §4) with and without a query, and UniSAR, LightGCN and
-# popularity beside it. The chapter works through one example, so that the published page shows each answer; near its
-# end is a form that answers your own questions while JupyterLab runs.
+# popularity beside it. The chapter works through one example. Near its end it answers your own questions: on the
+# published page GenSR itself does, in your browser, and in JupyterLab all four systems do.
 #
 # **What follows**
 #

@@ -109,7 +109,8 @@ export function number(value, digits = 2) {
 
 /** The width of each of two plots: side by side where there is room, else one below the other. */
 export function half(width) {
-  return width < 560 ? width : (width - 16) / 2;
+  // A pixel to spare: a width is told in whole pixels, and may be a fraction less.
+  return width < 560 ? width : Math.floor((width - 16) / 2) - 1;
 }
 
 /** About five round numbers from 0 to `high`. */

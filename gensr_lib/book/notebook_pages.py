@@ -102,19 +102,22 @@ def _widget(cell: Cell, source: str) -> str:
 
 def _tags(cell: Cell, source: str, shows: bool) -> list[str]:
     tags = list(cell["metadata"].get("tags", []))
-    records = re.search(r"^book\.record\(", source, re.MULTILINE)
+    records = re.search(r"^(?:\w+ = )?book\.record\(", source, re.MULTILINE)
     labelled = shows and "#| label: " in source
-    if SHOWN not in tags and (labelled or records or _only_imports(source)):
+    opens = "parameters" in tags or _only_imports(source)
+    if SHOWN not in tags and (labelled or records or opens):
         tags.append(HIDDEN)
     return tags
 
 
 def _only_imports(source: str) -> bool:
+    """Imports, and the call that sets the style of the figures."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a magic command
         return False
-    return bool(statements) and all(isinstance(s, ast.Import | ast.ImportFrom) for s in statements)
+    others = [s for s in statements if not isinstance(s, ast.Import | ast.ImportFrom)]
+    return bool(statements) and all(ast.unparse(s) == "plots.use_style()" for s in others)
 
 
 def _shown(output: Cell, options: dict[str, Any], path: Path) -> str:

@@ -57,6 +57,8 @@ def test_a_table_stands_by_its_caption_and_one_label_names_one_thing(tmp_path):
 FOLDED = {
     "import os\nfrom math import pi": True,
     "import os\nos.sep": False,
+    "import os\n\nplots.use_style()": True,
+    "path = book.record('01_one', {})": True,
     "%matplotlib inline": False,
     "x = 1\nbook.record('01_one', {}).name": True,
     "assert 1 < 2": False,
@@ -70,6 +72,11 @@ def test_code_that_only_imports_or_records_is_folded(tmp_path, source):
     assert cell.metadata.tags == ["hide-input"] * FOLDED[source]
     cell, _ = page_of(tmp_path, code(source, tags=("show-input",)))
     assert cell.metadata.tags == ["show-input"]
+
+
+def test_the_parameters_are_folded(tmp_path):
+    cell, _ = page_of(tmp_path, code("SEED = 0", tags=("parameters",)))
+    assert cell.metadata.tags == ["parameters", "hide-input"]
 
 
 def test_a_table_keeps_spans_marks_and_order_and_aligns_words_at_the_left(tmp_path):
