@@ -44,6 +44,7 @@ class _Reader(HTMLParser):
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a row or a cell, or note which part of the table comes."""
         known = dict(attrs)
         rows = self.head if self._part == "thead" else self.body
         if tag in ("style", "thead", "tbody"):
@@ -55,6 +56,7 @@ class _Reader(HTMLParser):
             rows[-1].append(Cell(tag, known.get("id") or "", *spans))
 
     def handle_data(self, data: str) -> None:
+        """Text of the cell that was begun last, or styles."""
         rows = self.head if self._part == "thead" else self.body
         if self._part == "style":
             self._read_marks(data)

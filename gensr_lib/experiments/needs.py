@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..config import Config, Profile
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, CATEGORIES, REC, SRC
@@ -13,6 +15,7 @@ from ..models.registry import model_class
 from .spec import resolve
 
 LEAST = 20  # test rows of a task, below which no mean or test over them says anything
+LEAST_USERS = 10  # among whom these are: estimates are held out by users, and so few can be split
 # What a part of a chapter may need, as it is named where it is missing.
 NEEDS = {
     REC: "recommendations",
@@ -23,28 +26,40 @@ NEEDS = {
 
 
 def tested_tasks(dataset: Dataset) -> list[str]:
-    """``rec``, ``src`` or both: what can be trained and has `LEAST` test rows.
+    """``rec``, ``src`` or both: what can be trained and has `LEAST` test rows of `LEAST_USERS`.
 
     Raises:
-        DataError: too few test rows of each.
+        DataError: too few test rows, or too few users who have them, of each.
     """
-    test = dataset.rows[TEST]
-    found = [task for task in tasks_of(dataset.rows) if len(test[task]) >= LEAST]
+    found = [task for task in tasks_of(dataset.rows) if not _too_few(dataset, task)]
     if not found:
+        test = dataset.rows[TEST]
         counts = " and ".join(f"{len(test[task])} of {NEEDS[task]}" for task in BEHAVIORS)
         raise DataError(
             f"{dataset.name}: {counts} are left to test, and the chapters need {LEAST} of one of "
-            f"them; give more users, or lower data.min_interactions of the profile."
+            f"them, of {LEAST_USERS} users; give more users, or lower data.min_interactions of the "
+            f"profile."
         )
     return found
+
+
+def _too_few(dataset: Dataset, task: str) -> str:
+    """In words, how few test rows a task has, or how few users have them; empty if enough."""
+    rows = dataset.rows[TEST][task].event
+    users = len(np.unique(dataset.user[rows]))
+    if len(rows) < LEAST:
+        return (
+            f"only {len(rows)} {NEEDS[task]} to test" if len(rows) else f"no {NEEDS[task]} to test"
+        )
+    return f"{NEEDS[task]} of only {users} users to test" if users < LEAST_USERS else ""
 
 
 def lacks(dataset: Dataset, need: str) -> str:
     """In words, what the data lack of one of `NEEDS`; empty if they have it."""
     if need in BEHAVIORS:
-        rows = len(dataset.rows[TEST][need])
-        number = f"only {rows}" if rows else "no"
-        return "" if need in tested_tasks(dataset) else f"{number} {NEEDS[need]} to test"
+        tested_tasks(dataset)  # raises where nothing can be tested
+        untrained = "" if need in tasks_of(dataset.rows) else f"no {NEEDS[need]} to train on"
+        return _too_few(dataset, need) or untrained
     values = {"texts": dataset.item_text, "categories": dataset.items[CATEGORIES]}
     return "" if any(values[need]) else f"no {NEEDS[need]}"
 
