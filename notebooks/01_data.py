@@ -27,6 +27,8 @@
 #
 # You need no more than pandas and the idea of ranking. Your own data may lack searches, categories or texts: what needs
 # them is then left out, in all chapters, and a printed line says so.
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 from pathlib import Path
@@ -82,7 +84,7 @@ dataset.events.head(8)
 # %% [markdown]
 # `items` has one row per item, and `categories` is a path from the general to the particular. The title is a short name
 # for people; `text` says more, in the pocket world also what an item is good for. Some items may have no text at all:
-# in the default run `i00004`, the last one below, has neither title nor category, and tables show its id. The semantic
+# `i00004`, the last one below, has neither title nor category, and tables show its id. The semantic
 # view of GenSR reads `dataset.item_text`: title and text, nothing said twice.
 
 # %%
@@ -345,7 +347,7 @@ plots.save_figure(fig, "01_behaviors", book.figures)
 fig
 
 # %% [markdown]
-# In the left panel, the curve further to the left is the rarer behavior. In the default run that is search, and most of
+# In the left panel, the curve further to the left is the rarer behavior. That is search, and most of
 # its queries have two or three words; none has more than four.
 
 # %% [markdown]
@@ -373,9 +375,9 @@ plots.save_figure(fig, "01_popularity", book.figures)
 fig
 
 # %% [markdown]
-# Two curves that agree say nothing about *which* items are popular, as each behavior has its own order of items. In the
-# default run recommendation's clicks gather on fewer items than search's, and its curve is flat at the right: about a
-# tenth of the items have no recommendation click in training. [Chapter 2](02_lightgcn.ipynb) comes back to them.
+# Two curves that agree say nothing about *which* items are popular, as each behavior has its own order of items.
+# Recommendation's clicks gather on fewer items than search's, and its curve is flat at the right: about a tenth of
+# the items have no recommendation click in training. [Chapter 2](02_lightgcn.ipynb) comes back to them.
 #
 # How much a ranking by popularity can reach depends on the height of the curve, since negatives are drawn from all
 # items alike. At the top tenth of the catalogue:
@@ -398,7 +400,7 @@ order = pd.crosstab(train["behavior"], following.rename("next"), normalize="inde
 tables.show(order, "01_order", book.figures)
 
 # %% [markdown]
-# In the pocket world a search is followed by another search less often than chance has it (in the default run 0.19
+# In the pocket world a search is followed by another search less often than chance has it (0.19
 # beside 0.40): the simulation keeps both behaviors recent. In data whose searches are made from purchases, twins give
 # `rec → src → rec → src`; that is a trait of the recipe, not of people.
 
@@ -480,7 +482,7 @@ tables.show(shared, "01_shared", book.figures)
 # a text, which can hold no word. In data with made searches do not read the second line: *any search* then holds the
 # click's own twin. None of the three shows a cause.
 #
-# In the default run all three lie above chance. Chance is high in the first line, as ten topics are few: another user's
+# All three lie above chance. Chance is high in the first line, as ten topics are few: another user's
 # clicks hold the topic of almost every second search.
 
 # %% [markdown]

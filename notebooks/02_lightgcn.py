@@ -23,6 +23,8 @@
 # - what they cannot know, and how GenSR uses them.
 #
 # You need [chapter 1](01_data.ipynb) and matrix products.
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 import math
@@ -171,7 +173,7 @@ fig
 # %% [markdown]
 # The BPR loss falls from $\ln 2$. The squared norm of the vectors (`l2`) grows meanwhile, as larger vectors separate
 # clicks from non-clicks more sharply; a small weight holds it back. The epoch with the best validation NDCG@5 is kept:
-# the loss may go on falling where ranking no longer gains. In the default run that is epoch 54, and training ends after
+# the loss may go on falling where ranking no longer gains. That is epoch 54, and training ends after
 # ten more. In its first two epochs the loss falls fastest and NDCG@5 stays at 0.19, about what popularity reaches
 # in the table below: it seems that what is learned first is which items are clicked much.
 
@@ -210,7 +212,7 @@ plots.save_figure(fig, "02_results", book.figures)
 fig
 
 # %% [markdown]
-# In the default run LightGCN stands *among the floors that read the history*: its expected NDCG@10 is 0.420, that of
+# LightGCN stands *among the floors that read the history*: its expected NDCG@10 is 0.420, that of
 # itemKNN 0.420 and of EASE 0.415. Learned from recommendation alone, as LightGCN is, EASE has 0.423 and itemKNN 0.447.
 # None of the three has more than clicks. On the clicks of both behaviors all three rank recommendation worse than on
 # its own: in this world the two tasks weigh tastes differently, and items that recommendation hardly shows take a third
@@ -225,10 +227,10 @@ fig
 # so they share their luck. Where it falls differently, the expected metrics are the ones to go by: the plain ones put
 # LightGCN on both behaviors 0.018 below the one on recommendation, the expected ones 0.028.
 #
-# Popularity ranks alike for everyone, so what LightGCN adds comes mostly from what it knows of the single user. In the
-# default run it has 1.8 times popularity's NDCG@10, and 0.66 of the oracle's. How certain is the gain? With one test
-# row per user, the answer is in the paired differences. (In profile `smoke` a short training on a tiny world need not
-# beat popularity, so the gain is computed here and asserted nowhere.)
+# Popularity ranks alike for everyone, so what LightGCN adds comes mostly from what it knows of the single user. It
+# has 1.8 times popularity's NDCG@10, and 0.66 of the oracle's. How certain is the gain? With one test row per user,
+# the answer is in the paired differences. (In profile `smoke` a short training on a tiny world need not beat
+# popularity, so the gain is computed here and asserted nowhere.)
 
 # %%
 own, base = (
@@ -278,7 +280,7 @@ neighbours["same"] = np.where(neighbours["category"] == "", "unknown", same)
 tables.show(neighbours.set_index(["item", "neighbour"]), "02_neighbours", book.figures, digits=2)
 
 # %% [markdown]
-# In the default run every neighbour that has a category has that of its item. The others have no text, no title and no
+# Every neighbour that has a category has that of its item. The others have no text, no title and no
 # category: clicks alone have put them there. That is what the CF view can lend to the semantic one.
 #
 # But three items are an anecdote. The same for all items that have a category and a training click (at most 2,000 of
@@ -316,7 +318,7 @@ same_category = pd.Series(shares, **named).rename_axis("vectors")
 tables.show(same_category, "02_category", book.figures)
 
 # %% [markdown]
-# In the default run propagation alone stays near chance, and nearly all is learned: 0.89 of the neighbours, where
+# Propagation alone stays near chance, and nearly all is learned: 0.89 of the neighbours, where
 # chance gives 0.10. A category is the easy part: a user has a few favourite ones, so items of one category share users.
 
 # %% [markdown]
@@ -341,7 +343,7 @@ fig
 
 # %% [markdown]
 # The more a curve bends towards the upper left, the fewer directions carry the table. The first two curves coincide:
-# propagation alone concentrates nothing. After training, in the default run, ten directions carry two thirds of the
+# propagation alone concentrates nothing. After training, ten directions carry two thirds of the
 # variance, and the default world has ten topics; the rest is spread over many. How far training concentrates the table
 # depends on how long it lasts: compare the profiles. In one number:
 
@@ -376,7 +378,7 @@ if dataset.truth is not None:
 fig if truth else None
 
 # %% [markdown]
-# The less the two histograms overlap, the better the topic can be read off a pair of vectors. In the default run pairs
+# The less the two histograms overlap, the better the topic can be read off a pair of vectors. Pairs
 # of one topic lie around 0.4 and the others around 0.06. They cross near 0.25, and a quarter of the pairs of one topic
 # lie below it.
 
@@ -419,7 +421,7 @@ correlations = pd.DataFrame(
 tables.show(correlations, "02_truth", book.figures)
 
 # %% [markdown]
-# In the default run both answers are yes. The place within the topic is learned too: the correlation, 0.30 and with the
+# Both answers are yes. The place within the topic is learned too: the correlation, 0.30 and with the
 # topic's mean taken out 0.45, stands a hundred standard deviations clear of the shuffled ones. The topic's common
 # direction hides a part of it, as feared.
 
@@ -439,7 +441,7 @@ if dataset.truth is not None:
 pd.Series(truth, name="pocket world", dtype=float).round(3)
 
 # %% [markdown]
-# In the default run the moment and the taste are about equal parts of the gap: the exact taste without the moment has a
+# The moment and the taste are about equal parts of the gap: the exact taste without the moment has a
 # (plain) NDCG@10 of 0.523, which is 0.09 below the oracle's and 0.11 above LightGCN's. That second part is what has to
 # be inferred from some twenty recommendation clicks per user; itemKNN, at 0.436, gets a little further with them.
 #
@@ -463,7 +465,7 @@ cold["N@10"] = (
 tables.show(cold.loc[bins.categories].rename_axis("training clicks"), "02_cold", book.figures)
 
 # %% [markdown]
-# In the default run 144 items, one in ten, have no edge, and 340 more have fewer than five clicks. Nearly all of the
+# 144 items, one in ten, have no edge, and 340 more have fewer than five clicks. Nearly all of the
 # 144 are items that recommendation hardly shows; they passed the 5-core by searches. The last column rises with the
 # clicks: in none of the nine test rows that ask for an item without an edge is it among the first ten, and items with
 # 20 clicks or more have an NDCG@10 of 0.528. Lines with few test rows are noisy, and the column mixes two causes: an
@@ -515,9 +517,9 @@ book.record("02_lightgcn", results).name
 #
 # - LightGCN averages a node's vector with those of its neighbours; there is nothing to learn but the vectors it starts
 #   from.
-# - As a ranking, LightGCN is not the floor to beat: in the default run EASE equals it and itemKNN is above it, and
+# - As a ranking, LightGCN is not the floor to beat: EASE equals it and itemKNN is above it, and
 #   clicks of searches in its graph do not help it.
-# - Trained on clicks alone, the item vectors gather items of one category. In the default run 0.89 of an item's ten
+# - Trained on clicks alone, the item vectors gather items of one category. 0.89 of an item's ten
 #   neighbours share its category, where chance gives 0.10; items without any text find their place too.
 # - In the pocket world they know the topic of an item, and its place within the topic, as far as its clicks go.
 # - The vectors know nothing of words: items that nobody clicked in recommendation, and queries, are beyond them.

@@ -24,6 +24,8 @@
 # - where the model looks.
 #
 # You need [chapter 1](01_data.ipynb) and [chapter 2](02_lightgcn.ipynb).
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 import numpy as np
@@ -69,9 +71,9 @@ dataset = book.dataset
 #
 # $$S_u = \mathrm{FFN}(\mathrm{MSA}(E_u^{\text{sem}}, E_u^{\text{sem}}, E_u^{\text{sem}})) \in \mathbb{R}^{N \times d'}. \tag{4}$$
 #
-# Left open is where the order of the clicks enters, and how a text of several words becomes one $s_i$. We add a learned vector for
-# each place, and take the mean of the words (`semantic_level="token"` keeps all of them). The functions below are those
-# of the library that the rest of this chapter calls, as they run.
+# Left open is where the order of the clicks enters, and how a text of several words becomes one $s_i$. We add a
+# learned vector for each place, and take the mean of the words (`semantic_level="token"` keeps all of them). The
+# functions below are those of the library that the rest of this chapter calls, as they run.
 
 # %% tags=["remove-input"]
 listings.code(GenSR.encode, GenSR.semantic_items)
@@ -455,7 +457,7 @@ against = pd.DataFrame(rows, columns=columns).set_index(["task", "GenSR minus"])
 tables.show(against, "03_against", book.figures)
 
 # %% [markdown]
-# In the default run GenSR is **above every floor in both tasks**. In recommendation it is above itemKNN on
+# GenSR is **above every floor in both tasks**. In recommendation it is above itemKNN on
 # recommendation alone, the best of them, by 0.017, and the test could have seen 0.011; above LightGCN, whose vectors it
 # reads, by 0.044. In search it is above BM25 by 0.039.
 #
@@ -537,11 +539,11 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# In the default run the paper's own form costs some four times what UniSAR does in training and seventeen times in ranking: each
-# candidate is a prompt of its own. One-way, 1.5 and three and a half times remain. The perceptron is cheaper than UniSAR in both. So
-# the language model is what costs, and that of the paper is a thousand times as large: its promise of efficiency is
-# about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base ranks some 2,500 candidates
-# a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
+# The paper's own form costs some four times what UniSAR does in training and seventeen times in ranking: each
+# candidate is a prompt of its own. One-way, 1.5 and three and a half times remain. The perceptron is cheaper than
+# UniSAR in both. So the language model is what costs, and that of the paper is a thousand times as large: its promise
+# of efficiency is about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base
+# ranks some 2,500 candidates a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
 #
 # Up to some hundred candidates the encoding of the history is a part of the price; from there on it is one of candidates, and
 # the whole catalogue costs two-way GenSR more than ten times what UniSAR takes. The length of the history hardly counts: eight
@@ -574,7 +576,7 @@ tables.show(seen, "03_seen", book.figures)
 # often in a seen pair, so some of the gap may be popularity's: its own row says how much. Few rows on
 # one side make wide intervals, and then the table says little about that side.
 #
-# In the default run a fifth of the pairs are seen. The dictionary has 0.95 there and popularity's 0.13 on the others.
+# A fifth of the pairs are seen. The dictionary has 0.95 there and popularity's 0.13 on the others.
 # GenSR falls from 0.77 to 0.57, less than popularity falls, and on unseen pairs it is above BM25: it matches.
 
 # %% [markdown]
@@ -643,10 +645,10 @@ if book.has("texts", part="the weights of the semantic view"):
 semantic_map
 
 # %% [markdown]
-# In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind. In the
-# default run they do so loosely: the suitcase looks at a suitcase organiser a little, and as much at a rucksack; the
-# audio speaker looks at a planting trellis, with near half of its weight. A candidate without text, named here by its
-# id, weighs all clicks alike.
+# In the semantic view the labels can be read: look for rows whose weight sits on items of the candidate's kind. They
+# do so loosely: the suitcase looks at a suitcase organiser a little, and as much at a rucksack; the audio speaker
+# looks at a planting trellis, with near half of its weight. A candidate without text, named here by its id, weighs
+# all clicks alike.
 
 # %%
 #| label: fig:03-filter-cf
@@ -705,7 +707,7 @@ if not book.has("categories", part="weights within the candidate's own category"
 tables.show(filter_table, "03_filter", book.figures)
 
 # %% [markdown]
-# In the default run the filter is soft indeed: 0.87 to 0.94 of the entropy of equal weights. It leans towards the
+# The filter is soft indeed: 0.87 to 0.94 of the entropy of equal weights. It leans towards the
 # candidate's own category, most of all in the CF view, where in recommendation 0.23 of the items get 0.32 of the
 # weight; the semantic view picks a little harder, and less by category. The ceiling of the soft filter above is what a
 # reader gains by going all the way: from a mean over all clicks to one over those of the candidate's own topic.
@@ -752,7 +754,7 @@ if ten is not None:
 tables.show(ten, "03_search", book.figures)
 
 # %% [markdown]
-# In the default run the search finds audio devices, as the query says, and puts the clicked earbuds first; among them
+# The search finds audio devices, as the query says, and puts the clicked earbuds first; among them
 # are items without text, of which only the clicks can tell what they are. In recommendation skincare, suitcases and
 # hiking gear lead, which is what the user clicks, and the clicked suitcase is not among the ten: a click is one draw
 # from a broad law. The two lists come from the same weights: only the prompt, and the query in it, differ.
@@ -773,7 +775,7 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - A candidate sees its own summary of the user's history, made by attention over both behaviors (eq. 5 and 6).
 # - The language model reads four soft tokens and a few words; the words name the task (eq. 7).
 # - One decoder step and two logits give P(Yes), which ranks the candidates. The history is encoded once per user.
-# - In the default run one model is above every floor in both tasks, itemKNN in recommendation and BM25 in search. It
+# - One model is above every floor in both tasks, itemKNN in recommendation and BM25 in search. It
 #   reaches what the reader with its input does in recommendation, and 0.94 of it in search; of the oracle 0.73 and
 #   0.69.
 # - A perceptron in the language model's place does as well in recommendation and better in search.

@@ -401,11 +401,11 @@ if "rec" in ladders:
 ladders.get("rec")
 
 # %% [markdown]
-# The ten that only recommend are above popularity, and their order is that of what they are given. The three that read
-# searches lead (.38 to .40), though no query stands in a row of recommendation: what is searched tells of a taste that
-# recommendation has not shown. Then come DIN (.37) and CoLLM (.36), then the sequence models. These stand around *reader, clicks* (.33), who
-# knows the law and has the same clicks: SASRec, FMLP-Rec and BERT4Rec are within .01 of it. DIN is above, which no bound
-# forbids.
+# The ten that only recommend are above popularity, and their order is that of what they are given. The three that
+# read searches lead (.38 to .40), though no query stands in a row of recommendation: what is searched tells of a
+# taste that recommendation has not shown. Then come DIN (.37) and CoLLM (.36), then the sequence models. These stand
+# around *reader, clicks* (.33), who knows the law and has the same clicks: SASRec, FMLP-Rec and BERT4Rec are within
+# .01 of it. DIN is above, which no bound forbids.
 #
 # None reaches LightGCN (.42) or item neighbours (.45), which rest on *all* training clicks of a user, where a history has
 # the last twenty; SESRec's and CoLLM's vectors of a user could make up for that, and do not. GenSR (.46) has LightGCN's
@@ -489,11 +489,12 @@ if book.is_default:
     assert without_query.idxmin() == "unifiedssr"
 
 # %% [markdown]
-# Next to nothing: QEM, JSR and BSR cannot know who asks, and the others hardly listen. With another user's history ZAM
-# and TEM lose .003 and less, HEM .01, AEM, which must give its attention to some click, .03. It is not that there were
-# nothing to know: by the ceilings of chapter 3, a reader that weighs the clicks of a history by the candidate is .05 above one
-# that weighs them all alike. None of these systems has found that in 16,000 searches. UnifiedSSR is the exception, and it is the worst: it does listen
-# (.12), and listens less to the query than all others, which lose nine tenths with another one.
+# Next to nothing: QEM, JSR and BSR cannot know who asks, and the others hardly listen. With another user's history
+# ZAM and TEM lose .003 and less, HEM .01, AEM, which must give its attention to some click, .03. It is not that there
+# were nothing to know: by the ceilings of chapter 3, a reader that weighs the clicks of a history by the candidate is
+# .05 above one that weighs them all alike. None of these systems has found that in 16,000 searches. UnifiedSSR is the
+# exception, and it is the worst: it does listen (.12), and listens less to the query than all others, which lose nine
+# tenths with another one.
 
 # %% [markdown]
 # ## Does the order of clicks matter here?

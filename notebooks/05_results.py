@@ -135,10 +135,10 @@ tables.show(shown.get("rec"), "05_rec", book.figures, **marks.get("rec", {}))
 tables.show(shown.get("src"), "05_src", book.figures, **marks.get("src", {}))
 
 # %% [markdown]
-# GenSR is last but one of the paper's systems. The six systems of product search, in print the lower half, are the upper one here, and the best
-# of them is QEM, the query without any user. In print GenSR's N@5 on Amazon is .97 where its R@5 is .98: nearly each hit is
-# at the first place, which no other row comes near. Chapter 1 has what else can make such rows, such as twins that are seen,
-# and *paper versus code* what the released code does with a query.
+# GenSR is last but one of the paper's systems. The six systems of product search, in print the lower half, are the
+# upper one here, and the best of them is QEM, the query without any user. In print GenSR's N@5 on Amazon is .97 where
+# its R@5 is .98: nearly each hit is at the first place, which no other row comes near. Chapter 1 has what else can
+# make such rows, such as twins that are seen, and *paper versus code* what the released code does with a query.
 
 # %% [markdown]
 # ## What is more than luck
@@ -230,9 +230,10 @@ if figure:
 figure
 
 # %% [markdown]
-# In recommendation the orders agree a little, .37 with Amazon and .31 with KuaiSAR, which agree with each other by .64. With so
-# few systems unrelated orders come as near one time in twenty, and one in nine. GenSR is first in all three, UniSAR near it, GRU4Rec and
-# IDGenRec at the end. NRHUB and UnifiedSSR are far better here than in print, CoLLM and JSR far worse.
+# In recommendation the orders agree a little, .37 with Amazon and .31 with KuaiSAR, which agree with each other by
+# .64. With so few systems unrelated orders come as near one time in twenty, and one in nine. GenSR is first in all
+# three, UniSAR near it, GRU4Rec and IDGenRec at the end. NRHUB and UnifiedSSR are far better here than in print,
+# CoLLM and JSR far worse.
 #
 # In search they do not agree: -.27 with Amazon, -.52 with KuaiSAR. GenSR and UniSAR, in print the first two, are in
 # places 11 and 10, and QEM, ZAM, AEM and HEM in the first four. There are candidates for why, and this chapter does not decide
@@ -323,9 +324,10 @@ if all_items:
 tables.show(all_items if len(all_items) else None, "05_all", book.figures)
 
 # %% [markdown]
-# Levels fall to a quarter in recommendation, where two that stand side by side change places. In search they fall to a half and less, and
-# BM25 goes from the fifth place to the second, beside QEM. A reason may be that among 99 items drawn at random few have a word
-# of the query, and in the catalogue all of them are there: a list of a hundred then hides a part of what search is.
+# Levels fall to a quarter in recommendation, where two that stand side by side change places. In search they fall to
+# a half and less, and BM25 goes from the fifth place to the second, beside QEM. A reason may be that among 99 items
+# drawn at random few have a word of the query, and in the catalogue all of them are there: a list of a hundred then
+# hides a part of what search is.
 #
 # **One loss for all.** Each system above has the loss that it was published with. A study of architectures would give all the
 # same. Here is the binary cross-entropy that DIN, GenSR and UniSAR have, for some of the others, by
@@ -453,10 +455,11 @@ if is_whole:
 # that are common to both, GenSAR's identifiers part as they are meant to: the third code of the collaborative one knows more of
 # topic and popularity (.08, .04) than that of the semantic one (.04, .01).
 #
-# Does one shared space help both tasks? It harms neither: with one identifier, made of both vectors, search is at .54 (two
-# identifiers: .51) and recommendation at .31, with two at .32. Identifiers of clicks alone cost search .02. Those of texts alone
-# cost both, since 388 items have no text and one identifier, whose likelihood they have to share. So on this world the
-# second identifier earns nothing; what helps is that both vectors are in it. One training each: .02 is no difference.
+# Does one shared space help both tasks? It harms neither: with one identifier, made of both vectors, search is at .54
+# (two identifiers: .51) and recommendation at .31, with two at .32. Identifiers of clicks alone cost search .02.
+# Those of texts alone cost both, since 388 items have no text and one identifier, whose likelihood they have to
+# share. So on this world the second identifier earns nothing; what helps is that both vectors are in it. One training
+# each: .02 is no difference.
 
 # %% [markdown]
 # What this chapter found goes on record, with its provenance:

@@ -24,6 +24,8 @@
 # - Tables 2 and 3 of the paper turned into bits, and held against its Table 1.
 #
 # You need [chapter 3](03_gensr.ipynb), which trains the GenSR that is examined here.
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 from functools import partial
@@ -309,7 +311,7 @@ if rows and not book.is_smoke:
 tables.show(known_table, "06_known", book.figures)
 
 # %% [markdown]
-# In the default run somebody who knows everything about the user knows 0.85 of the bit in search, where the query tells
+# Somebody who knows everything about the user knows 0.85 of the bit in search, where the query tells
 # most, and 0.71 in recommendation: the click itself is random. No model can get past these numbers on a
 # true label.
 
@@ -342,7 +344,7 @@ systems = result_table({name: book.fit(name) for name in [*runs, *anchors]})
 tables.show(systems, "06_systems", book.figures, digits=4)
 
 # %% [markdown]
-# In the default run GenSR ranks better in recommendation, and UniSAR in search. Keep this in mind below: if information
+# GenSR ranks better in recommendation, and UniSAR in search. Keep this in mind below: if information
 # measures what the paper wants it to measure, the order of the models in information should be their order in ranking.
 
 # %% [markdown]
@@ -560,7 +562,7 @@ control["N@10"] = [systems.loc[name, (task, "N@10")] for task, name in control.i
 tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
-# In the default run models that have learned nothing have 0.87 to 1.06 bits. Training adds three to five tenths for
+# Models that have learned nothing have 0.87 to 1.06 bits. Training adds three to five tenths for
 # UniSAR, and six for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
 # search meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and
 # output" nothing ties the number to what a model knows.
@@ -614,7 +616,7 @@ if book.is_default:
 tables.show(bound_table, "06_bounds", book.figures)
 
 # %% [markdown]
-# In recommendation the bound and the bits that the ranking implies are near each other (0.05 apart and less in the default run),
+# In recommendation the bound and the bits that the ranking implies are near each other (0.05 apart and less),
 # though they have little in common: one is measured on questions with a yes or no, the other on lists of 100. In search
 # the bound is higher, by 0.10 for UniSAR and 0.16 for GenSR: a query rules out whole topics, so the scores of clicks
 # and of other items are no two bells of one width, and a question with one random item is easier than its share of a
@@ -676,7 +678,7 @@ tables.show(gap_table, "06_order", book.figures)
 # Two of these readings are about being right, two about being sure, and nothing ties the one to the other. A model can
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
-# training of each model stands behind them. In the default run GenSR is above UniSAR by 0.039 bit in recommendation
+# training of each model stands behind them. GenSR is above UniSAR by 0.039 bit in recommendation
 # [0.012, 0.063] and by 0.035 in search [0.011, 0.061], in the bound; MINE on hidden states agrees in sign. In search
 # that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
 # depends on the question, one random item or ninety-nine, and not only on what is called information.
@@ -768,7 +770,7 @@ book.record("06_mutual_information", results).name
 # - On a model's own input the estimate can be proved too low: the model's score alone tells more. No order of models
 #   should be read off it. Under the most literal reading, untrained models score without having learned anything.
 # - The calibrated score gives a bound that is the same for all systems, with an error by users. Ranking metrics imply
-#   nearly the same bits in recommendation, and too few in search. In the default run GenSR's bound is above UniSAR's in
+#   nearly the same bits in recommendation, and too few in search. GenSR's bound is above UniSAR's in
 #   both tasks, by 0.04 bit; in search UniSAR ranks better all the same.
 # - Turned into bits, the paper's Tables 2 and 3 refute its Table 1 as information that outputs carry about the label:
 #   0.38 bit against 0.85 and 0.92 for KuaiSAR's recommendation.

@@ -23,6 +23,8 @@
 #   taken out.
 #
 # You need [chapter 3](03_gensr.ipynb) and [chapter 6](06_mutual_information.ipynb), which train the two models.
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 import re
@@ -135,7 +137,7 @@ plots.save_figure(figure, "07_tsne", book.figures)
 figure
 
 # %% [markdown]
-# In the default run the contours of the two tasks differ in the first panel and nearly coincide in the second. What do
+# The contours of the two tasks differ in the first panel and nearly coincide in the second. What do
 # the numbers say of it? They are taken in the full space, not in the plane of the picture.
 
 # %% tags=["nbval-ignore-output"]
@@ -151,7 +153,7 @@ apart = pd.concat(data, names=["data", "statistic"]) if both else None
 tables.show(apart, "07_data", book.figures)
 
 # %% [markdown]
-# In the default run the query separates the tasks all but completely: a recommendation has none. Without it little is
+# The query separates the tasks all but completely: a recommendation has none. Without it little is
 # left: users and items of the two tasks differ beyond chance, but the probe is right in 57% of the cases, where chance
 # gives 50%, and the silhouette is below 0.01. The paper's first insight, that the tasks "exhibit distinct data
 # distributions", is here the statement that searches have queries. How much of it a picture shows is another matter, since
@@ -195,7 +197,7 @@ plots.save_figure(figure, "07_pca_unisar", book.figures)
 figure
 
 # %% [markdown]
-# In the default run UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds
+# UniSAR's shared encoders put both tasks in one place, as the paper's Figure 3b has it; the clouds
 # of its head lie side by side and overlap at the edge. But look at the axes: the two components hold 54% of the
 # encoder's variance and 31% of the head's. What happens in the other directions cannot be seen.
 
@@ -207,7 +209,7 @@ plots.save_figure(figure, "07_pca_gensr", book.figures)
 figure
 
 # %% [markdown]
-# In the default run the encoder states of the trained GenSR are apart, as in the paper's Figure 3c. Those of its head are
+# The encoder states of the trained GenSR are apart, as in the paper's Figure 3c. Those of its head are
 # mostly apart: search has two clumps there, and the end of the recommendation cloud reaches into one of them. But look at the
 # upper panels: so are those of a GenSR that has not seen a single click.
 
@@ -243,7 +245,7 @@ if both:
 tables.show(shown, "07_separation", book.figures)
 
 # %% [markdown]
-# Compare `before training` with `trained`. In the default run GenSR's states are separate *before it has seen a single
+# Compare `before training` with `trained`. GenSR's states are separate *before it has seen a single
 # click*: a linear probe tells the tasks apart in every case. The two prompts are different texts, and a random
 # transformer already maps different texts to different places. Figure 3c is therefore not by itself a result of
 # training. Training moves GenSR's clouds further apart here by the silhouette, MMD² and the angle; only the overlap of
@@ -314,7 +316,7 @@ tables.show(prompt_alone, "07_prompt", book.figures)
 # %% [markdown]
 # The first column is a pure translation: all questions move by the same vector. A translation separates two clouds in
 # any picture, and does nothing by itself: a linear layer behind it sees the same differences. The second column is what
-# could make the tasks *behave* differently; in the default run training raises it by four tenths in GenSR's encoder, and from
+# could make the tasks *behave* differently; training raises it by four tenths in GenSR's encoder, and from
 # 0.28 to 1.02 in its head, which is nearly as much as in UniSAR's. UniSAR's encoders have exactly zero in both: they do not
 # know the task. Its heads have weights of their own, so both columns are large from the start.
 
@@ -335,7 +337,7 @@ wrong = pd.Series(auc).unstack().rename(columns=labels)
 tables.show(wrong.rename_axis("system"), "07_wrong_task", book.figures)
 
 # %% [markdown]
-# In the default run both models lose most of their ranking. UniSAR falls from 0.90 to 0.51, which is near chance: its
+# Both models lose most of their ranking. UniSAR falls from 0.90 to 0.51, which is near chance: its
 # other head has learned to answer by the query, and here is none. GenSR falls from 0.92 to 0.65: some of what it
 # knows of recommendation is reached from a search prompt without a query. On this reading prompts part the tasks less
 # far than heads do.
@@ -417,7 +419,7 @@ figure
 
 # %% [markdown]
 # Look at the very start first. In GenSR both tasks push the share of "Yes" down to the share of positives, through the
-# same weights, so they agree; UniSAR can learn that share in each task's own head. In the default run it is one in ten:
+# same weights, so they agree; UniSAR can learn that share in each task's own head. It is one in ten:
 # a click has nine negatives. The first cosine is 0.96 in GenSR and 0.03 in UniSAR. GenSR's agreement wears off with
 # each measurement, and is over by step 720; at the last one its curve without noise is at 0.02. UniSAR's stays near
 # zero all the time, between -0.06 and 0.06.
@@ -438,7 +440,7 @@ if cosines:
 figure
 
 # %% [markdown]
-# To the left of zero the tasks conflict. In the default run that is 38% of UniSAR's values and 23% of GenSR's, whose
+# To the left of zero the tasks conflict. That is 38% of UniSAR's values and 23% of GenSR's, whose
 # start is among them. In numbers:
 
 # %% tags=["nbval-ignore-output"]
@@ -486,7 +488,7 @@ ends = ends.rename(lambda name: re.sub(r"^lm\.|layers?\.|block\.", "", str(name)
 tables.show(ends, "07_by_layer", book.figures)
 
 # %% [markdown]
-# In the default run all means of GenSR are above zero; the start counts here too. UniSAR's lowest five lie behind its
+# All means of GenSR are above zero; the start counts here too. UniSAR's lowest five lie behind its
 # encoders, where searches are pooled and both tasks are answered, and are below zero at three to five of the five
 # measurements: if a conflict of tasks is to be found anywhere on these data, it is there. (In the other training of UniSAR
 # they were of the encoder across the two types of events.) The authors' published figure has one layer of each model:

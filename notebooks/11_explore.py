@@ -24,6 +24,8 @@
 #
 # You need [chapter 3](03_gensr.ipynb), which builds and trains GenSR; UniSAR is introduced in
 # [chapter 6](06_mutual_information.ipynb).
+#
+# The text speaks of the default run; on other data the tables have other numbers.
 
 # %%
 import numpy as np
@@ -94,8 +96,7 @@ assert history["time"].max() < held_out.min(), "nothing held out is seen"
 # sequence. Read it before you go on, and guess what she may want next.
 #
 # GenSR sees the items of both behaviors. It does not see which behavior a click belongs to, and it does not see the
-# past queries; UniSAR sees both. An item without text is shown by its id, as 17 of her 36 clicks are in the default
-# run.
+# past queries; UniSAR sees both. An item without text is shown by its id, as 17 of her 36 clicks are.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-history
@@ -116,11 +117,11 @@ recommended = best if recommends else best[:0]
 tables.show(recommended.drop(columns="item_id"), "11_recommended", book.figures)
 
 # %% [markdown]
-# Compare the categories with those of the history. In the default run four of the list have no text, hence no category;
+# Compare the categories with those of the history. Four of the list have no text, hence no category;
 # the others are suitcases, hiking and skincare, which the history has too.
 #
 # P(Yes) is not the probability of a click. The model was trained with a few random negatives per click, so it answers
-# "clicked, or drawn at random?". In the default run each of the ten has 0.78 or more, while the probabilities of the
+# "clicked, or drawn at random?". Each of the ten has 0.78 or more, while the probabilities of the
 # next click add up to 1 over the whole catalogue.
 
 # %% [markdown]
@@ -137,7 +138,7 @@ print(f"query: {query}")
 tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 
 # %% [markdown]
-# In the default run all items that have a category are audio, as the query says, though only two of those seven are
+# All items that have a category are audio, as the query says, though only two of those seven are
 # earbuds. The other three have no text; only the CF view can tell what they are. How much does the user add to a query?
 # Here is the same query from nobody, an empty history.
 
@@ -148,10 +149,10 @@ if searches:
     print(f"{shared} of the 10 items are found without a history too")
 
 # %% [markdown]
-# In the default run five are, so the other five are there because of her history.
+# Five are, so the other five are there because of her history.
 #
 # Words that nobody has ever typed are allowed. The model has to answer something, so it does; look at P(Yes) of the
-# first item, not at the fact that there is a list. In the default run it is 0.947 for her query and 0.893 for nonsense:
+# first item, not at the fact that there is a list. It is 0.947 for her query and 0.893 for nonsense:
 # lower, but still a yes.
 
 # %% tags=["nbval-ignore-output"]
@@ -181,7 +182,7 @@ by_task = pd.Series(places, name="rank").unstack().reindex(columns=systems).rena
 tables.show(by_task.astype("Int64"), "11_clicked", book.figures)
 
 # %% [markdown]
-# One click is one click. In the default run GenSR puts the clicked earbuds first in search. In recommendation the
+# One click is one click. GenSR puts the clicked earbuds first in search. In recommendation the
 # clicked suitcase trolley is 285th of 1,364 items, although another suitcase trolley is third in the list above; UniSAR
 # and LightGCN have it higher, popularity lower. A good list can miss the click, and a rank of several hundred
 # can be a fair answer. The averages stand in the chapters before; further down there is a measure that does not depend
@@ -218,7 +219,7 @@ semantic_map
 
 # %% [markdown]
 # Columns that are bright for all candidates are clicks that the filter always looks at; a row that differs from the
-# others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03, in the default run.
+# others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03.
 # There the guitar plectrum is bright for all candidates with a text: it has a tenth of their weight, and among the clicks it
 # is the nearest to audio devices. The swimming goggles, second, are no kin of theirs. Candidates without a text, such as
 # `i01404`, weigh all clicks alike. So look at the weights, but do not read too much into them.
@@ -231,7 +232,7 @@ plots.save_figure(cf_map, "11_weights_cf", book.figures)
 cf_map
 
 # %% [markdown]
-# In the default run the CF view knows those without a text, too. Four of the five candidates give the salmon hiking rucksack
+# The CF view knows those without a text, too. Four of the five candidates give the salmon hiking rucksack
 # more than an equal share, the earbuds most; `i01385` looks at another rucksack instead. The speaker looks at `i00164`,
 # which has no text; she clicked it when she searched for a speaker.
 #
@@ -256,7 +257,7 @@ plots.save_figure(bars, "11_contributions", book.figures)
 bars
 
 # %% [markdown]
-# In the default run all five items lose most without the CF view, by far. The history comes second and differs from
+# All five items lose most without the CF view, by far. The history comes second and differs from
 # item to item: it is worth little to the speaker and most to `i01385`. The semantic view is worth next to nothing; four of
 # the five scores even rise a little without it.
 #
@@ -276,7 +277,7 @@ staying = pd.Series(stays).unstack().rename(explore.PART_NAMES).rename_axis("wit
 tables.show(staying, "11_without", book.figures, digits=1)
 
 # %% [markdown]
-# A low number means that the part decides the list. In the default run both lists hang on the CF view: without it, two of
+# A low number means that the part decides the list. Both lists hang on the CF view: without it, two of
 # the ten items found by the query stay, and none of those recommended. The history comes next: five found items stay,
 # and three recommended ones. The semantic view matters least: nine stay of both. Here 388 of the 1,364 items have
 # no text, and only the CF view can tell those apart. See in the form below whether other users are like this one.
@@ -293,7 +294,7 @@ side = explore.side_by_side(rankers, user, k=5) if recommends else None
 tables.show(side, "11_side_rec", book.figures)
 
 # %% [markdown]
-# In the default run GenSR's list shares three items with UniSAR's and three with LightGCN's; those two have four in
+# GenSR's list shares three items with UniSAR's and three with LightGCN's; those two have four in
 # common, and put the same two skincare items first. A suitcase trolley and a skincare serum are in all four lists.
 # Popularity has one list per task for everybody, without what the user has seen. With the query:
 
@@ -304,7 +305,7 @@ side = explore.side_by_side(rankers, user, query, k=5) if searches else None
 tables.show(side, "11_side_src", book.figures)
 
 # %% [markdown]
-# LightGCN knows users and items by number only; it has no place for a query. In the default run GenSR and UniSAR have
+# LightGCN knows users and items by number only; it has no place for a query. GenSR and UniSAR have
 # one of the five items in common, and all their items with a text are audio devices.
 #
 # How alike are the lists in general? Over several test users, the share of ten recommended items that two systems have
@@ -321,7 +322,7 @@ assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
 tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 
 # %% [markdown]
-# In the default run any two of the trained systems share half of their lists or less. On average GenSR and LightGCN
+# Any two of the trained systems share half of their lists or less. On average GenSR and LightGCN
 # are the most alike, with 0.50; GenSR and UniSAR are the least, with 0.31. As the next section shows, what their lists
 # are worth differs less. In a catalogue of this size many items suit a user about equally well, and systems break such
 # ties by different things.
@@ -358,9 +359,9 @@ tables.show(mean_worth, "11_worth", book.figures)
 
 # %% [markdown]
 # This is the recall at ten over the whole catalogue that each system can expect, without the noise of which item
-# happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. In the default run
-# it is 0.40. GenSR's lists are worth half of that, 0.19, LightGCN's 0.17 and UniSAR's 0.13; popularity's 0.08. Over so
-# few users, small differences between systems mean nothing; [chapter 8](08_ablations.ipynb) has tests for that.
+# happened to be clicked. Even the oracle's number is far from 1: a click is a draw from a broad law. It is 0.40.
+# GenSR's lists are worth half of that, 0.19, LightGCN's 0.17 and UniSAR's 0.13; popularity's 0.08. Over so few users,
+# small differences between systems mean nothing; [chapter 8](08_ablations.ipynb) has tests for that.
 
 # %% [markdown]
 # ## Somebody new
@@ -390,7 +391,7 @@ for name in ("gensr", "unisar"):
     print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
 
 # %% [markdown]
-# In the default run most of them do, eight in GenSR's list and seven in UniSAR's. In training only the first event of
+# Most of them do, eight in GenSR's list and seven in UniSAR's. In training only the first event of
 # each user had an empty history, so little taught the models what to say to nobody.
 
 # %% [markdown]
@@ -443,7 +444,7 @@ assert path.exists()
 #
 # - A trained model and a data set make a `Ranker`: lists over the whole catalogue for known users, new ones and nobody.
 # - A query decides the kind of item; who asks has a say in which items of that kind. With the query and without one,
-#   the list of our user rests on the CF view first, then on the history, in the default run.
+#   the list of our user rests on the CF view first, then on the history.
 # - The importance scores show where GenSR looks; what a part is worth to a list must be measured by taking it out.
 # - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged without
 #   waiting for a click.
