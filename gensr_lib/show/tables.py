@@ -13,6 +13,7 @@ from ..files import write_atomically
 from .names import displayed
 
 NAMING = ("task", "system")  # columns of names
+CHANCES = ("p", "p_holm")  # columns of p-values
 
 
 class Shown(Styler):
@@ -54,8 +55,9 @@ def show(
     write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
     styler = Shown(table, uuid=name, cell_ids=False)
     styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
-    named = [column for column in NAMING if column in table]
-    styler.format(displayed, subset=named, na_rep="–", escape="html")
+    for columns, shown in ((NAMING, displayed), (CHANCES, _chance)):
+        own = [column for column in columns if column in table]
+        styler.format(shown, subset=own, na_rep="–", escape="html")
     for column in doubtful if doubtful is not None else ():
         rows = doubtful.index[doubtful[column]]
         daggered = partial(_value, digits=digits, sign="†")
@@ -85,6 +87,11 @@ def _value(value: object, digits: int, sign: str = "") -> str:
         return f"{value}{sign}"
     rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
     return (f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}") + sign
+
+
+def _chance(p: float) -> str:
+    """A p-value as HTML; how small a small one is no test knows, so far out in a tail."""
+    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _label(value: object) -> str:

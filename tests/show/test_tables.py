@@ -24,8 +24,8 @@ def test_floats_are_rounded_and_missing_ones_are_a_dash(results, tmp_path):
 
 
 def test_what_would_round_to_zero_is_shown_by_its_order_of_magnitude(tmp_path):
-    column = pd.Series([0.0, -0.0004, 0.0005, 3.2e-7, 1.0], name="p")
-    html = show(column, "p", tmp_path).to_html()
+    column = pd.Series([0.0, -0.0004, 0.0005, 3.2e-7, 1.0], name="x")
+    html = show(column, "x", tmp_path).to_html()
     assert re.findall(r">(\S+)</td>", html) == ["0.000", "-4e-04", "0.001", "3e-07", "1.000"]
 
 
@@ -107,3 +107,10 @@ def test_systems_and_tasks_have_the_names_that_people_know(tmp_path):
         assert text in html
     assert html.count(">rec<") == html.count(">src<") == 1, "a click's behavior, as the data have it"
     assert 'perceptron",0.5,src,src' in (tmp_path / "names.csv").read_text()
+
+
+def test_small_p_values_are_said_to_be_small(tmp_path):
+    table = pd.DataFrame({"p": [3e-106, 0.0042, np.nan], "p_holm": [0.0009, 0.5, 1.0]}, list("abc"))
+    html = show(table, "p", tmp_path, digits=2).to_html()
+    assert html.count("&lt; 0.001") == 2 and ">0.004<" in html and ">0.500<" in html and ">–<" in html
+    assert "3e-106" in (tmp_path / "p.csv").read_text(), "the file keeps all digits"
