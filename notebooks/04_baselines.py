@@ -609,7 +609,7 @@ record = {
     "metrics": {name: run.evaluation.both for name, run in rows.items()},
     "cost": cost.to_dict("index"),
 }
-book.record("04_baselines", record, seeds=compared.trainings["seed"]).name
+book.record("04_baselines", record, seeds=compared.table["seed"]).name
 
 # %% [markdown]
 # ## What this chapter found

@@ -471,7 +471,7 @@ results = {
     "metrics": {name: run.evaluation.both for name, run in whole.items()},
     "order": orders.reset_index().to_dict("records") if orders is not None else [],
 }
-book.record("05_results", results, seeds=compared.trainings["seed"]).name
+book.record("05_results", results, seeds=compared.table["seed"]).name
 
 # %% [markdown]
 # ## What this chapter found
