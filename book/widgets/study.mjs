@@ -298,7 +298,7 @@ function group(legend, name, type, entries, on) {
   return `<fieldset name="of-${name}"${look}><legend>${legend}</legend>${inputs.join("")}</fieldset>`;
 }
 
-function read(form) {
+function choiceOf(form) {
   const given = new FormData(form);
   return {
     metric: given.get("metric"),
@@ -331,7 +331,7 @@ function follow(el, data) {
   const [figures, says] = el.querySelectorAll(".figures, [aria-live]");
   let said = "";
   const update = () => {
-    const choice = read(form);
+    const choice = choiceOf(form);
     form.querySelector("[name=of-world]").hidden = choice.test !== "users";
     form.querySelector("[name=of-worlds]").hidden = choice.test === "users";
     const drawn = draw(data, choice, figures.clientWidth || 640);
