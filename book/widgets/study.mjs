@@ -153,11 +153,8 @@ function figure([task, colour], rows, [low, high], width) {
   const X = (value) => SIDE + ((value - low) / (high - low)) * (width - 2 * SIDE);
   const height = TOP + ROW * rows.length + BOTTOM;
   const floor = height - BOTTOM;
-  const upright = (value, look) =>
-    `<line x1="${X(value)}" x2="${X(value)}" y1="${TOP - 8}" y2="${floor}" stroke="${INK}" ${look}/>`;
   const axis = marks(low, high).map(
-    (value) =>
-      upright(value, `stroke-opacity="${value ? 0.15 : 0.6}"`) + words(X(value), floor + 16, value),
+    (at) => upright(at, X(at), rows.length) + words(X(at), floor + 16, at),
   );
   const lines = rows.map((row, k) => line(row, TOP + ROW * k, X, [low, high], width, colour));
   const spoken = rows.map((row) => `${row.name}: ${value(row)}${row.star ? ", star" : ""}`);
@@ -171,6 +168,13 @@ function marks(low, high) {
   const step = ticks(high - low)[1];
   const [from, to] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
   return Array.from({ length: to - from + 1 }, (_, k) => Number(((from + k) * step).toFixed(6)));
+}
+
+/** A line of the grid, in pieces that leave out the rows' words; that at zero is stronger. */
+function upright(at, x, rows) {
+  const pieces = Array.from({ length: rows }, (_, k) => `M${x} ${TOP + ROW * k + 17}v${ROW - 18}`);
+  const opacity = at ? 0.2 : 0.7;
+  return `<path d="${pieces.join("")}" stroke="${INK}" stroke-opacity="${opacity}"/>`;
 }
 
 /** One arm: its name and numbers, and below them its worlds, its interval and its mean. */
@@ -195,7 +199,7 @@ function line(row, top, X, [low, high], width, colour) {
 }
 
 function value({ difference }) {
-  return (difference > 0 ? "+" : "") + number(difference, 3);
+  return (difference > 0 ? "+" : "") + number(difference, 4);
 }
 
 function probability(p) {
@@ -217,13 +221,14 @@ const LONE = `One world says nothing about other worlds: this test needs two, so
   and no star. Choose another world, or another test.`;
 
 const MEANS = {
-  worlds: (_, seeds) => `The sample is ${seeds.length} worlds, with ${seeds.length - 1} degrees of
-    freedom: it asks what another world would show.`,
+  worlds: (_, seeds) => `The sample is ${seeds.length} worlds, with
+    ${seeds.length > 2 ? `${seeds.length - 1} degrees` : "one degree"} of freedom: it asks what
+    other worlds would show.`,
   users: (data, seeds) => `The sample is ${sample(data, seeds)} of world ${seeds[0]}: it asks what
     other users would show of these very trainings, and nothing of another training or world.`,
   pooled: (data, seeds) => `This is the common mistake where there is more than one world: it takes
     ${sample(data, seeds)} for that many independent answers, though all users of a world share its
-    luck and its one training of each arm.`,
+    luck and its one training of each arm. No correction mends that.`,
 };
 
 /** How many users, by task where tasks differ. */
@@ -237,14 +242,14 @@ function sample({ tasks, worlds }, seeds) {
   return `${counts.map(([task, count]) => `${count} users in ${task}`).join(" and ")}`;
 }
 
-function chance(found, { correction }) {
+function chance(found, { test, correction }) {
+  if (test === "pooled") return "";
   const families = found.map(([, rows]) => rows.length);
   const some = Math.max(...families);
   return correction === "none"
-    ? `Without a correction, ${some} comparisons of arms that do not differ would give
-      ${number(ALPHA * some, 2)} stars on average, if the test is right.`
-    : `${CORRECTIONS[correction]} keeps the chance of any false star in a task at 5 % at most, if the
-      test is right.`;
+    ? `Without a correction, ${some} comparisons of arms that do not differ would have
+      ${number(ALPHA * some, 2)} stars on average.`
+    : `${CORRECTIONS[correction]} keeps the chance of any false star in a task at 5 % at most.`;
 }
 
 function escaped(text) {
@@ -259,15 +264,16 @@ const OWN_STYLE = `
     gap: 10px 24px; align-items: start; }
   .study fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
   .study legend, .study .name { font-weight: bold; padding: 0; }
-  .study label { justify-content: start; flex-wrap: nowrap; align-items: start; gap: 8px; }
+  .study label { justify-content: start; flex-wrap: nowrap; align-items: start; gap: 8px;
+    line-height: 24px; }
   .study fieldset.row { display: flex; flex-wrap: wrap; gap: 0 18px; }
   .study fieldset.row legend { float: left; width: 100%; }
-  .study input { flex: none; width: 18px; min-height: 24px; }
+  .study input { flex: none; width: 18px; height: 24px; }
   .study select { font: inherit; color: inherit; background: transparent; border: 1px solid;
     border-radius: 4px; padding: 4px 8px; }
   .study option { color: black; background: white; }
   .study .note { font-size: 13px; opacity: 0.85; }
-  .study [hidden] { display: none; }
+  .study fieldset[hidden] { display: none; }
 `;
 const NOTE = `A dot is the mean difference from the reference, filled and green with a star, open
   without; the bar is its 95 % interval, of this comparison alone and never corrected, and ends in an
