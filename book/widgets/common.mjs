@@ -11,7 +11,7 @@ export const GREEN = "#009E73";
 export const PINK = "#CC79A7";
 export const INK = "currentColor"; // dark on a light page, light on a dark one
 
-const STYLE = `
+export const STYLE = `
   .live { border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px;
     padding: 12px; margin: 8px 0; font-size: 15px; line-height: 1.45; }
   .live form { display: grid; gap: 4px 24px; margin: 0 0 8px; align-items: end;
@@ -212,4 +212,39 @@ export function normal(z) {
     sum += term;
   }
   return 0.5 + (sum * Math.exp(-(z ** 2) / 2)) / Math.sqrt(2 * Math.PI);
+}
+
+/** The law of s = χ / √df as points {s, weight}: equal steps in ln s, whose sum converges fast. */
+export function spreadLaw(df) {
+  const step = Math.min(0.08, 0.3 / Math.sqrt(2 * df));
+  // The logarithm of the density of ln s, 0 at its peak.
+  const height = (x) => df * (x - Math.expm1(2 * x) / 2);
+  const points = [];
+  for (const side of [1, -1]) {
+    for (let x = side > 0 ? 0 : -step; height(x) > -36; x += side * step) {
+      points.push({ s: Math.exp(x), weight: Math.exp(height(x)) });
+    }
+  }
+  const total = points.reduce((sum, { weight }) => sum + weight, 0);
+  return points.map(({ s, weight }) => ({ s, weight: weight / total }));
+}
+
+/** P(T > t) of the t distribution with this noncentrality; `law` is the `spreadLaw` of its df. */
+export function tail(t, law, noncentrality = 0) {
+  return law.reduce((sum, { s, weight }) => sum + weight * normal(noncentrality - t * s), 0);
+}
+
+/** The t > 0 beyond which the central t distribution has this probability, below one half. */
+export function critical(probability, law) {
+  let t = 0;
+  for (let k = 0; k < 200; k++) {
+    const density = law.reduce(
+      (sum, { s, weight }) => sum + weight * s * Math.exp(-((t * s) ** 2) / 2),
+      0,
+    );
+    const change = ((tail(t, law) - probability) * Math.sqrt(2 * Math.PI)) / density;
+    t += change; // the tail is convex: Newton's steps come from below and never pass
+    if (change < 1e-10 * t) break;
+  }
+  return t;
 }

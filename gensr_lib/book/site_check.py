@@ -28,6 +28,7 @@ from .site_finish import address_of, finish
 from .site_stage import read_config, stage, toc_files, use_theme
 from .status import PAGE as STATUS
 from .status import code_at, status_rows
+from .study_data import study_faults
 from .table_widths import wide_tables
 
 PAGES = ("index.md", "paper_versus_code.md", "book/*.md", "notebooks/[0-9][0-9]_*.ipynb")
@@ -157,7 +158,8 @@ def audit_files(root: Path) -> list[str]:
     for name, path in pages.items():
         if path.suffix == ".ipynb":
             wrong += [f"{name}: {fault}" for fault in _notebook_faults(path)]
-    return wrong + file_faults(root, pages.values()) + audit_status(root)
+    wrong += file_faults(root, pages.values()) + study_faults(root, pages.values())
+    return wrong + audit_status(root)
 
 
 def audit_status(root: Path) -> list[str]:

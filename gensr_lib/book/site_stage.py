@@ -21,6 +21,7 @@ from .notebook_pages import ASK, prepare_notebook
 from .page_head import CARD, draw_card, with_head
 from .status import PAGE as STATUS
 from .status import status_rows
+from .study_data import with_studies
 
 INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
 
@@ -43,6 +44,8 @@ def stage(root: Path, folder: Path) -> None:
         choices.write_text(with_cards(choices.read_text(encoding="utf-8")), encoding="utf-8")
     for path in [*folder.glob(f"{WIDGETS}/*.mjs"), *folder.glob(ASK)]:
         path.write_text(bundled(path), encoding="utf-8")
+    for path in folder.glob("book/*.md"):
+        path.write_text(with_studies(path.read_text(encoding="utf-8"), root), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         prepare_notebook(path, made_with(folder, path.stem))
     repository = os.environ.get("GITHUB_REPOSITORY", "")

@@ -20,7 +20,7 @@ from ..files import project_root
 from .modules import bundled
 
 FOLDER = "book/widgets"
-SHARED = "common.mjs"
+NO_EQUATIONS = ("common.mjs", "study.mjs")  # what all share; a panel that needs a page's data
 # The shadow root keeps the page's style and the equation's apart, as on the site.
 PAGE = """\
 <div id="{place}">Run this cell to make the equation live.</div>
@@ -73,7 +73,7 @@ def live(name: str, **values: float) -> LiveEquation:
     >>> live("soft_filter", angle=90)
     live equation 'soft_filter'
     """
-    modules = {path.stem: path for path in _folder().glob("*.mjs") if path.name != SHARED}
+    modules = {path.stem: path for path in _folder().glob("*.mjs") if path.name not in NO_EQUATIONS}
     source = bundled(modules[known("live equation", name, modules)])
     sliders = re.findall(r'\bname: "(\w+)",\s+label:', source)
     for slider in values:

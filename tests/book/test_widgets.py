@@ -170,14 +170,14 @@ def test_sharing_foretells_the_simulation_of_chapter_10(call):
         assert missed == pytest.approx(1 - (cosine**2).mean(), rel=0.08)
 
 
-def test_stars_has_the_t_distributions_of_scipy(call):
+def test_what_all_share_has_the_t_distributions_of_scipy(call):
     freedoms, noncentral = (0.97, 1, 2, 3.8, 30, 4999), (0, 0.5, 3.0, 12.0)
     cases = list(product(freedoms, noncentral, (0.2, 2.0, 9.0)))
-    found = call("stars", "(m, df, at, t) => m.tail(t, m.spreadLaw(df), at)", cases)
+    found = call("common", "(m, df, at, t) => m.tail(t, m.spreadLaw(df), at)", cases)
     expected = [1 - stats.nct.cdf(t, df, at) if at else stats.t.sf(t, df) for df, at, t in cases]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
     cases = list(product(freedoms, (0.025, 0.05 / 2 / 16)))
-    found = call("stars", "(m, df, p) => m.critical(p, m.spreadLaw(df))", cases)
+    found = call("common", "(m, df, p) => m.critical(p, m.spreadLaw(df))", cases)
     np.testing.assert_allclose(found, [stats.t.isf(p, df) for df, p in cases], rtol=1e-7)
 
 
