@@ -60,6 +60,12 @@ def known_works(bib: str) -> dict[str, str]:
     return known
 
 
+def bibliography(root: Path) -> dict[str, str]:
+    """`known_works` of the book in a folder; empty where it has no .bib."""
+    path = root / BIB
+    return known_works(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
 def with_citations(text: str, works: dict[str, str]) -> str:
     """A page's Markdown with its mentions of known works as MyST's citations.
 
