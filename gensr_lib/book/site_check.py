@@ -22,6 +22,7 @@ from typing import Any
 
 from .. import NUMBERS
 from ..errors import ConfigError
+from .citations import BIB, bibliography, uncited
 from .notebook_pages import cell_options
 from .panel_check import file_faults, link_faults
 from .site_finish import address_of, finish
@@ -150,14 +151,18 @@ def problems(printed: str) -> list[str]:
 
 
 def audit_files(root: Path) -> list[str]:
-    """What no builder says of the sources: pages outside the contents, notebooks not executed."""
+    """What no builder says of the sources: pages outside the contents, notebooks not executed,
+    literature that has no entry in the .bib.
+    """
     listed = toc_files(read_config(root)["project"]["toc"])
     paths = sorted(path for pattern in PAGES for path in root.glob(pattern))
     pages = {path.relative_to(root).as_posix(): path for path in paths}
     wrong = [f"{name}: is not in the table of contents" for name in pages if name not in listed]
+    works = bibliography(root)
     for name, path in pages.items():
-        if path.suffix == ".ipynb":
-            wrong += [f"{name}: {fault}" for fault in _notebook_faults(path)]
+        faults = list(_notebook_faults(path)) if path.suffix == ".ipynb" else []
+        faults = faults or [f"names {work}, not in {BIB}" for work in uncited(path, works)]
+        wrong += [f"{name}: {fault}" for fault in faults]
     wrong += file_faults(root, pages.values()) + study_faults(root, pages.values())
     return wrong + audit_status(root)
 

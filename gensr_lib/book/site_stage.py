@@ -16,6 +16,7 @@ from ..show.modules import bundled
 from .api_pages import write_api_pages
 from .choice_cards import PAGE as CHOICES
 from .choice_cards import with_cards
+from .citations import BIB, bibliography, give_citations
 from .claims_board import write_board
 from .notebook_pages import ASK, prepare_notebook
 from .page_head import CARD, draw_card, with_head
@@ -23,7 +24,7 @@ from .status import PAGE as STATUS
 from .status import status_rows
 from .study_data import with_studies
 
-INPUTS = ("references.bib", "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
+INPUTS = (BIB, "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -54,9 +55,11 @@ def stage(root: Path, folder: Path) -> None:
         write_board(root, folder)
         config["project"]["toc"] += write_api_pages(root, folder, repository)
     draw_card(config["project"]["title"], folder / CARD)
+    works = bibliography(root)
     for name in toc_files(config["project"]["toc"]):
         if (folder / name).exists():  # the builder names a missing one
             _give_head(folder / name, folder)
+            give_citations(folder / name, works)  # after the head, which quotes the text
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "myst.yml").write_text(text, encoding="utf-8")
 
