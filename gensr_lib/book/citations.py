@@ -1,6 +1,6 @@
 """Literature that a chapter names in plain text becomes citations on the page.
 
-JupyterLab shows MyST's roles raw, so a chapter writes "(He et al., 2020)". On the page that is a
+JupyterLab shows MyST's roles raw, so a chapter writes ``(He et al., 2020)``. On the page that is a
 link, and the work stands in the list of references below. First author and year tell the work in
 ``references.bib``; of works that share both, the first there is 2020a, the second 2020b.
 """
