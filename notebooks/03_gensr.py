@@ -151,29 +151,45 @@ live("soft_filter")
 listings.code(contrastive)
 
 # %% [markdown]
-# Three users whose views agree, are mixed up, or are all the same:
+# Three users whose views agree, are mixed up, or are all the same. Beside ours stands the printed form, with the sum of its
+# denominator in the numerator too, as $u'$ means nothing else:
+
+
+# %%
+def as_printed(cf: torch.Tensor, semantic: torch.Tensor, temperature: float) -> float:
+    """Eq. 10 with u' over the other users, above the line as below it."""
+    similar = torch.cosine_similarity(cf[:, None], semantic[None], dim=-1) / temperature
+    others = similar.masked_fill(torch.eye(len(cf), dtype=torch.bool), -torch.inf)
+    to_semantic, to_cf = others.logsumexp(dim=1), others.logsumexp(dim=0)  # (B,) each
+    return (torch.logaddexp(to_semantic, to_cf) - to_semantic).mean().item()
+
 
 # %% tags=["nbval-check-output"]
-views = torch.eye(3)
-users = torch.arange(3)
-aligned, mixed_up, collapsed = views, views.roll(1, dims=0), torch.ones(3, 3)
-losses = {
-    "aligned": contrastive(views, aligned, users, temperature=0.5).item(),
-    "users mixed up": contrastive(views, mixed_up, users, temperature=0.5).item(),
-    "all users alike": contrastive(collapsed, collapsed, users, temperature=0.5).item(),
+#| label: tbl:03-contrastive
+#| caption: The contrastive loss of three users, as printed and as we read it, at a temperature of 0.5.
+views, users = torch.eye(3), torch.arange(3)
+cases = {
+    "aligned": (views, views),
+    "users mixed up": (views, views.roll(1, dims=0)),
+    "all users alike": (torch.ones(3, 3), torch.ones(3, 3)),
 }
-assert np.isclose(
-    losses["aligned"], -np.log(np.exp(2) / (np.exp(2) + 4))
-)  # one positive, 2 + 2 negatives
-assert np.isclose(
-    losses["all users alike"], np.log(2 * 3 - 1)
-)  # every pair looks the same: 2B - 1 choices
-pd.Series(losses, name="loss").round(3).to_frame()
+losses = {
+    name: {
+        "as printed": as_printed(*case, temperature=0.5),
+        "ours": contrastive(*case, users, temperature=0.5).item(),
+    }
+    for name, case in cases.items()
+}
+losses = pd.DataFrame(losses).T.rename_axis("views")
+# One positive and 2 + 2 negatives; where every pair looks the same, 2B - 1 choices.
+assert np.isclose(losses.loc["aligned", "ours"], -np.log(np.exp(2) / (np.exp(2) + 4)))
+assert np.isclose(losses.loc["all users alike", "ours"], np.log(2 * 3 - 1))
+tables.show(losses, "03_contrastive", book.figures)
 
 # %% [markdown]
-# The middle row is the worst case: each user's CF view agrees with the semantic view of somebody else. The last row is
-# a collapse, where all users look alike; it costs $\ln(2B - 1)$ for a batch of $B$ users, and this is what keeps users
-# apart.
+# As printed the loss is $\ln 2$ in all three cases: it does not see whether the views of a user agree. In our form the middle
+# row is the worst case, where each user's CF view agrees with the semantic view of somebody else. The last row is a
+# collapse, where all users look alike; it costs $\ln(2B - 1)$ for a batch of $B$ users, and this is what keeps users apart.
 
 # %% [markdown]
 # ## What the language model reads (eq. 7)

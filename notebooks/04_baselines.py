@@ -209,7 +209,7 @@ tables.show(walk, "04_shapes", book.figures)
 # ## What a language model is given
 #
 # CoLLM's prompt has four slots: the texts of the last clicks, the candidate's text, and the two CF vectors, each
-# through one small perceptron. Its training has two stages. First LoRA, a correction of low rank to the language
+# through one small perceptron. Its training has two stages. First LoRA (Hu et al., 2022), a correction of low rank to the language
 # model's own maps, learns the prompt *without* the vectors, as in TALLRec (Bao et al., 2023); then LoRA rests, and the
 # perceptron learns what the vectors say.
 
@@ -537,7 +537,7 @@ if book.is_default and order is not None:
 # the items keep their first names, here the generator has a turn, after which the recommender learns its names.
 #
 # In search, ZAM's query counts half whatever it says (`query_weight`), and its clicks are those after searches. And
-# JSR has an heir of 2020, which learns search from the texts of the items alone, without a single search
+# JSR has an heir (Zamani and Croft, 2020), which learns search from the texts of the items alone, without a single search
 # (`search_from="texts"`).
 
 # %% tags=["nbval-ignore-output"]

@@ -87,7 +87,7 @@ print(
 # %% [markdown]
 # ## Three estimators
 #
-# From samples alone, information must be estimated. The paper takes MINE, mutual information neural estimation: a network
+# From samples alone, information must be estimated. The paper takes MINE, mutual information neural estimation (Belghazi et al., 2018): a network
 # $f$ is trained to tell true pairs from shuffled ones, and by the formula of Donsker and Varadhan
 #
 # $$I(X; Y_t) \ge \mathbb{E}_{P(X, Y_t)}[f(x, y_t)] - \log \mathbb{E}_{P(X) P(Y_t)}\left[e^{f(x, y_t)}\right] \tag{12}$$
@@ -107,9 +107,9 @@ listings.code(donsker_varadhan, MineLoss)
 #   $f$ has *products* of columns, which start at the pairs whose moments differ between the classes. For a continuous
 #   one $f$ is *cut off* at the highest value that it gave to a pair of the part that stops the training: a single
 #   shuffled pair, far from all that training saw, could else have the whole mean of $e^f$ to itself.
-# - **InfoNCE** asks the network to find the true partner among a batch; a lower bound too, and never above the
+# - **InfoNCE** (van den Oord et al., 2018) asks the network to find the true partner among a batch; a lower bound too, and never above the
 #   logarithm of the batch size.
-# - **kNN** (Kraskov; Ross for a discrete $Y$) counts neighbours and trains nothing.
+# - **kNN** (Kraskov et al., 2004; for a discrete $Y$ Ross, 2014) counts neighbours and trains nothing.
 #
 # A bound holds for data that $f$ was not trained on. We train on one part, stop by a second, and report a third. Where
 # the mean lies a little below zero, nothing was found; we print it as it is.

@@ -102,7 +102,7 @@ asked = {
 # %% [markdown]
 # ## Figure 3a: the data of the two tasks
 #
-# The paper concatenates $X$ and $Y$, maps them to the plane by t-SNE and draws density contours. Our $X$ is the input
+# The paper concatenates $X$ and $Y$, maps them to the plane by t-SNE (Van der Maaten and Hinton, 2008) and draws density contours. Our $X$ is the input
 # of the trained GenSR as in chapter 6 (four vectors of user and item, and the query), $Y$ the label. A recommendation
 # has *no* query, so the query part alone tells the tasks apart, by construction. The second panel leaves it out: the
 # same users and items, without the words.

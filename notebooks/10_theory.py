@@ -126,6 +126,8 @@ channel
 # $w = -\sigma_\epsilon^2 / \sigma_X^2$. We take this for a slip of the pen; the rest of this chapter uses $w^2$.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-formulas
+#| caption: Largest distance of each estimate from the two formulas over all weights, in nats.
 gap = {
     (name, formula): np.nanmax(np.abs(np.array(values) - law(grid)))
     for name, values in found.items()
@@ -135,7 +137,8 @@ gap = {
     )
 }
 assert gap["correlation", "squared"] < 0.1 < 0.3 < gap["correlation", "as printed"]
-pd.Series(gap, name="largest distance").unstack().round(3)
+distances = pd.Series(gap).unstack().rename_axis("estimate")
+tables.show(distances, "10_formulas", book.figures)
 
 # %% [markdown]
 # ## What is the information of an estimate?
@@ -452,7 +455,7 @@ tables.show(leads, "10_crossing", book.figures)
 # %% [markdown]
 # ### "Generative" means two things
 #
-# In Prasad et al. and above, a generative model is one of $P(x \mid y)$: it says how the *inputs* arise, and
+# In Prasad et al. (2017) and above, a generative model is one of $P(x \mid y)$: it says how the *inputs* arise, and
 # $P(y \mid x)$ follows by Bayes' rule. GenSR generates the *answer*. Its loss is
 #
 # $$-\ln P_\Theta(\text{Yes} \mid \text{prompt}(x)) = -\ln \frac{e^{z_\text{Yes}}}{e^{z_\text{Yes}} + e^{z_\text{No}}}

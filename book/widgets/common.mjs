@@ -57,16 +57,26 @@ function mount(el, title, controls, draw) {
   el.innerHTML = `<style>${STYLE}</style><div class="live" role="group" aria-label="${title}">
     <form>${controls.map(slider).join("")}<button type="reset">Reset</button></form>
     <div class="figures"></div><div></div><p aria-live="polite"></p></div>`;
+  const legend = el.querySelector(".figures + div");
+  return follow(el, (form, width) => {
+    const values = controls.map((control) => [control.name, read(form, control)]);
+    const drawn = draw(Object.fromEntries(values), width);
+    legend.innerHTML = drawn.legend;
+    return drawn;
+  });
+}
+
+/** Draw now, at each change of the form in `el`, and when the width changes.
+ *
+ * draw: (form, width in px) => {figures: [svg], says: html}. Returns what ends it.
+ */
+export function follow(el, draw) {
   const form = el.querySelector("form");
-  const [figures, legend, says] = el.querySelectorAll(".figures, .figures + div, p");
+  const [figures, says] = el.querySelectorAll(".figures, [aria-live]");
   let said = "";
   const update = () => {
-    const values = Object.fromEntries(
-      controls.map((control) => [control.name, read(form, control)]),
-    );
-    const drawn = draw(values, figures.clientWidth || 640);
+    const drawn = draw(form, figures.clientWidth || 640);
     figures.innerHTML = drawn.figures.join("");
-    legend.innerHTML = drawn.legend;
     if (drawn.says !== said) says.innerHTML = drawn.says.replaceAll(" %", "&nbsp;%");
     said = drawn.says; // what has not changed is not read aloud again
   };

@@ -9,6 +9,7 @@ import {
   STYLE,
   critical,
   dot,
+  follow,
   half,
   number,
   path,
@@ -328,30 +329,12 @@ function render({ model, el }) {
     <form>${controls(data, first(data))}</form><p class="reference">Differences from
     <strong>${escaped(data.reference)}</strong>:</p><div class="figures"></div>
     <p aria-live="polite"></p><p class="note">${NOTE.replaceAll(" %", "&nbsp;%")}</p></div>`;
-  return follow(el, data);
-}
-
-/** Draw now, at each change of the form, and when the width changes. */
-function follow(el, data) {
-  const form = el.querySelector("form");
-  const [figures, says] = el.querySelectorAll(".figures, [aria-live]");
-  let said = "";
-  const update = () => {
+  return follow(el, (form, width) => {
     const choice = choiceOf(form);
     form.querySelector("[name=of-world]").hidden = choice.test !== "users";
     form.querySelector("[name=of-worlds]").hidden = choice.test === "users";
-    const drawn = draw(data, choice, figures.clientWidth || 640);
-    figures.innerHTML = drawn.figures.join("");
-    if (drawn.says !== said) says.innerHTML = drawn.says.replaceAll(" %", "&nbsp;%");
-    said = drawn.says; // what has not changed is not read aloud again
-  };
-  form.addEventListener("input", update);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(update)); // the inputs change after the event
-  const observer = new ResizeObserver(update);
-  observer.observe(figures);
-  update();
-  return () => observer.disconnect();
+    return draw(data, choice, width);
+  });
 }
 
 export default { render };

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ..show.style import COLOURS
 from .notebook_pages import plain
 
 FRONT = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
@@ -61,7 +62,7 @@ def draw_card(title: str, path: Path) -> None:
     figure.text(0.08, 0.56, title, color="white", size=30, weight="bold", va="center")
     about = "Search and recommendation in one generative model,\nread step by step, with the code"
     figure.text(0.08, 0.32, about, color="#b8c7db", size=15, va="center")
-    for number, colour in enumerate(("#0072B2", "#D55E00", "#009E73")):
+    for number, colour in enumerate(COLOURS[:3]):
         figure.add_artist(_bar(0.08 + 0.11 * number, colour))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})  # else it names its version

@@ -22,7 +22,7 @@ from .notebook_pages import ASK, prepare_notebook
 from .page_head import CARD, draw_card, with_head
 from .status import PAGE as STATUS
 from .status import status_rows
-from .study_data import with_studies
+from .study_data import give_studies
 
 INPUTS = (BIB, "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
 
@@ -45,12 +45,13 @@ def stage(root: Path, folder: Path) -> None:
         choices.write_text(with_cards(choices.read_text(encoding="utf-8")), encoding="utf-8")
     for path in [*folder.glob(f"{WIDGETS}/*.mjs"), *folder.glob(ASK)]:
         path.write_text(bundled(path), encoding="utf-8")
-    for path in folder.glob("book/*.md"):
-        path.write_text(with_studies(path.read_text(encoding="utf-8"), root), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         prepare_notebook(path, made_with(folder, path.stem))
     repository = os.environ.get("GITHUB_REPOSITORY", "")
     config = with_repository(read_config(root), repository)
+    for name in toc_files(config["project"]["toc"]):
+        if (folder / name).exists():
+            give_studies(folder / name, root)
     if (root / "gensr_lib").is_dir():
         write_board(root, folder)
         config["project"]["toc"] += write_api_pages(root, folder, repository)
@@ -146,8 +147,8 @@ def _give_head(path: Path, folder: Path) -> None:
     """Put a description and a picture into the front matter of a page or notebook."""
     card = Path(os.path.relpath(folder / CARD, path.parent)).as_posix()
     if path.suffix == ".md":
-        text = path.read_text(encoding="utf-8")
-        path.write_text(with_head(text, thumbnail=card), encoding="utf-8")
+        text = with_head(path.read_text(encoding="utf-8"), thumbnail=card)
+        path.write_text(text, encoding="utf-8")
         return
     notebook = json.loads(path.read_text(encoding="utf-8"))
     first = next((c for c in notebook["cells"] if c["cell_type"] == "markdown"), None)

@@ -6,7 +6,6 @@ A folder of executed chapters holds ``status.json`` (read to decide what may be 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import platform
@@ -157,13 +156,15 @@ def code_at(root: Path, commit: str) -> str:
         done = subprocess.run(command, cwd=root, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    sha = hashlib.sha256()
+    from ..experiments.provenance import hash_of_sources  # imports torch
+
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as files:
-        found = {Path(file.name): file for file in files if file.name.endswith(".py")}
-        for path in sorted(found):
-            sha.update(path.relative_to("gensr_lib").as_posix().encode())
-            sha.update(files.extractfile(found[path]).read())
-    return sha.hexdigest()[:16]
+        sources = {
+            Path(file.name).relative_to("gensr_lib"): files.extractfile(file).read()
+            for file in files
+            if file.name.endswith(".py")
+        }
+    return hash_of_sources(sources)
 
 
 def _provenance(path: Path) -> dict[str, Any]:

@@ -47,11 +47,24 @@ def with_studies(text: str, root: Path) -> str:
     return ASKED.sub(lambda found: _filled(found, root), text)
 
 
+def give_studies(page: Path, root: Path) -> None:
+    """`with_studies` for a page of the staged book, in place; a notebook has none."""
+    if page.suffix == ".md":
+        text = page.read_text(encoding="utf-8")
+        page.write_text(with_studies(text, root), encoding="utf-8")
+
+
 def study_faults(root: Path, pages: Iterable[Path]) -> list[str]:
-    """Which pages would say that a study is missing, and why."""
+    """Which pages would say that a study is missing, and why; and notebooks that ask for one."""
     wrong = []
     for path in pages:
-        for found in ASKED.finditer(path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".md":
+            if PANEL in text:
+                name = path.relative_to(root).as_posix()
+                wrong.append(f"{name}: {PANEL} is for pages in Markdown; put it into one")
+            continue
+        for found in ASKED.finditer(text):
             if fault := _shown(found["body"], root).get("missing"):
                 wrong.append(f"{path.relative_to(root).as_posix()}: {fault}")
     return wrong

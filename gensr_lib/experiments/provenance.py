@@ -7,9 +7,10 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -28,9 +29,15 @@ def code_hash(package: Path = PACKAGE) -> str:
     It is recorded beside each result, never compared: `gensr_lib.NUMBERS` decides what is made
     anew.
     """
+    paths = package.rglob("*.py")
+    return hash_of_sources({path.relative_to(package): path.read_bytes() for path in paths})
+
+
+def hash_of_sources(sources: Mapping[PurePath, bytes]) -> str:
+    """The hash that `code_hash` is, of files by their paths within the library."""
     sha = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        sha.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for path in sorted(sources):
+        sha.update(path.as_posix().encode() + sources[path])
     return sha.hexdigest()[:16]
 
 

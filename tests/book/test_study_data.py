@@ -251,6 +251,15 @@ def test_a_study_that_is_not_whole_is_said_by_the_page_and_by_the_gate(root, par
     assert said in shown and "no study to explore" in shown
 
 
+def test_a_notebook_that_asks_for_a_panel_is_told(tmp_path):
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [{"source": ASKED % NAME}]}))
+    (found,) = panel.study_faults(tmp_path, [tmp_path / "a.ipynb"])
+    assert found.startswith(f"a.ipynb: {panel.PANEL} is for pages in Markdown")
+    before = (tmp_path / "a.ipynb").read_bytes()
+    panel.give_studies(tmp_path / "a.ipynb", tmp_path)
+    assert (tmp_path / "a.ipynb").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
