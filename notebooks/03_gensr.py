@@ -555,8 +555,8 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# The paper's own form costs some four times what UniSAR does in training and seventeen times in ranking: each
-# candidate is a prompt of its own. One-way, 1.5 and three and a half times remain. The perceptron is cheaper than
+# The paper's own form costs three to four times what UniSAR does in training and seventeen times in ranking: each
+# candidate is a prompt of its own. One-way, some 1.4 and three and a half times remain. The perceptron is cheaper than
 # UniSAR in both. So the language model is what costs, and that of the paper is a thousand times as large: its promise
 # of efficiency is about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base
 # ranks some 2,500 candidates a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
@@ -795,8 +795,8 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 #   reaches what the reader with its input does in recommendation, and 0.94 of it in search; of the oracle 0.73 and
 #   0.69.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
-# - The language model is what costs: as the paper has it, GenSR takes some four times as long as UniSAR to train and
-#   seventeen times as long to rank; one-way 1.5 and three and a half times.
+# - The language model is what costs: as the paper has it, GenSR takes three to four times as long as UniSAR to train
+#   and seventeen times as long to rank; one-way some 1.4 and three and a half times.
 # - On this world every mechanism of the paper has a ceiling of .03 or more in one of the tasks. What an ablation finds
 #   there, or does not find, says something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million
