@@ -51,6 +51,8 @@ def test_every_claim_has_a_chapter_a_picture_that_is_there_and_a_known_verdict(f
         assert not claim.picture or (ROOT / f"figures/{claim.picture}.png").exists()
 
 
+LATE = {"system": "unisar", "over": "last two thirds"}
+MIXED = {"system": "unisar", "state": "encoder", "stage": "trained"}
 DECIDED = [
     # judge, table, column, rows, value, verdict: a difference with its interval above zero, below it, …
     (claims._ranking, "05_tests", "low", None, 0.01, claims.HOLDS),
@@ -66,6 +68,8 @@ DECIDED = [
     (claims._conflict, "07_conflict", "disattenuated", {"system": "gensr"}, -0.02, claims.NOT_FOUND),
     (claims._conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.2, claims.HOLDS),
     (claims._conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.05, claims.IN_PART),
+    (claims._conflict, "07_conflict", "disattenuated", LATE, -0.2, claims.HOLDS),
+    (claims._apart, "07_separation", "probe accuracy", MIXED, "0.990 (0.502)", claims.NOT_FOUND),
     (claims._channel, "10_formulas", "as printed", None, 0.0, claims.HOLDS),
     (claims._channel, "10_formulas", "squared", None, 0.0, claims.CONTRADICTED),
     (claims._contrastive, "03_contrastive", "as printed", {"views": "users mixed up"}, 2.0, claims.HOLDS),
@@ -91,6 +95,12 @@ def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_kn
     assert verdict(figures, claims._best_between).word == claims.HOLDS
     change(figures, "09_tests", "p_holm", 0.5, {"value": "tau=0.09"})
     assert verdict(figures, claims._best_between).word == claims.IN_PART
+
+
+def test_a_value_that_is_surely_better_is_not_a_worse_one(figures):
+    for column, value in (("high", 0.002), ("p_holm", 0.01)):
+        change(figures, "09_tests", column, value)
+    assert verdict(figures, claims._best_between).word == claims.NOT_FOUND
 
 
 def test_the_number_that_is_shown_is_the_tables(figures):

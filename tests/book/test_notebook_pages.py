@@ -154,15 +154,24 @@ def test_mathematics_stay_external_where_its_package_cannot_be_had(tmp_path, mon
 
 def test_of_the_package_only_styles_fonts_and_the_licence_are_written(tmp_path, monkeypatch):
     names = ["package/LICENSE", "package/dist/katex.min.css", "package/dist/fonts/KaTeX_A-B.woff2"]
-    others = ["package/dist/katex.js", "../katex.min.css", "package/dist/fonts/../../x.woff2", "/abs.woff2"]
+    others = [
+        "package/dist/katex.js",
+        "package/dist/katex.min.css.map",
+        "../katex.min.css",
+        "package/dist/fonts/../../x.woff2",
+        "/abs.woff2",
+    ]
     with tarfile.open(tmp_path / "package.tgz", "w:gz") as package:
         for name in names + others:
-            package.addfile(tarfile.TarInfo(name), io.BytesIO())
+            member = tarfile.TarInfo(name)
+            member.size = len(name)
+            package.addfile(member, io.BytesIO(name.encode()))
     monkeypatch.setattr(katex.pooch, "retrieve", lambda *args, **options: tmp_path / "package.tgz")
     assert katex.fetch_katex(tmp_path / "in/katex")
     written = {path.relative_to(tmp_path / "in/katex").as_posix() for path in (tmp_path / "in").rglob("*.*")}
     assert written == {"katex.min.css", "fonts/KaTeX_A-B.woff2"}
     assert (tmp_path / "in/katex/LICENSE").exists()
+    assert (tmp_path / "in/katex/katex.min.css").read_text() == names[1]
 
 
 def test_a_table_that_is_too_wide_is_found_where_there_is_a_browser(tmp_path, monkeypatch, caplog):

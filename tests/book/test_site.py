@@ -64,6 +64,14 @@ def write_notebook(path: Path, count: int | None = 1, pictures: int = 1) -> None
     nbformat.write(notebook, path)
 
 
+def add_empty_figure(path: Path) -> None:
+    """A cell with a caption that ran and shows nothing."""
+    notebook = nbformat.read(path, as_version=4)
+    source = "#| label: fig:two\n#| caption: A dot.\nNone"
+    notebook.cells.append(nbformat.v4.new_code_cell(source, execution_count=2))
+    nbformat.write(notebook, path)
+
+
 def add_to_toc(root: Path, *names: str) -> None:
     config = yaml.safe_load((root / "myst.yml").read_text())
     config["project"]["toc"] += [{"file": name} for name in names]
@@ -79,6 +87,7 @@ FILES = {
     "notebooks/02_two.ipynb: is not in the table": lambda root: write_notebook(root / "notebooks/02_two.ipynb"),
     f"{NOTEBOOK}: has no outputs": lambda root: write_notebook(root / NOTEBOOK, pictures=0),
     f"{NOTEBOOK}: code cell 1 was not": lambda root: write_notebook(root / NOTEBOOK, count=None),
+    f"{NOTEBOOK}: fig:two has a caption, and shows nothing": lambda root: add_empty_figure(root / NOTEBOOK),
     f"{NOTEBOOK}: is no notebook": lambda root: (root / NOTEBOOK).write_text("{"),
 }
 
@@ -509,6 +518,7 @@ def test_a_chapter_that_reads_no_data_or_many_worlds_says_so(home):
     source = {"dataset_hash": "d1", "data_read": False, "seeds": [0, 1, 2, 3], "numbers": 2}
     path.write_text(json.dumps({"provenance": source}))
     (home / "book/status.md").write_text(status_page({"01_one": record()}))
+    assert "| none | pocket | 0–3 |  | 2 |" in (home / "book/status.md").read_text()
     line = site_stage.made_with(home, "01_one")
     assert line.startswith("Made with no data set, profile pocket, seeds 0–3, numbers 2, commit")
 
