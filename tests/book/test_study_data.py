@@ -68,13 +68,14 @@ def users(evidence) -> pd.DataFrame:
 # ---- the data ----------------------------------------------------------------------------------------
 
 
-def test_the_data_are_the_differences_of_the_stored_means(data, evidence):
+def test_the_data_are_the_differences_of_the_stored_means(data, evidence, users):
     study = evidence.study
     assert data["reference"] == "default" and data["worlds"] == WORLDS
     assert data["metrics"] == ["R@5", "R@10", "N@5", "N@10", "expected N@10"]
     table = evidence.table.set_index(["task", "metric", "variant", "seed"])["value"].sort_index()
     assert list(data["tasks"]) == list(BEHAVIORS)
     for task, of in data["tasks"].items():
+        assert of["users"] == [len(users.loc[task, seed, "default"]) for seed in WORLDS]
         assert [arm["name"] for arm in of["arms"]] == [name for name in study.arms if name != "default"]
         for arm, metric in product(of["arms"], data["metrics"]):
             expected = table[task, metric, arm["name"]] - table[task, metric, "default"]

@@ -315,6 +315,12 @@ def test_a_notebook_gets_the_module_and_the_values(widgets):
     assert json.loads(script) == bundled(widgets / "soft_filter.mjs")
 
 
+def test_no_text_of_a_module_ends_the_script_it_stands_in():
+    text = 'const a = "</script><b>";'
+    shown = live_equations._script(text)
+    assert "<" not in shown and json.loads(shown) == text
+
+
 def test_a_wrong_name_or_place_is_told(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'soft_filter'"):
         live("soft_filer")

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tokenizers import normalizers
 from transformers import T5Config, T5ForConditionalGeneration
 
 from gensr_lib.data.batches import merged_history
@@ -228,6 +229,12 @@ def with_numbered_words():
     return model
 
 
+def with_another_normalizer():
+    model = gensr()
+    model.tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    return model
+
+
 REFUSED = {
     "one_way": lambda: gensr(one_way=False),
     "reader": lambda: gensr(reader="mlp"),
@@ -237,6 +244,7 @@ REFUSED = {
     "num_decoder_layers": lambda: with_backbone(num_decoder_layers=2),
     "feed_forward_proj": lambda: with_backbone(feed_forward_proj="gated-gelu"),
     "tokenizer": with_numbered_words,
+    "not that of the pocket T5": with_another_normalizer,
 }
 
 
