@@ -122,6 +122,14 @@ def test_a_key_tells_the_draw_of_a_world_from_that_of_the_weights(study):
     assert len({key(world, weights) for world in (0, 1) for weights in (0, 1)}) == 4
 
 
+def test_an_arms_own_settings_come_before_the_short_ones_and_these_before_the_studys(study):
+    home = cells.Home("pocket", load_profile("smoke"), 0)
+    short = {"width": 8, "epochs": 1}
+    cell = cells._cell(study, "pocket", "narrow", study.arms["narrow"], home, [], 0, short)
+    chosen = {name: cell.options[name] for name in ("width", "epochs", "max_steps_per_epoch")}
+    assert chosen == {"width": 16, "epochs": 1, "max_steps_per_epoch": 3}
+
+
 def test_a_key_knows_what_a_model_is_built_on(study):
     arms = {"gensr": {"model": "gensr"}}
     one = cells.cells_of(study.replace(arms=arms, parts={"pocket": {}}))[0]
@@ -344,6 +352,24 @@ def test_making_anew_says_what_changed(copied, study):
     assert stored.load_cell(path).record["metrics"] == old.record["metrics"]
 
 
+def test_making_anew_clears_what_another_time_left_behind(copied, study):
+    """A run that was killed then could hold models that were trained under other code."""
+    counted = study.replace(parts={"pocket": {"arms": ["counted"]}})
+    left = making._anew(cells.cells_of(counted)[0].home) / "lightgcn"
+    left.mkdir(parents=True)
+    whole.make_study(counted, jobs=1, anew=True)
+    assert not left.exists()
+
+
+def test_an_arm_whose_rows_are_not_kept_has_its_means_alone(copied, study):
+    arms = {name: {**arm.model_dump(), "rows": name != "counted"} for name, arm in study.arms.items()}
+    bare = study.replace(arms=arms, parts={"pocket": {"arms": ["counted"]}})
+    whole.make_study(bare, jobs=1, anew=True)
+    for cell in cells.cells_of(bare):
+        kept = stored.load_cell(copied / f"{cell.key}.parquet")
+        assert kept.ranks.empty and kept.record["metrics"]["rec"]["N@10"] > 0
+
+
 def test_making_anew_makes_a_damaged_cell_too(copied, study):
     counted = study.replace(parts={"pocket": {"arms": ["counted"]}})
     path = copied / f"{cells.cells_of(counted)[0].key}.parquet"
@@ -523,6 +549,8 @@ def test_the_gain_of_the_last_fifth_is_the_rise_after_the_best_before_it():
     valid = pd.DataFrame({"valid rec N@5": [0.1, 0.3, 0.2, 0.2, 0.25], "valid src N@5": [0.1, 0.3, 0.2, 0.2, 0.25]})
     assert evidence.gain(valid) == pytest.approx(-0.05)
     assert evidence.gain(valid.iloc[:2]) == pytest.approx(0.2)
+    long = pd.DataFrame({"valid rec N@5": [0.1] * 16 + [0.3, 0.2, 0.2, 0.2]})
+    assert evidence.gain(long) == pytest.approx(0.2), "of twenty epochs, the last four"
     assert np.isnan(evidence.gain(valid.iloc[:1])) and np.isnan(evidence.gain(pd.DataFrame({"epoch": [1, 2]})))
 
 
