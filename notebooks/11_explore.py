@@ -449,6 +449,6 @@ assert path.exists()
 # - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged without
 #   waiting for a click.
 #
-# This is the last chapter. **Next:** ask a model of your own: [Add a model](../book/add_a_model.md) shows how to make
+# **Next:** this is the last chapter. Ask a model of your own: [Add a model](../book/add_a_model.md) shows how to make
 # one, and a `Ranker` takes it as above. Or run the whole book on your own tables:
 # `make book DATASET=path/to/my-tables`.

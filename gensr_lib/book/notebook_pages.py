@@ -1,9 +1,10 @@
 """Chapters made ready to be read as pages of the site.
 
 In a notebook the code comes first, and what it shows below. On the page, code that only imports,
-shows or records is folded (one click opens it), and its figure or table becomes part of the page,
-beside its caption, with an alternative text: no script and no other machine is needed to see it.
-The notebook itself is offered for download as it is.
+checks, shows or records is folded (one click opens it), and its figure or table becomes part of the
+page, beside its caption, with an alternative text: no script and no other machine is needed to see
+it. What a chapter found stands in a box at its beginning. The notebook itself is offered for
+download as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import yaml
@@ -27,6 +29,9 @@ Cell = dict[str, Any]
 OPTION = re.compile(r"^#\| .*\n?", re.MULTILINE)
 HIDDEN, SHOWN = "hide-input", "show-input"  # a chapter's own tag SHOWN keeps a cell open
 PICTURES = "pictures"  # folder beside the notebooks, in the copy
+FOUND = "## What this chapter found"  # heading of a chapter's last section
+NEXT = "**Next:**"  # what ends that section: a sentence on the chapter that follows
+AHEAD = "**What follows**"  # the box with what was found stands before it
 ASK = "book/widgets/ask/ask.mjs"  # the panel that asks GenSR
 ASK_TAG = "panel-ask"  # of the cell with the form, in whose place a page has the panel
 
@@ -44,6 +49,7 @@ def prepare_notebook(path: Path, made: str = "") -> None:
     shutil.copy(path, original)
     notebook["metadata"].pop("jupytext", None)  # the builder reports it as unknown
     cells = [made for cell in notebook["cells"] for made in _page_cells(cell, path)]
+    cells = _found_first(cells)
     if made:
         cells.append(_prose(f":::{{div}}\n:class: made-with\n{made}\n:::"))
     path.write_text(json.dumps({**notebook, "cells": cells}), encoding="utf-8")
@@ -93,6 +99,22 @@ def _page_cells(cell: Cell, path: Path) -> Iterator[Cell]:
     yield from map(_prose, parts)
 
 
+def _found_first(cells: list[Cell]) -> list[Cell]:
+    """What the chapter found, as a box in its first cell; at its end the sentence on the next."""
+    at = [n for n, cell in enumerate(cells) if _text(cell).startswith(FOUND)]
+    if not at:
+        return cells
+    found, mark, after = _text(cells[at[0]]).removeprefix(FOUND).partition(NEXT)
+    box = f":::{{tip}} {FOUND.removeprefix('## ')}\n{found.strip()}\n:::\n\n"
+    start, ahead, rest = _text(cells[0]).partition(AHEAD)
+    first = _prose(f"{start.rstrip()}\n\n{box}{ahead}{rest}")
+    return [first, *cells[1 : at[0]], _prose(mark + after), *cells[at[0] + 1 :]]
+
+
+def _text(cell: Cell) -> str:
+    return "".join(cell["source"])
+
+
 def _widget(cell: Cell, source: str) -> str:
     """The directive of what a page computes itself in a cell's place; '' for other cells."""
     if ASK_TAG in cell["metadata"].get("tags", []):
@@ -104,19 +126,20 @@ def _tags(cell: Cell, source: str, shows: bool) -> list[str]:
     tags = list(cell["metadata"].get("tags", []))
     records = re.search(r"^(?:\w+ = )?book\.record\(", source, re.MULTILINE)
     labelled = shows and "#| label: " in source
-    opens = "parameters" in tags or _only_imports(source)
-    if SHOWN not in tags and (labelled or records or opens):
+    opens = "parameters" in tags or _only(source, ast.Import | ast.ImportFrom)
+    checks = _only(source, ast.Assert)
+    if SHOWN not in tags and (labelled or records or opens or checks):
         tags.append(HIDDEN)
     return tags
 
 
-def _only_imports(source: str) -> bool:
-    """Imports, and the call that sets the style of the figures."""
+def _only(source: str, kind: type | UnionType) -> bool:
+    """Statements of one kind, and the call that sets the style of the figures."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a magic command
         return False
-    others = [s for s in statements if not isinstance(s, ast.Import | ast.ImportFrom)]
+    others = [s for s in statements if not isinstance(s, kind)]
     return bool(statements) and all(ast.unparse(s) == "plots.use_style()" for s in others)
 
 

@@ -61,17 +61,30 @@ FOLDED = {
     "path = book.record('01_one', {})": True,
     "%matplotlib inline": False,
     "x = 1\nbook.record('01_one', {}).name": True,
-    "assert 1 < 2": False,
+    "assert 1 < 2\nassert True": True,
+    "x = 1\nassert x": False,
     "": False,
 }
 
 
 @pytest.mark.parametrize("source", FOLDED)
-def test_code_that_only_imports_or_records_is_folded(tmp_path, source):
+def test_code_that_only_imports_checks_or_records_is_folded(tmp_path, source):
     cell, _ = page_of(tmp_path, code(source))
     assert cell.metadata.tags == ["hide-input"] * FOLDED[source]
     cell, _ = page_of(tmp_path, code(source, tags=("show-input",)))
     assert cell.metadata.tags == ["show-input"]
+
+
+def test_what_was_found_stands_first_and_what_follows_last(tmp_path):
+    prose = nbformat.v4.new_markdown_cell
+    start = "# 1. One\n\n**Overview.** Why.\n\n**What follows**\n\n- more"
+    end = "## What this chapter found\n\n- this,\n- that.\n\n**Next:** chapter 2."
+    first, body, last, made = page_of(tmp_path, prose(start), prose("## Body"), prose(end))
+    found = ":::{tip} What this chapter found\n- this,\n- that.\n:::"
+    assert first.source == start.replace("**What follows**", f"{found}\n\n**What follows**")
+    assert (body.source, last.source) == ("## Body", "**Next:** chapter 2.") and "Made so." in made.source
+    original = nbformat.read(tmp_path / "downloads" / "01_one.ipynb", 4).cells
+    assert [cell.source for cell in original] == [start, "## Body", end]
 
 
 def test_the_parameters_are_folded(tmp_path):
