@@ -17,6 +17,7 @@ import nbformat
 import pytest
 import yaml
 
+from gensr_lib.book import notebook_pages
 from gensr_lib.book.run import WIDGET, chapters, run_book
 from gensr_lib.show import listings
 
@@ -281,6 +282,14 @@ def test_every_equation_of_the_papers_sections_4_and_5_is_displayed():
     cells = [cell for path in CHAPTERS for cell in read(path) if cell.cell_type == "markdown"]
     tags = [int(tag) for cell in cells for tag in re.findall(r"\\tag\{(\d+)\}\$\$", cell.source)]
     assert sorted(tags) == [*range(3, 15)], "each once, as printed"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_begins_with_what_follows_and_ends_with_what_it_found(path):
+    """A page of the site moves the end to the beginning; it knows both by these words."""
+    first, *_, last = read(path)
+    assert notebook_pages.AHEAD in first.source
+    assert last.source.startswith(f"{notebook_pages.FOUND}\n") and f"\n\n{notebook_pages.NEXT} " in last.source
 
 
 @pytest.mark.parametrize("check", CHECKS)
