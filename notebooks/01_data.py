@@ -833,16 +833,16 @@ book.record("01_data", results).name
 # ## What this chapter found
 #
 # - Every data set becomes the same two tables; filters, split, negatives and batches are then the same code.
-# - A history ends before anything that is held out, for both tasks. Twins make this rule matter: where they are
-#   visible, a scorer without any knowledge is perfect at search.
+# - A history ends before anything that is held out, for both tasks. Else, where searches are made from purchases, a scorer that
+#   learns nothing is perfect at search.
 # - The behaviors differ: a search states its topic in words, a recommendation click does not. They share topics, of the
-#   user and (in the pocket world) of the moment: that is what joint modelling can use.
-# - In the default pocket world some items have no text, and some hardly any recommendation click. No single view and no
-#   single behavior knows them all.
+#   user and (in the simulated data) of the moment: that is what joint modelling can use.
+# - In the simulated data three items in ten have no text, and three in ten are hardly recommended: neither texts nor the clicks
+#   of one task know them all.
 # - With 99 stored negatives random scores have $R@5 = 0.05$ and $N@10 = 0.0454$. Ties count half in the rank, so a
 #   constant scorer has the mean rank of chance, and metrics of 0.
-# - In the authors' released code no model reads the query, and their log reports almost perfect
-#   search: what a visible twin would give.
+# - In the authors' released code no model reads the query, yet their log has almost perfect search: as if the history held the
+#   answer.
 #
 # **Next:** [chapter 2](02_lightgcn.ipynb) turns the recommendation clicks of the training part into a graph and learns
 # the *CF view* of items from it: LightGCN, the frozen table that GenSR takes as $\mathcal{E}$.

@@ -285,7 +285,7 @@ if "src" in curves:
 curves.get("src")
 
 # %% [markdown]
-# In recommendation GRU4Rec, SASRec, Query-SeqRec and SESRec are at their best within seven epochs. The others rise until
+# In recommendation GRU4Rec, SASRec and Query-SeqRec are at their best within six epochs. Most of the others rise until
 # their rate has fallen to zero, BERT4Rec and FMLP-Rec slowest: a cloze asks for a few clicks of a row, and FMLP-Rec for the
 # last one alone. More epochs than these were tried beforehand, 28 of BERT4Rec, 24 of NRHUB, 16 of SESRec, and ended no
 # higher.
@@ -296,9 +296,9 @@ curves.get("src")
 # and UnifiedSSR are trained on a part of each epoch, since their rows repeat the history of the row before; three times as
 # many steps gained them .01 at most.
 #
-# Two are *not* at their end, and are cut to fit into minutes: IDGenRec still gains .01 an epoch, and CoLLM gained .04 in
+# Two are *not* at their end, and are cut to fit into minutes: IDGenRec still gains .01 an epoch, and CoLLM gained .03 in
 # its last. CoLLM's first stage ends at .09, not far from chance (.03): LoRA corrects a language model, and the pocket one
-# has read nothing that could be corrected. With the CF vectors it is at .25 an epoch later. As published LoRA rests
+# has read nothing that could be corrected. With the CF vectors it is at .28 an epoch later. As published LoRA rests
 # meanwhile; there validation ended at .24, and in the profile it goes on (`lora_rests: false`).
 
 # %% [markdown]
@@ -452,8 +452,8 @@ ladders.get("src")
 # BSR (.63). Even the reader with GenSR's input (.64) is: it knows the law, and the words that a query and a text
 # have in common, but not which query led to which item before, and a table of words and items can learn that. UnifiedSSR
 # (.57) is the only trained system that is hardly above BM25 (.56): one of its two branches is of items, and the query comes
-# into it by attention alone. The next section says more of it. So in search, too, what counts here is no reading of a
-# history.
+# into it by attention alone. The next section says more of it. So in search, too, reading the history gains nothing
+# here.
 
 # %%
 if book.is_default:
@@ -614,15 +614,14 @@ book.record("04_baselines", record, seeds=compared.table["seed"]).name
 # %% [markdown]
 # ## What this chapter found
 #
-# - All twenty systems are above popularity. The sequence models are where a reader of the same clicks is, who knows the law;
-#   what they lack is in the input, not in the training.
-# - What a system is given decides more than how it reads: searches beside the clicks are worth more than any of the four
-#   readers of a sequence, and all clicks of a user, in LightGCN or item neighbours, more than that.
-# - In search nothing is above the query alone, and the personal systems hardly listen to the user, though there is something
-#   to be known. All six of product search are above GenSR.
-# - Order is worth .01 to .02 here, so this world says little about systems that are built for order.
-# - One choice of loss moves SASRec by as much as families differ. Orders of systems in tables are orders of such choices,
-#   too.
+# - All twenty systems are above popularity. Sequence models do about as well as a reader of the same clicks who knows the click
+#   law: they lack input, not training.
+# - What a system is given decides more than how it reads: searches beside clicks beat all four sequence models, and all clicks
+#   of a user (LightGCN, item neighbours) beat both.
+# - No system of search beats QEM, which reads the query alone; personal ones hardly use the user, worth .05 to one who knows the
+#   law. All six systems of product search beat GenSR.
+# - Shuffled clicks cost sequence models only .01 to .02: this world says little about systems that are built for order.
+# - Another loss moves SASRec by .03, as much as families differ: an order of systems is also one of such choices.
 # - IDGenRec and CoLLM build on a language model that knows language. The pocket one knows none, and what they reach here
 #   says nothing about them with another.
 #

@@ -376,8 +376,8 @@ pd.Series(
 # %% [markdown]
 # A **reading** is a choice of X and Y. The first is the most literal one of "input and output"; its Y is a *function*
 # of its X. Then $H(Y \mid X)$ has no noise left, and the true mutual information of two continuous variables so tied is
-# infinite: what MINE gives is how much of it its network can find. The others have a ceiling of one bit, and the last
-# two are about being *right*.
+# infinite: what MINE gives is how much of it its network can find. The two with P(Yes) have no ceiling, the others one bit;
+# those with the label are about being *right*.
 #
 # The *decided* answer $\hat Y$ is a function of $X$ too, but a discrete one: $H(\hat Y \mid X) = 0$, hence
 # $I(X; \hat Y) = H(\hat Y)$ exactly. Nothing has to be estimated. It is one bit for a model that says yes half of the
@@ -423,7 +423,7 @@ table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "s
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:06-paper
-#| caption: Table 1 of the paper, as printed (not our numbers). No unit is given.
+#| caption: The paper's Table 1, as printed (not our numbers). No unit is given.
 tables.show(table_1(), "06_paper", book.figures, digits=4)
 
 # %% [markdown]
@@ -433,7 +433,7 @@ tables.show(table_1(), "06_paper", book.figures, digits=4)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:06-readings
-#| caption: Table 1 under six readings, in bits, on the data of this run.
+#| caption: What could stand in the paper's Table 1, by six readings of it, in bits, on the data of this run.
 order = ["unisar", "gensr"]
 shown = table.assign(
     value=[
@@ -563,7 +563,7 @@ tables.show(control, "06_untrained", book.figures)
 
 # %% [markdown]
 # Models that have learned nothing have 0.87 to 1.06 bits. Training adds three to five tenths for
-# UniSAR, and six for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
+# UniSAR, and five for GenSR in recommendation; in search GenSR has less than half of what it had, and has learned to
 # search meanwhile. A random network is a smooth function, easily found. Under the most literal reading of "input and
 # output" nothing ties the number to what a model knows.
 
@@ -626,10 +626,10 @@ tables.show(bound_table, "06_bounds", book.figures)
 # ## Does the order survive?
 #
 # The paper's conclusion is an order: GenSR above UniSAR, in both tasks. An order can be read off numbers that are
-# right. So the readings in which $X$ is the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function
+# right. So the MINE estimates on the input take no part, nor does "hidden → P(Yes)": that Y is a fixed function
 # of its X, whose information is infinite. Four readings are left. Both systems were asked the same questions of the
-# same users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95
-# % over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of
+# same users and, in MINE, with the same splits; differences are therefore taken in pairs. The interval is the middle 95%
+# over bootstrap samples of users. For MINE, which would have to be trained anew for each sample, it is the range of
 # the paired repeats instead.
 
 
@@ -675,7 +675,8 @@ gap_table = gap_table.rename_axis(["reading", "task"])
 tables.show(gap_table, "06_order", book.figures)
 
 # %% [markdown]
-# Two of these readings are about being right, two about being sure, and nothing ties the one to the other. A model can
+# The rows about the label are about being right, those about a drawn or decided answer about being sure, and nothing ties the
+# one to the other. A model can
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
 # training of each model stands behind them. GenSR is above UniSAR by 0.039 bit in recommendation
@@ -698,7 +699,7 @@ tables.show(impossible.drop(columns="note"), "06_impossible", book.figures, digi
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:06-printed
-#| caption: "NDCG@10 as printed, the information about the label that it implies, and Table 1 (all the paper's, in bits)."
+#| caption: "NDCG@10 as printed, the information about the label that it implies, and what Table 1 has (all the paper's, in bits)."
 ranking = ranking_tables(corrected=True)["N@10"]
 rows = {}
 for (data, task), stated in table_1().items():
@@ -762,18 +763,17 @@ book.record("06_mutual_information", results).name
 # %% [markdown]
 # ## What this chapter found
 #
-# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.05 bit (the pocket world),
-#   and the scale of a column does not matter. Where a product of a few hidden columns decides, it finds nearly all with
-#   noise and about three quarters without, at 4,000 rows; of many columns it finds little.
-# - Values of 0.85 to 0.94 for a yes or no can be bits, not nats. A *decided* yes or no has exactly $H(\hat Y)$, which
-#   lies in that range for any model that says yes to about three questions in ten.
-# - On a model's own input the estimate can be proved too low: the model's score alone tells more. No order of models
-#   should be read off it. Under the most literal reading, untrained models score without having learned anything.
-# - The calibrated score gives a bound that is the same for all systems, with an error by users. Ranking metrics imply
-#   nearly the same bits in recommendation, and too few in search. GenSR's bound is above UniSAR's in
-#   both tasks, by 0.04 bit; in search UniSAR ranks better all the same.
-# - Turned into bits, the paper's Tables 2 and 3 refute its Table 1 as information that outputs carry about the label:
-#   0.38 bit against 0.85 and 0.92 for KuaiSAR's recommendation.
+# - Where the truth is known, held-out MINE is right within ten per cent (Gaussians) and 0.01 bit (simulated clicks). Where a
+#   product of a few hidden columns decides, it finds nearly all with noise and about three quarters without, at 4,000 rows; of
+#   many columns it finds little.
+# - Values of 0.85 to 0.94 for a yes or no can be bits, not nats. The entropy of the *decided* answer alone gives them to any
+#   model that says yes to three questions in ten.
+# - MINE on a model's own input is provably too low: the model's score alone tells more. It orders no models. Read literally
+#   (input against P(Yes)), untrained models have about one bit.
+# - A model's calibrated score bounds from below what it knows of the click, without an estimator. GenSR's bound is 0.04 bit above
+#   UniSAR's in both tasks; in search UniSAR ranks better all the same.
+# - The paper's Table 1 cannot be what outputs tell of the click: for KuaiSAR's recommendation its NDCG implies 0.38 (UniSAR) and
+#   0.39 bit (GenSR); Table 1 has 0.85 and 0.92.
 #
 # **Next:** [chapter 7](07_parameter_space.ipynb) looks at the same hidden states as clouds of points: are the tasks
 # apart, and since when?

@@ -316,7 +316,7 @@ tables.show(prompt_alone, "07_prompt", book.figures)
 # %% [markdown]
 # The first column is a pure translation: all questions move by the same vector. A translation separates two clouds in
 # any picture, and does nothing by itself: a linear layer behind it sees the same differences. The second column is what
-# could make the tasks *behave* differently; training raises it by four tenths in GenSR's encoder, and from
+# could make the tasks *behave* differently; training raises it from 0.27 to 0.38 in GenSR's encoder, and from
 # 0.28 to 1.02 in its head, which is nearly as much as in UniSAR's. UniSAR's encoders have exactly zero in both: they do not
 # know the task. Its heads have weights of their own, so both columns are large from the start.
 
@@ -440,12 +440,12 @@ if cosines:
 figure
 
 # %% [markdown]
-# To the left of zero the tasks conflict. That is 38% of UniSAR's values and 23% of GenSR's, whose
-# start is among them. In numbers:
+# To the left of zero the tasks conflict. That is 43% of UniSAR's values and 21% of GenSR's, whose start is among them. (A
+# cosine without noise is an estimate, and may pass -1 or 1.) In numbers:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-conflict
-#| caption: "Cosines of gradients, means over the measurements. `between`, `rec`, `src`: half the rows; `noise`: too noisy."
+#| caption: "Cosines of gradients, means over the measurements. `between`, `rec`, `src`: half the rows; `disattenuated`: of these means, `between` over the root of `rec` times `src`; `noise`: too noisy."
 rows = {}
 for name, table in whole.items():
     table = table.reset_index()
@@ -511,14 +511,11 @@ book.record("07_parameter_space", results).name
 # %% [markdown]
 # ## What this chapter found
 #
-# In the default run:
-#
 # - The tasks' data are distinct because searches have queries; users and items differ little.
-# - Prompts separate GenSR's states, and they do so before training. Heads separate UniSAR's.
-# - Which layer is looked at decides whether UniSAR is "shared" or "partitioned".
+# - Prompts separate GenSR's states even before training; in UniSAR only the task heads do.
+# - UniSAR is "shared" in its encoder and "partitioned" in its heads; the paper names no layer.
 # - With the wrong prompt GenSR loses more than half of its ranking, UniSAR with the wrong head all of it.
-# - After GenSR's agreement at the start, and without noise, the tasks' gradients are nearly orthogonal in both models:
-#   a cosine of -0.05 in UniSAR and of 0.09 in GenSR, where another training of UniSAR had 0.06. Which layers of UniSAR lean
-#   to conflict differs between trainings, too.
+# - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: a cosine of 0.09 in GenSR,
+#   of -0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
 #
 # **Next:** [chapter 8](08_ablations.ipynb) takes GenSR apart, the task-specific prompt included.

@@ -423,8 +423,8 @@ gain_figure
 # it has few parameters, and being wrong costs little there. With correlated features, clusters and unequal spread its
 # lines cross zero: there, more data help the discriminative estimate only. LDA with heavy tails is behind throughout,
 # since its moments are at the mercy of few rows. And at $n = 20$ LDA does not lead even where its model is right: 18
-# degrees of freedom are few for the covariance of ten features. Yet (13) "held" in all of these samples, against an
-# estimate without a length, whose direction was as good. (The vertical axis is linear within ±0.003.)
+# degrees of freedom are few for the covariance of ten features. Yet (13) "held" in all of these samples: on what can
+# be separated logistic regression grows without end, so that its error is infinite though its direction is as good. (The vertical axis is linear within ±0.003.)
 
 # %% [markdown]
 # The last table asks for differences beyond chance. The gains are paired, sample by sample. **G** marks a mean gain of
@@ -717,17 +717,15 @@ book.record("10_theory", results).name
 # %% [markdown]
 # ## What this chapter found
 #
-# - Eq. 14 needs $w^2$; as printed it is right only at $w = 0$ and $w = 1$.
-# - Eq. 14 at an estimate rewards length, not closeness. The information of the score about the true $Y$ is the reading
-#   that can carry the argument.
-# - Inequality (13) holds where the generative model is right, and for small $n$ often where it is not. It turns over
-#   with $n$ where the model is wrong. A penalty on the discriminative side can also turn it.
-# - For two tasks, partition wins beyond an angle that shrinks like $n^{-1/2}$; below it sharing wins, and partial
+# - Eq. 14, the information of a channel, needs $w^2$; as printed it is right only at $w = 0$ and $w = 1$.
+# - Eq. 14 at an estimate grows with its length, not with its closeness to the truth; what its score tells of the true $Y$
+#   mostly does.
+# - The generative estimate errs less (13) where its model of the inputs is right; where that is wrong, in small samples only. A
+#   penalised discriminative one can beat it anyway.
+# - Two tasks gain from weights of their own beyond an angle that shrinks like $n^{-1/2}$, below it from shared ones; partial
 #   pooling is never far from the better one.
-# - The Taylor step drops the leading term.
+# - The proof's Taylor step drops its largest term.
 # - GenSR is "generative" in the sense that it generates its answer. Its loss is a conditional likelihood.
 #
-# To go on, change the worlds: `theory.TwoClasses` takes any mixtures of Gaussians, and `theory.logistic_law` makes
-# worlds with an exact separator.
-#
-# **Next:** [chapter 11](11_explore.ipynb) puts your own questions to the trained systems.
+# **Next:** [chapter 11](11_explore.ipynb) puts your own questions to the trained systems. To go on here, change the worlds:
+# `theory.TwoClasses` takes any mixtures of Gaussians, and `theory.logistic_law` makes worlds with an exact separator.

@@ -138,8 +138,8 @@ print(f"query: {query}")
 tables.show(found.drop(columns="item_id"), "11_found", book.figures)
 
 # %% [markdown]
-# All items that have a category are audio, as the query says, though only two of those seven are
-# earbuds. The other three have no text; only the CF view can tell what they are. How much does the user add to a query?
+# All items that have a category are audio, as the query says, though only two of those eight are
+# earbuds. The other two have no text; only the CF view can tell what they are. How much does the user add to a query?
 # Here is the same query from nobody, an empty history.
 
 # %% tags=["nbval-ignore-output"]
@@ -294,8 +294,8 @@ side = explore.side_by_side(rankers, user, k=5) if recommends else None
 tables.show(side, "11_side_rec", book.figures)
 
 # %% [markdown]
-# GenSR's list shares three items with UniSAR's and three with LightGCN's; those two have four in
-# common, and put the same two skincare items first. A suitcase trolley and a skincare serum are in all four lists.
+# GenSR's list shares one item with UniSAR's and two with LightGCN's; those two have three in common, and begin with the same
+# skincare serum. A suitcase trolley is in all four lists.
 # Popularity has one list per task for everybody, without what the user has seen. With the query:
 
 # %% tags=["nbval-ignore-output"]
@@ -442,9 +442,8 @@ assert path.exists()
 # %% [markdown]
 # ## What this chapter found
 #
-# - A trained model and a data set make a `Ranker`: lists over the whole catalogue for known users, new ones and nobody.
-# - A query decides the kind of item; who asks has a say in which items of that kind. With the query and without one,
-#   the list of our user rests on the CF view first, then on the history.
+# - A query decides the kind of item; who asks, which items of that kind. For our one user both lists change most without the
+#   CF view, then without her history.
 # - The importance scores show where GenSR looks; what a part is worth to a list must be measured by taking it out.
 # - Lists of good systems differ more than their metrics do. Where the click law is known, a list can be judged without
 #   waiting for a click.

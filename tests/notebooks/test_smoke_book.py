@@ -94,6 +94,13 @@ def machine_paths(path: Path) -> list[str]:
     return [f"names a path of this machine: {name}" for name in found]
 
 
+def lost_lines(path: Path) -> list[str]:
+    """Lines of prose that a page does not show: MyST takes a line that begins with % for a comment."""
+    prose = [cell.source for cell in read(path) if cell.cell_type == "markdown"]
+    lines = [line for text in prose for line in text.splitlines() if line.startswith("%")]
+    return [f"a page leaves out the line '{line}': break it elsewhere" for line in lines]
+
+
 SAVED_BY = {"fig": "plots.save_figure", "tbl": "tables.show"}
 
 
@@ -153,7 +160,7 @@ def named(module: str, name: str):
     return found
 
 
-CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths, badly_labelled, stale_listings]
+CHECKS = [out_of_step, not_executed, not_parametrised, machine_paths, lost_lines, badly_labelled, stale_listings]
 
 # ---- the checks notice what they are for -------------------------------------------------------
 
@@ -235,6 +242,7 @@ BAD = [
     (not_parametrised, lambda cells: cells[1].metadata.update(tags=[]), "0 cells tagged"),
     (not_parametrised, lambda cells: cells[1].update(source='SEED = int("0")'), "SEED = int"),
     (not_parametrised, lambda cells: cells[1].update(source="SEED = 0"), "parameter DATASET"),
+    (lost_lines, lambda cells: cells[0].update(source="# One\n\nThe middle 95\n% of all"), "'% of all'"),
     (machine_paths, lambda cells: cells[2].update(source=f"open('{ROOT}/x')"), f"{ROOT}"),
     (machine_paths, lambda cells: cells[2].outputs[0].update(text="/home/ann/x"), "/home/a"),
     (badly_labelled, labelled("tbl:01-all-counts", SHOWN, caption=""), "no caption"),
