@@ -41,7 +41,7 @@ def page(study: Study, folder: Path) -> str:
         return "\n".join([*lines, ""])
     runs = pd.DataFrame([run_row(cell, stored) for cell, stored in found])
     lines += ["", *_table(runs)]
-    lines += ["", *_made_by([stored.record for _, stored in found])]
+    lines += ["", *_made_by([stored.record for _, stored in found], _hours(runs))]
     lines += ["", *_remarks(runs, found)]
     return "\n".join([*lines, ""])
 
@@ -50,11 +50,11 @@ def _table(runs: pd.DataFrame) -> list[str]:
     by_arm = runs.groupby(["part", "variant"], sort=False)
     table = by_arm.agg(
         seeds=("seed", lambda seeds: ", ".join(map(str, sorted(seeds)))),
-        minutes=("seconds", lambda seconds: round(seconds.sum() / 60, 1)),
+        minutes=("seconds", lambda seconds: round(seconds.median() / 60, 1)),
         gain=("gain", "mean"),
     ).reset_index()
     lines = [
-        "| part | arm | worlds | minutes of one core | gain in the last fifth |",
+        "| part | arm | worlds | median minutes | gain in the last fifth |",
         "| --- | --- | --- | --- | --- |",
     ]
     for row in table.itertuples():
@@ -63,11 +63,15 @@ def _table(runs: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _made_by(records: list[dict]) -> list[str]:
+def _hours(runs: pd.DataFrame) -> float:
+    """If each cell took the median of its arm: some waited for a core, some were gone on with."""
+    return runs.groupby(["part", "variant"])["seconds"].transform("median").sum() / 3600
+
+
+def _made_by(records: list[dict], hours: float) -> list[str]:
     of = [record["provenance"] for record in records]
     lines = ["## How it was made", ""]
-    minutes = sum(record["seconds"]["all"] for record in records) / 60
-    lines.append(f"- {minutes / 60:.1f} hours of one core, cells side by side.")
+    lines.append(f"- About {hours:.1f} hours of one core, cells side by side, beside other work.")
     days = sorted({item["finished"][:10] for item in of})
     lines.append(f"- Finished from {days[0]} to {days[-1]}.")
     for label, name in {
