@@ -2,7 +2,7 @@
 
 The rooms, from the ground floor up; each imports only from those above it in this list:
 ``config`` (every option), ``data`` (raw files to batches), ``models`` (one file per system),
-``training`` (loop, evaluation, metrics), ``experiments`` (runs, sweeps, tests), ``analysis``
+``training`` (loop, evaluation, metrics), ``experiments`` (runs, studies, tests), ``analysis``
 (information, parameter space, theory), ``explore`` and ``show`` (lists for one user; figures and
 tables), ``book`` (the chapters, the site, the command line).
 
@@ -30,7 +30,6 @@ __getattr__, __all__ = attach(
         "experiments.spec": ["load_profile"],
         "experiments.workspace": ["Workspace"],
         "experiments.data_check": ["check_tables"],
-        "experiments.sweep": ["sweep"],
         "experiments.significance": ["compare"],
         "analysis.representations": ["collect"],
         "analysis.mutual_information": ["estimate"],

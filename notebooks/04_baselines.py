@@ -389,7 +389,9 @@ shown = {task: {n: rows[n] for n in table.index} for task, table in placed.items
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:04-results
 #| caption: "Recommendation on the test rows, plain and (where the law is known) expected under the law; one training each."
-results = {t: result_table(own, expected=is_simulated)[t] for t, own in shown.items()}
+columns = ["R@5", "R@10", "N@5", "N@10", *([metric] if is_simulated else [])]
+results = {t: result_table(own, metrics=columns)[t] for t, own in shown.items()}
+results = {t: table.sort_values(metric, ascending=False) for t, table in results.items()}
 tables.show(results.get("rec"), "04_results", book.figures)
 
 # %%

@@ -67,7 +67,7 @@ metric = "expected N@10" if is_simulated else "N@10"
 is_whole = book.is_default and MISSING == "make"  # what is said below is held to this run
 
 # %% [markdown]
-# ## The runs
+# ## The systems and their trainings
 #
 # The 22 systems of the paper, GenSAR, and the floors; each trained once, by the settings of the profile, which were chosen
 # on validation rows. For the default data the trained ones are the study of chapter 4, read from `data/studies`; the floors
@@ -256,7 +256,7 @@ if is_whole:
     assert tau.loc["src"][["ours and Amazon", "ours and KuaiSAR"]].max() < 0
 
 # %% [markdown]
-# ## Cells that cannot be
+# ## Printed rows that no ranking can give
 #
 # With one positive in each list a rank is worth the same wherever it stands. So $R@5 / \log_2 6 \le N@5 \le R@5$, and what
 # ranks six to ten add to R@10 and to N@10 is tied as well. `Evaluation` refuses metrics that break this; of the paper's

@@ -417,7 +417,7 @@ for (name, task), sample in samples.items():
 table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "sd", "nats"])
 
 # %% [markdown]
-# ## Table 1
+# ## What could stand in the paper's Table 1
 #
 # The paper's numbers first, as printed.
 

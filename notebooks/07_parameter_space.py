@@ -53,7 +53,7 @@ both = book.has("rec", "src", part="how far the two tasks are apart and whether 
 n_rows, permutations = (50, 20) if book.is_smoke else (500, 200)
 
 # %% [markdown]
-# ## A tiny example first
+# ## Two clouds and five statistics
 #
 # What does "separate" mean? Here are two clouds of points, and five statistics of them. The *silhouette* compares the
 # distance to the own cloud with that to the other one; the *probe* is a linear classifier's accuracy at telling the two
@@ -79,7 +79,7 @@ tables.show(tiny, "07_tiny", book.figures)
 # Points of one user are not independent, so below whole users swap their labels in a shuffle.
 
 # %% [markdown]
-# ## Questions
+# ## The same questions for both models
 #
 # We ask both models about clicks of the test part: a user and an item, the clicked one or another. We also keep both
 # models as they were *before* training: the same architecture, with its random start.

@@ -30,7 +30,7 @@ import torch
 from gensr_lib import Workspace
 from gensr_lib.experiments import Without, effects, evidence, mean_effects, spot_checks, trend
 from gensr_lib.models import GenSRConfig, contrastive, contrastive_released
-from gensr_lib.show import live, plots, sweep_plots, tables
+from gensr_lib.show import arm_plots, live, plots, tables
 
 plots.use_style()
 
@@ -44,7 +44,7 @@ book = Workspace.open(DATASET, PROFILE, SEED)
 metric = "expected N@10" if book.dataset.truth is not None else "N@10"
 
 # %% [markdown]
-# ## A tiny example first
+# ## What τ decides, on four users
 #
 # One user's CF representation $C_u$ should be closest to the same user's semantic one, $S_u$. Let the other users in
 # the batch lie at cosines 0.8, 0.5 and 0, and the user's own at 0.9. How hard does eq. 10 push each of the others away?
@@ -114,7 +114,7 @@ assert abs(forms["released, 0.07"] / forms["eq. 10, 0.07 / 16"] - 1) < 0.15
 forms.round(1).to_frame()
 
 # %% [markdown]
-# ## The evidence
+# ## Sixty trainings in five worlds
 #
 # The study `sensitivity`: four more values of each knob, the other one at its default, and the released form at three
 # weights. It is read by the perceptron, whose trainings are half as long: the loss ties the views of a user before
@@ -154,32 +154,32 @@ def centred(table: pd.DataFrame) -> pd.DataFrame:
 within = {knob: centred(table[table["variant"].isin([*arms])]) for knob, arms in KNOBS.items()}
 
 # %% [markdown]
-# ## Figure 5
+# ## NDCG over τ and β (the paper's Figure 5)
 #
 # Lines are means over worlds, bands one standard deviation within worlds, dots the single trainings; the dotted line is
 # the default.
 
 # %%
 #| label: fig:09-tau
-#| caption: NDCG over the temperature τ (the paper's Figure 5, left), without the levels of the worlds. Bands are one standard deviation.
-shown = [metric, metric.replace("10", "5")]
+#| caption: NDCG@10 over the temperature τ (the paper's Figure 5, left), without the levels of the worlds. Bands are one standard deviation.
+shown = [metric]
 options = {"metrics": shown, "reference": DEFAULT.tau}
-figure = sweep_plots.sensitivity(within["τ"], KNOBS["τ"], "τ", **options)
+figure = arm_plots.sensitivity(within["τ"], KNOBS["τ"], "τ", **options)
 plots.save_figure(figure, "09_tau", book.figures)
 figure
 
 # %%
 #| label: fig:09-beta
-#| caption: NDCG over the weight β of the contrastive loss (the paper's Figure 5, right), without the levels of the worlds. Bands as before; equal steps.
+#| caption: NDCG@10 over the weight β of the contrastive loss (the paper's Figure 5, right), without the levels of the worlds. Bands as before; equal steps.
 options = {"metrics": shown, "reference": DEFAULT.beta, "axis": "even"}
-figure = sweep_plots.sensitivity(within["β"], KNOBS["β"], "β", **options)
+figure = arm_plots.sensitivity(within["β"], KNOBS["β"], "β", **options)
 plots.save_figure(figure, "09_beta", book.figures)
 figure
 
 # %%
 #| label: fig:09-released
 #| caption: The same over β for the form of the loss in the released code.
-figure = sweep_plots.sensitivity(
+figure = arm_plots.sensitivity(
     within["β, released form"], KNOBS["β, released form"], "β", metrics=shown, axis="even"
 )
 plots.save_figure(figure, "09_released", book.figures)

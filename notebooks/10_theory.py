@@ -50,7 +50,7 @@ repetitions = 12 if book.is_smoke else 50
 sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 
 # %% [markdown]
-# ## The claim
+# ## What Lemma 5.1 claims
 #
 # Let $X \sim \mathcal N(\mu, \Sigma)$ and let the noise be Gaussian and independent. Lemma 5.1 says, for the generative
 # parameters $\phi$ and the discriminative ones $\theta$, and for search $S$ and recommendation $R$,

@@ -1,4 +1,4 @@
-"""Runs that are kept: workspace, studies, sweeps, tests, provenance, the paper's own numbers."""
+"""Runs that are kept: workspace, studies, tests, provenance, the paper's own numbers."""
 
 from ..lazy import attach
 
@@ -32,17 +32,13 @@ __getattr__, __all__ = attach(
         "studies.evidence": ["Evidence", "evidence"],
         "studies.checks": ["spot_checks"],
         "parallel": ["finished", "fit_all"],
-        "sweep": ["Sweep", "grid"],
         "significance": [
             "compare",
             "crossed_test",
             "detectable",
             "holm",
             "metrics_of",
-            "seed_means",
-            "summary",
         ],
-        "worlds": ["compare_worlds", "world_differences"],
         "paper": ["ranking_tables", "table_1"],
     },
 )

@@ -13,7 +13,8 @@ serves, once: otherwise, and for unknown names, there is a `ConfigError`. Of a s
 has the columns `EXPECTED` too, and they can be tested like the plain metrics: the luck of the one
 click that was drawn is then out of the error, and smaller differences are detectable.
 
-Where each seed has a world of its own, the test is in `worlds`.
+Where each seed has a world of its own, users are nested in worlds, and these are the sample: see
+`studies.effects`.
 """
 
 from __future__ import annotations
@@ -50,38 +51,6 @@ class CrossedTest:
 def metrics_of(ranks: pd.DataFrame) -> list[str]:
     """The metrics that a table of ranks can be tested in: plain, then those of `EXPECTED` in it."""
     return [*METRICS, *(name for name in EXPECTED if name in ranks)]
-
-
-def seed_means(ranks: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """The value of each run: ``variant, task, metric, seed, value``, a row each.
-
-    Users count once, as in `metrics`. Variants keep the order in which they first appear. Seeds may
-    have test questions of their own, those of another world.
-    """
-    table = _valued(ranks, metrics, shared=False)
-    run = ["variant", "task", "seed"]
-    users = table.sort_values("row").groupby([*run, "user"])[list(metrics)].mean()
-    means = users.groupby(run).mean().rename_axis(columns="metric").stack()
-    order = {"variant": ranks["variant"].unique(), "task": BEHAVIORS, "metric": metrics}
-    places = {name: {v: n for n, v in enumerate(values)} for name, values in order.items()}
-    long = means.rename("value").reset_index()[["variant", "task", "metric", "seed", "value"]]
-    return long.sort_values(
-        ["variant", "task", "metric", "seed"],
-        key=lambda column: column.map(places.get(column.name, lambda seed: seed)),
-        ignore_index=True,
-    )
-
-
-def summary(ranks: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """Mean and spread over seeds: ``variant, task, metric, mean, sd, seeds, rows``, a row each.
-
-    ``sd`` has ``seeds - 1`` in its denominator and is NaN for one seed; ``rows`` counts the test
-    questions.
-    """
-    by = ["variant", "task", "metric"]
-    runs = seed_means(ranks, metrics).groupby(by, sort=False)["value"]
-    table = runs.agg(mean="mean", sd="std", seeds="count").reset_index()
-    return table.assign(rows=table["task"].map(ranks.groupby("task")["row"].nunique()))
 
 
 def compare(ranks: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
@@ -239,7 +208,7 @@ def _differences(
 
 def _user_means(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
     """By task, each user's mean (rows) in each metric and run (columns metric, variant, seed)."""
-    table = _valued(ranks, metrics, shared=True)
+    table = _valued(ranks, metrics)
     tables = {}
     for task in BEHAVIORS:
         own = table[table["task"] == task]
@@ -251,11 +220,11 @@ def _user_means(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.Dat
     return tables
 
 
-def _valued(ranks: pd.DataFrame, metrics: Sequence[str], shared: bool) -> pd.DataFrame:
-    """The table, checked, with a column for every metric; ``shared``: all seeds are asked alike."""
+def _valued(ranks: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """The table, checked, with a column for every metric."""
     _check(ranks, metrics)
-    _check_questions(ranks, ["task", "row"] if shared else ["seed", "task", "row"])
-    _check_complete(ranks, shared)
+    _check_questions(ranks)
+    _check_complete(ranks)
     values = metric_columns(ranks["rank"].to_numpy())
     return ranks.assign(**{name: values[name] for name in metrics if name in values})
 
@@ -282,39 +251,34 @@ def _check(ranks: pd.DataFrame, metrics: Sequence[str]) -> None:
             )
 
 
-def _check_questions(ranks: pd.DataFrame, question: list[str]) -> None:
+def _check_questions(ranks: pd.DataFrame) -> None:
     """Raise unless each run answers a question once, and it is the same one in all runs."""
     twice = ranks[ranks.duplicated(["variant", "seed", "task", "row"])]
     if len(twice):
         at = twice.iloc[0]
         raise ConfigError(f"{_run(at)} has row {at['row']} more than once")
+    question = ["task", "row"]
     questions = ranks.drop_duplicates([*question, "user", "item"])
     other = questions[questions.duplicated(question)]
     if len(other):
         at = other.iloc[0]
         raise ConfigError(
             f"{_run(at)} has another user or item in row {at['row']} than the others; where every "
-            f"seed has a world of its own, use worlds.compare_worlds"
+            f"seed has a world of its own, take studies.effects"
         )
 
 
-def _check_complete(ranks: pd.DataFrame, shared: bool) -> None:
+def _check_complete(ranks: pd.DataFrame) -> None:
     """Raise unless all runs of the variants that serve a task answered all its rows."""
     every = ranks[["variant", "seed"]].drop_duplicates()
     for task, own in ranks.groupby("task"):
         runs = pd.MultiIndex.from_frame(every[every["variant"].isin(own["variant"])])
         rows = own["row"].nunique()
-        asked = pd.Series(rows, runs)
-        if not shared:  # a world has its own number of questions
-            of_world = own.groupby("seed")["row"].nunique()
-            asked[:] = of_world.reindex(runs.get_level_values("seed"), fill_value=0).to_numpy()
-        lacks = asked - own.groupby(["variant", "seed"]).size().reindex(runs, fill_value=0)
+        lacks = rows - own.groupby(["variant", "seed"]).size().reindex(runs, fill_value=0)
         if lacks.any():
             variant, seed = lacks.idxmax()
             run = _run({"variant": variant, "seed": seed, "task": task})
-            raise ConfigError(
-                f"{run} lacks {lacks.max()} of the {asked[variant, seed]} rows of this task"
-            )
+            raise ConfigError(f"{run} lacks {lacks.max()} of the {rows} rows of this task")
 
 
 def _run(at: pd.Series | dict) -> str:

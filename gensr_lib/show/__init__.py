@@ -5,5 +5,13 @@ from ..lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     {"live_equations": ["live"], "style": ["save_figure", "use_style"]},
-    modules=["listings", "log_plots", "plots", "side_by_side", "sweep_plots", "tables"],
+    modules=[
+        "arm_plots",
+        "listings",
+        "log_plots",
+        "plots",
+        "side_by_side",
+        "study_plots",
+        "tables",
+    ],
 )

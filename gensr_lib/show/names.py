@@ -15,16 +15,19 @@ FLOORS = {
     "gensar": "GenSAR",
 }
 DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS}
+CLICKS = {"rec": "recommendation clicks", "both": "all clicks"}  # that a system counts
 
 
 def displayed(name: object) -> object:
     """The name of a task or a system as people know it; anything else as it is.
 
-    What stands behind a comma, such as a variant, stays.
+    What stands behind a comma is a variant: the clicks that it counts, or a name that stays.
 
     >>> displayed("unisar"), displayed("item_knn, rec"), displayed("rec"), displayed("loss")
-    ('UniSAR', 'itemKNN, recommendation', 'recommendation', 'loss')
+    ('UniSAR', 'itemKNN, recommendation clicks', 'recommendation', 'loss')
     """
     if not isinstance(name, str):
         return name
-    return ", ".join(DISPLAYED.get(part, part) for part in name.split(", "))
+    system, *variant = name.split(", ")
+    named = (CLICKS.get(part, DISPLAYED.get(part, part)) for part in variant)
+    return ", ".join([DISPLAYED.get(system, system), *named])

@@ -264,7 +264,8 @@ def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) 
 def ladders(
     tables: Mapping[str, pd.DataFrame], xlabel: str, reference: Mapping[str, float] | None = None
 ) -> Figure:
-    """What systems reach between floors and ceilings: a panel per task, the largest on top.
+    """What systems reach between floors and ceilings: a panel per task, the largest on top. GenSR's
+    name is bold.
 
     Args:
         tables: by task, a row per system with ``mean``, ``low``, ``high`` and ``group``; a group
@@ -281,6 +282,8 @@ def ladders(
         for name, value in (reference or {}).items():
             ax.axvline(value, color=INK, linestyle="--", linewidth=1.5, label=name)
         ax.set_yticks(range(len(table)), [*map(displayed, best_first.index)])
+        if "gensr" in best_first.index:
+            ax.get_yticklabels()[best_first.index.get_loc("gensr")].set_fontweight("bold")
         ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylim=(len(table) - 0.5, -0.5))
         ax.grid(axis="y", visible=False)
     legend_below(fig, axes)

@@ -1,11 +1,11 @@
 """Figures of studies over worlds: what mechanisms are worth beside what they could be worth.
 
-They draw tables of `experiments.world_effects`, `mean_effects`.
+They draw tables of `experiments.mean_effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -74,8 +74,7 @@ def _marks(with_ceilings: bool) -> dict[str, Line2D]:
 def dose_response(
     found: pd.DataFrame,
     ceilings: pd.DataFrame,
-    doses: Mapping[str, Sequence[str]],
-    labels: Mapping[str, str],
+    doses: Mapping[str, Mapping[str, str]],
 ) -> Figure:
     """Effects over their ceilings, a panel per dial: a line through its doses for each mechanism.
 
@@ -84,8 +83,8 @@ def dose_response(
 
     Args:
         found, ceilings: `mean_effects` of the model's arms and of readers.
-        doses: by dial, its parts from the smallest dose to the largest.
-        labels: by part, the dose as it is written beside the point.
+        doses: by dial, its parts from the smallest dose to the largest, and for each the dose as it
+            is written beside the point.
 
     Raises:
         ConfigError: no dial has a mechanism that was measured at all its doses.
@@ -107,7 +106,7 @@ def dose_response(
         for mechanism, task, at in listed:
             marker = MARKERS[names.index(mechanism) % len(MARKERS)]
             look = {"color": TASK_COLOURS[task], "marker": marker}
-            _response(ax, found.loc[at], ceilings.loc[at, "effect"], labels, look)
+            _response(ax, found.loc[at], ceilings.loc[at, "effect"], doses[dial], look)
         low, high = ax.get_xlim()
         ax.plot([low, high], [low, high], ":", color="#777777", zorder=1)
         ax.set(title=dial, xlabel="ceiling", ylabel="effect")

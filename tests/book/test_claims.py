@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gensr_lib.book import claims
+from gensr_lib.book import claims, judges
 from gensr_lib.book.claims_board import write_board
 from gensr_lib.errors import ConfigError
 
@@ -26,7 +26,7 @@ def figures(tmp_path) -> Path:
     return folder
 
 
-def verdict(figures: Path, judge) -> claims.Verdict:
+def verdict(figures: Path, judge) -> judges.Verdict:
     return next(verdict for claim, verdict in claims.judged(figures) if claim.judge is judge)
 
 
@@ -46,7 +46,7 @@ def test_every_claim_has_a_chapter_a_picture_that_is_there_and_a_known_verdict(f
     found = list(claims.judged(figures))
     assert [claim for claim, _ in found] == [*claims.CLAIMS]
     for claim, judged in found:
-        assert judged.word in claims.VERDICTS
+        assert judged.word in judges.VERDICTS
         assert (ROOT / f"notebooks/{claim.chapter}.ipynb").exists()
         assert not claim.picture or (ROOT / f"figures/{claim.picture}.png").exists()
 
@@ -55,31 +55,39 @@ LATE = {"system": "unisar", "over": "last two thirds"}
 MIXED = {"system": "unisar", "state": "encoder", "stage": "trained"}
 DECIDED = [
     # judge, table, column, rows, value, verdict: a difference with its interval above zero, below it, …
-    (claims._ranking, "05_tests", "low", None, 0.01, claims.HOLDS),
-    (claims._ranking, "05_tests", "low", None, -0.01, claims.NOT_FOUND),
-    (claims._ranking, "05_tests", "low", {"system": "gensr", "task": "rec"}, 0.01, claims.IN_PART),
-    (claims._reader, "03_against", "low", None, 0.01, claims.HOLDS),
-    (claims._reader, "03_against", "low", None, -0.01, claims.NOT_FOUND),
-    (claims._information, "06_order", "low", None, 0.01, claims.HOLDS),
-    (claims._information, "06_order", "low", None, -0.01, claims.NOT_FOUND),
-    (claims._against_tables, "06_printed", "Table 1 gensr", None, 0.2, claims.HOLDS),
-    (claims._apart, "07_separation", "probe accuracy", None, "0.510 (0.502)", claims.NOT_FOUND),
-    (claims._apart, "07_separation", "probe accuracy", {"stage": "before training"}, "0.5 (0.5)", claims.HOLDS),
-    (claims._conflict, "07_conflict", "disattenuated", {"system": "gensr"}, -0.02, claims.NOT_FOUND),
-    (claims._conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.2, claims.HOLDS),
-    (claims._conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.05, claims.IN_PART),
-    (claims._conflict, "07_conflict", "disattenuated", LATE, -0.2, claims.HOLDS),
-    (claims._apart, "07_separation", "probe accuracy", MIXED, "0.990 (0.502)", claims.NOT_FOUND),
-    (claims._channel, "10_formulas", "as printed", None, 0.0, claims.HOLDS),
-    (claims._channel, "10_formulas", "squared", None, 0.0, claims.CONTRADICTED),
-    (claims._contrastive, "03_contrastive", "as printed", {"views": "users mixed up"}, 2.0, claims.HOLDS),
-    (claims._contrastive, "03_contrastive", "as printed", None, 1.0, claims.CONTRADICTED),
-    (claims._best_between, "09_tests", "p_holm", None, 0.5, claims.NOT_FOUND),
-    (claims._best_between, "09_tests", "high", None, -0.001, claims.IN_PART),
-    (claims._lemma, "10_inequality_13", "5120", None, 0.9, claims.HOLDS),
-    (claims._lemma, "10_inequality_13", "5120", {"world": "clusters"}, 0.1, claims.IN_PART),
-    (claims._cost, "03_cost", "ranking", None, 0.5, claims.HOLDS),
-    (claims._cost, "03_cost", "ranking", None, 3.0, claims.NOT_FOUND),
+    (judges.ranking, "05_tests", "low", None, 0.01, judges.HOLDS),
+    (judges.ranking, "05_tests", "low", None, -0.01, judges.NOT_FOUND),
+    (judges.ranking, "05_tests", "low", {"system": "gensr", "task": "rec"}, 0.01, judges.IN_PART),
+    (judges.reader, "03_against", "low", None, 0.01, judges.HOLDS),
+    (judges.reader, "03_against", "low", None, -0.01, judges.NOT_FOUND),
+    (judges.information, "06_order", "low", None, 0.01, judges.HOLDS),
+    (judges.information, "06_order", "low", None, -0.01, judges.NOT_FOUND),
+    (judges.against_tables, "06_printed", "Table 1 gensr", None, 0.2, judges.HOLDS),
+    (judges.apart, "07_separation", "probe accuracy", None, "0.510 (0.502)", judges.NOT_FOUND),
+    (judges.apart, "07_separation", "probe accuracy", {"stage": "before training"}, "0.5 (0.5)", judges.HOLDS),
+    (judges.conflict, "07_conflict", "disattenuated", {"system": "gensr"}, -0.02, judges.NOT_FOUND),
+    (judges.conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.2, judges.HOLDS),
+    (judges.conflict, "07_conflict", "disattenuated", {"system": "unisar"}, -0.05, judges.IN_PART),
+    (judges.conflict, "07_conflict", "disattenuated", LATE, -0.2, judges.HOLDS),
+    (judges.apart, "07_separation", "probe accuracy", MIXED, "0.990 (0.502)", judges.NOT_FOUND),
+    (judges.channel, "10_formulas", "as printed", None, 0.0, judges.HOLDS),
+    (judges.channel, "10_formulas", "squared", None, 0.0, judges.WRONG),
+    (judges.contrastive, "03_contrastive", "as printed", {"views": "users mixed up"}, 2.0, judges.HOLDS),
+    (judges.contrastive, "03_contrastive", "as printed", None, 1.0, judges.WRONG),
+    (judges.best_between, "09_tests", "p_holm", None, 0.5, judges.NOT_FOUND),
+    (judges.best_between, "09_tests", "high", None, -0.001, judges.IN_PART),
+    (judges.lemma, "10_inequality_13", "5120", None, 0.9, judges.HOLDS),
+    (judges.lemma, "10_inequality_13", "5120", {"world": "clusters"}, 0.1, judges.IN_PART),
+    (judges.figure_4, "08_worth", "p_holm", None, 0.5, judges.NOT_FOUND),
+    (judges.figure_4, "08_worth", "effect", None, -0.1, judges.NOT_FOUND),
+    (judges.figure_4, "08_worth", "p_holm", None, 0.01, judges.IN_PART),  # some are below zero
+    (judges.soft_filter, "08_worth", "p_holm", {"task": "rec"}, 0.5, judges.NOT_FOUND),
+    (judges.soft_filter, "08_worth", "ceiling", {"task": "src"}, 0.0, judges.WHERE),
+    (judges.soft_filter, "08_worth", "ceiling", {"task": "src"}, 0.5, judges.IN_PART),
+    (judges.joint_training, "08_worth", "p_holm", {"task": "rec"}, 0.5, judges.NOT_FOUND),
+    (judges.task_prompt, "08_worth", "p_holm", None, 0.5, judges.NOT_FOUND),
+    (judges.cost, "03_cost", "ranking", None, 0.5, judges.HOLDS),
+    (judges.cost, "03_cost", "ranking", None, 3.0, judges.NOT_FOUND),
 ]
 
 
@@ -89,25 +97,36 @@ def test_a_verdict_turns_with_the_table(figures, judge, table, column, where, va
     assert verdict(figures, judge).word == word
 
 
+def test_a_part_that_both_tasks_lose_holds_and_one_without_a_row_is_named(figures):
+    for column, value in (("p_holm", 0.01), ("effect", 0.1)):
+        change(figures, "08_worth", column, value)
+    for judge in (judges.figure_4, judges.soft_filter, judges.joint_training, judges.task_prompt):
+        assert verdict(figures, judge).word == judges.HOLDS
+    assert "**8** of 8 losses" in verdict(figures, judges.figure_4).number
+    change(figures, "08_worth", "mechanism", "another", {"mechanism": "joint training", "task": "rec"})
+    with pytest.raises(ConfigError, match="08_worth has not both tasks of joint training"):
+        list(claims.judged(figures))
+
+
 def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_knobs(figures):
     for column, value in (("high", -0.001), ("p_holm", 0.01)):
         change(figures, "09_tests", column, value)
-    assert verdict(figures, claims._best_between).word == claims.HOLDS
+    assert verdict(figures, judges.best_between).word == judges.HOLDS
     change(figures, "09_tests", "p_holm", 0.5, {"value": "tau=0.09"})
-    assert verdict(figures, claims._best_between).word == claims.IN_PART
+    assert verdict(figures, judges.best_between).word == judges.IN_PART
 
 
 def test_a_value_that_is_surely_better_is_not_a_worse_one(figures):
     for column, value in (("high", 0.002), ("p_holm", 0.01)):
         change(figures, "09_tests", column, value)
-    assert verdict(figures, claims._best_between).word == claims.NOT_FOUND
+    assert verdict(figures, judges.best_between).word == judges.NOT_FOUND
 
 
 def test_the_number_that_is_shown_is_the_tables(figures):
     where = {"task": "rec", "GenSR minus": "gensr, perceptron"}
     for column, value in (("difference", 0.1234), ("low", 0.1111), ("high", 0.1357)):
         change(figures, "03_against", column, value, where)
-    assert "**+0.123** [0.111, 0.136] in recommendation" in verdict(figures, claims._reader).number
+    assert "**+0.123** [0.111, 0.136] in recommendation" in verdict(figures, judges.reader).number
 
 
 def test_a_table_that_is_missing_or_of_another_form_is_named_with_the_command(figures):

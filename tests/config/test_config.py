@@ -117,7 +117,7 @@ def test_both_joint_models_are_given_the_same(name):
 
 
 def test_a_changed_profile_leaves_the_world_as_it_is():
-    """Also where it comes back from a file with every option written out, as in a sweep's processes."""
+    """Also where it comes back from a file with every option written out, as in the processes of a study."""
     profile = load_profile("smoke")
     changed = profile.replace(data=profile.data.replace(min_interactions=2))
     assert changed.data.min_interactions == 2

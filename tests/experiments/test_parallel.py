@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
 from gensr_lib.errors import ConfigError
-from gensr_lib.experiments import finished, fit_all, parallel
-from gensr_lib.experiments.sweep import sweep
-from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.experiments import finished, fit_all, parallel, store
+from gensr_lib.experiments.workspace import RESULT, Workspace
 
 RUNS = {"sasrec": {}, "narrow": {"model": "sasrec", "width": 16}, "lightgcn": {}}
 
@@ -89,6 +95,63 @@ def test_a_run_that_fails_is_named_and_the_others_are_made(home, monkeypatch):
     assert workspace.fit("popularity").loaded
 
 
+@pytest.mark.parametrize("jobs", [0, -3, 1.5])
+def test_jobs_must_be_a_number_of_processes(home, jobs):
+    with pytest.raises(ConfigError, match="must be a whole number from 1 on"):
+        fit_all(Workspace("pocket", "smoke"), ["sasrec"], jobs=jobs)
+
+
+@pytest.mark.slow
+def test_what_was_killed_goes_on_and_ends_with_the_same_numbers(done, home, tmp_path, monkeypatch):
+    program = (
+        f"from gensr_lib.experiments import Workspace, fit_all\nfit_all(Workspace('pocket', 'smoke'), {RUNS}, jobs=2)"
+    )
+    environment = {**os.environ, "CI": "1", "GENSR_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while not list(tmp_path.rglob(RESULT)) and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "killed before it was done"
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    again = fit_all(Workspace("pocket", "smoke"), RUNS, jobs=1)
+    for name, run in again.items():
+        assert run.evaluation.table.equals(done[name].evaluation.table)
+
+
+def test_two_at_once_in_one_folder_make_a_run_once(home, monkeypatch, caplog):
+    workspace, train, started, calls = Workspace("pocket", "smoke"), Workspace._make, threading.Event(), []
+
+    def slow(self, *args):
+        calls.append(args)
+        started.set()
+        time.sleep(0.5)
+        return train(self, *args)
+
+    monkeypatch.setattr(Workspace, "_make", slow)
+    monkeypatch.setattr(store, "LOADING", 0.1)
+    shared = {"shared": {"model": "sasrec", "max_steps_per_epoch": 1}}
+    found = {}
+    first = threading.Thread(target=lambda: found.update(a=fit_all(workspace, shared, jobs=1)["shared"]))
+    first.start()
+    started.wait(60)
+    found["b"] = fit_all(Workspace("pocket", "smoke"), shared, jobs=1)["shared"]
+    first.join()
+    assert len(calls) == 1 and found["a"].evaluation.table.equals(found["b"].evaluation.table)
+    assert "another process is making this run" in caplog.text
+
+
+def test_processes_train_with_the_profile_of_the_workspace_and_not_with_its_file(home):
+    workspace, rate = Workspace("pocket", "smoke"), 0.00042
+    block = workspace.profile.models["lightgcn"]
+    slow = block.replace(training={**block.training, "learning_rate": rate})
+    workspace.profile = workspace.profile.replace(models={**workspace.profile.models, "lightgcn": slow})
+    runs = {f"slow-{width}": {"model": "lightgcn", "width": width} for width in (4, 8)}
+    for run in fit_all(workspace, runs, jobs=2).values():
+        config = json.loads((run.folder / "config.json").read_text())
+        assert config["training"]["learning_rate"] == rate
+
+
 def test_what_the_processes_warn_of_is_said_here_and_once(home, caplog):
     small = {"model": "sasrec", "loss": "ce", "full_softmax": 5, "sampled_items": 4}
     two = {f"ce-{width}": {**small, "width": width} for width in (4, 8)}
@@ -130,16 +193,10 @@ def test_jobs_fit_into_cores_and_memory(monkeypatch):
 
 def test_a_run_is_made_on_one_thread_and_the_threads_are_given_back(home, monkeypatch):
     workspace, train, before, seen = Workspace("pocket", "smoke"), Workspace._make, torch.get_num_threads(), []
-    workspace.fit("lightgcn")  # what it builds on
     monkeypatch.setattr(Workspace, "_make", lambda *args: seen.append(torch.get_num_threads()) or train(*args))
     torch.set_num_threads(2)
     try:
-        swept = sweep(workspace, {"short": {"max_steps_per_epoch": 2}}, jobs=1, seeds=[0])
+        fit_all(workspace, {"short": {"model": "sasrec", "max_steps_per_epoch": 2}}, jobs=1)
         assert (seen, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
-    run = swept.runs["run"][0]
-    config = json.loads((workspace.folder / run / "seed-0" / "config.json").read_text())
-    assert config["training"]["max_steps_per_epoch"] == 2 and config["options"]["one_way"], "on top of the profile's"
-    again = workspace.fit("gensr", variant=run, seed=0, **config["options"], **config["training"])
-    assert again.loaded and len(seen) == 1, "from disk: a sweep keeps no model in memory"

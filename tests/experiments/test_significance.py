@@ -14,10 +14,8 @@ from gensr_lib.experiments.significance import (
     detectable,
     holm,
     metrics_of,
-    seed_means,
-    summary,
 )
-from gensr_lib.training.metrics import EXPECTED, METRICS, metric_columns, summarise
+from gensr_lib.training.metrics import EXPECTED, METRICS, metric_columns
 
 approx = pytest.approx
 
@@ -184,32 +182,6 @@ def test_a_stricter_level_needs_a_larger_difference():
 # ---- tables ------------------------------------------------------------------------------------
 
 
-def test_seed_means_and_summary_count_users_once():
-    rng = np.random.default_rng(0)
-    ranks = pd.concat([run("b", s, "src", rng.integers(1, 20, 11), user=np.arange(11) // 4) for s in (9, 2)])
-    values = seed_means(ranks)
-    for seed, own in ranks.groupby("seed"):
-        assert dict(zip(METRICS, values[values["seed"] == seed]["value"], strict=True)) == approx(summarise(own))
-    table = summary(ranks, ["N@5"])
-    a, b = values[values["metric"] == "N@5"]["value"]
-    assert table.iloc[0].to_dict() == {
-        "variant": "b", "task": "src", "metric": "N@5", "mean": approx((a + b) / 2),
-        "sd": approx(abs(a - b) / np.sqrt(2)), "seeds": 2, "rows": 11,
-    }  # fmt: skip
-
-
-def test_tables_are_ordered_by_appearance_and_one_seed_has_no_spread():
-    ranks = experiment(("z", "a"), seeds=(4,))
-    table = summary(ranks)
-    assert table["variant"].unique().tolist() == ["z", "a"]
-    assert table["task"][:8].tolist() == ["rec"] * 4 + ["src"] * 4
-    assert table["metric"][:4].tolist() == list(METRICS)
-    assert table["sd"].isna().all() and (table["seeds"] == 1).all() and (table["rows"] == N_USERS).all()
-    three = experiment(tasks=("rec",))
-    fewer = three[(three["variant"] != "alone") | (three["seed"] != 2)]  # seeds appear as 3, 1, 2
-    assert seed_means(fewer, ["N@5"])["seed"].tolist() == [1, 2, 3, 1, 2, 3, 1, 3]
-
-
 def test_compare_with_one_seed_is_scipys_paired_test():
     ranks = experiment(seeds=(5,))
     for row in compare(ranks, "full").itertuples():
@@ -281,7 +253,6 @@ def test_a_variant_of_one_task_is_compared_in_that_task():
     table = compare(ranks, "full").set_index(["task", "variant"])
     assert ("src", "alone") in table.index and ("rec", "alone") not in table.index
     assert table.loc[("rec", "no filter"), "p_holm"].tolist() == table.loc[("rec", "no filter"), "p"].tolist()
-    assert (summary(ranks).groupby("variant")["task"].nunique() == [1, 2, 2]).all()
     assert set(compare(ranks, "alone")["task"]) == {"src"}
 
 
@@ -289,13 +260,8 @@ def test_the_order_of_the_rows_changes_nothing():
     ranks = experiment()
     shuffled = ranks.sample(frac=1, random_state=0)
     keys = ["task", "variant", "metric"]
-    for make, by in (
-        (lambda t: compare(t, "full"), keys),
-        (summary, keys),
-        (seed_means, [*keys, "seed"]),
-    ):
-        given, again = (make(table).set_index(by).sort_index() for table in (ranks, shuffled))
-        pd.testing.assert_frame_equal(given, again, check_exact=True)
+    given, again = (compare(table, "full").set_index(keys).sort_index() for table in (ranks, shuffled))
+    pd.testing.assert_frame_equal(given, again, check_exact=True)
 
 
 # ---- expected metrics ---------------------------------------------------------------------------
@@ -326,11 +292,6 @@ def test_expected_metrics_are_tested_like_plain_ones():
 
 def test_the_metrics_of_a_table_are_what_it_holds():
     assert metrics_of(simulated()) == [*METRICS, *EXPECTED] and metrics_of(experiment()) == list(METRICS)
-    means = seed_means(simulated(), metrics_of(simulated())).groupby("metric", sort=False)["value"].mean()
-    assert list(means.index) == [*METRICS, *EXPECTED]
-    own = simulated().groupby(["variant", "task", "seed"])["expected R@5"].mean().mean()  # one row a user
-    assert means["expected R@5"] == approx(own)
-    assert summary(simulated(), ["expected R@5"])["mean"].mean() == approx(own)
 
 
 @pytest.mark.parametrize("value", [np.nan, 1.5, -0.1, "0.5"])
@@ -344,18 +305,10 @@ def test_expected_metrics_that_are_missing_or_no_shares_are_refused(value):
     assert len(compare(ranks, "full", ["N@5"])), "the plain metrics need none of it"
 
 
-def test_seeds_may_have_questions_of_their_own_for_means_but_not_for_the_crossed_test():
+def test_seeds_with_questions_of_their_own_are_another_test():
     ranks = experiment()
-    redrawn = ranks.assign(user=ranks["user"] + 1000 * ranks["seed"])
-    few = redrawn[(redrawn["seed"] != 2) | (redrawn["row"] < 40)]
-    pd.testing.assert_frame_equal(seed_means(redrawn), seed_means(ranks))
-    full = redrawn[(redrawn["seed"] == 2) & (redrawn["row"] < 40) & (redrawn["variant"] == "full")]
-    values = seed_means(few, ["N@5"]).set_index(["variant", "seed", "task"])["value"]
-    assert values["full", 2, "rec"] == approx(summarise(full[full["task"] == "rec"])["N@5"])
-    with pytest.raises(ConfigError, match=r"another user .* use worlds.compare_worlds"):
-        compare(redrawn, "full")
-    with pytest.raises(ConfigError, match="'full', seed 2, task 'rec' lacks 1 of the 40"):
-        seed_means(few.drop(full.index[full["task"] == "rec"][:1]))
+    with pytest.raises(ConfigError, match=r"another user .* take studies.effects"):
+        compare(ranks.assign(user=ranks["user"] + 1000 * ranks["seed"]), "full")
 
 
 # ---- errors ------------------------------------------------------------------------------------
@@ -402,8 +355,8 @@ def test_compare_names_what_is_wrong(ranks, message):
 
 def test_no_metric_and_an_unknown_metric_are_refused():
     with pytest.raises(ConfigError, match="metrics is empty"):
-        seed_means(experiment(), [])
+        compare(experiment(), "full", [])
     with pytest.raises(ConfigError, match=r"'N@50'.*'N@5'"):
-        summary(experiment(), ["R@5", "N@50"])
+        compare(experiment(), "full", ["R@5", "N@50"])
     with pytest.raises(ConfigError, match="unknown metric 'expected N@5'"):
         compare(experiment(), "full", ["expected N@5"])

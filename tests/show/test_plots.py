@@ -331,6 +331,8 @@ def test_ladders_have_the_best_on_top_and_one_look_per_group():
     assert looks[0]["oracle"] == looks[1]["oracle"] != looks[0]["floors"]
     drawn = next(bars for bars in axes[0].containers if bars.get_label() == "oracle")
     assert drawn.lines[0].get_xdata(orig=False).tolist() == [0.5]
+    (ax,) = plots.ladders({"rec": rec.rename(index={"c": "gensr"})}, "N@10").axes
+    assert [label.get_fontweight() == "bold" for label in ax.get_yticklabels()] == [False, True, False]
 
 
 def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():

@@ -55,8 +55,8 @@ def test_effects_stand_beside_their_ceilings_and_chance_is_hollow(found, ceiling
 
 def test_a_dial_is_a_panel_and_a_mechanism_a_line(found, ceilings):
     labels = {part: f"{value:g}°" for part, value in PARTS.items()}
-    doses = {"angle": list(PARTS), "other": ["angle=0", "missing"]}
-    figure = study_plots.dose_response(found, ceilings, doses, labels)
+    doses = {"angle": labels, "other": {"angle=0": "0", "missing": "1"}}
+    figure = study_plots.dose_response(found, ceilings, doses)
     assert [ax.get_title() for ax in figure.axes if ax.get_visible()] == ["angle"]
     ax = figure.axes[0]
     assert len(ax.containers) == 4, "two mechanisms in two tasks"
@@ -66,7 +66,7 @@ def test_a_dial_is_a_panel_and_a_mechanism_a_line(found, ceilings):
     assert drawn.get_ydata().tolist() == found.loc[at, "effect"].tolist()
     assert {text.get_text() for text in ax.texts} == set(labels.values())
     with pytest.raises(ConfigError, match="no dial"):
-        study_plots.dose_response(found, ceilings, {"other": ["missing"]}, labels)
+        study_plots.dose_response(found, ceilings, {"other": {"missing": "1"}})
 
 
 def test_an_effect_is_drawn_over_its_dial(found, ceilings):

@@ -103,7 +103,7 @@ def test_systems_and_tasks_have_the_names_that_people_know(tmp_path):
     index = pd.Index(["gensr, perceptron", "item_knn, rec"], name="system")
     table = pd.DataFrame({"rec": [0.5, 0.25], "task": ["src", "rec"], "behavior": ["src", "rec"]}, index)
     html = show(table, "names", tmp_path).to_html()
-    for text in ("GenSR, perceptron", "itemKNN, recommendation", ">recommendation<", ">search<"):
+    for text in ("GenSR, perceptron", "itemKNN, recommendation clicks", ">recommendation<", ">search<"):
         assert text in html
     assert html.count(">rec<") == html.count(">src<") == 1, "a click's behavior, as the data have it"
     assert 'perceptron",0.5,src,src' in (tmp_path / "names.csv").read_text()

@@ -1,9 +1,11 @@
 """What mechanisms are worth in several worlds: effects, ceilings, and how one follows the other.
 
 An *effect* is the value of the whole model minus that of the arm that lacks the mechanism, within a
-world; a *ceiling* is the same difference of two readers who know the law (`analysis.ceilings`). The
-worlds are the sample: means, intervals and slopes are over one number for each world, by Student's
-t with W - 1 degrees of freedom for W worlds (`experiments.worlds` says why).
+world; a *ceiling* is the same difference of two readers who know the law (`analysis.ceilings`).
+Users are nested in worlds, and all of a world share its luck (which items are popular, how tastes
+and words lie), so that the worlds are the sample: means, intervals and slopes are over one number
+for each world, by Student's t with W - 1 degrees of freedom for W worlds. This needs no model of
+what varies in a world: its users, clicks and trainings are all in the spread between worlds.
 
 Tables are those of `evidence.Evidence.table`.
 """
@@ -135,7 +137,8 @@ def dose_response(
         doses: by dial, the parts that are its doses.
 
     Returns:
-        Columns of `slopes`; a mechanism is in the row of a dial if it was measured at every dose.
+        Columns of `slopes`, and how far the mean ceiling moves over the doses, ``least`` to
+        ``most``; a mechanism is in the row of a dial if it was measured at every dose.
     """
     rows = {}
     wide = {
@@ -149,8 +152,11 @@ def dose_response(
         for at in dict.fromkeys(
             zip(*[common.get_level_values(n) for n in ("mechanism", "task")], strict=True)
         ):
-            rows[(dial, *at)] = slopes(x.loc[at], y.loc[at])
-    return pd.DataFrame(rows).T.rename_axis(["dial", "mechanism", "task"])
+            own = x.loc[at].mean()
+            ends = {"least": own.min(), "most": own.max()}
+            rows[(dial, *at)] = slopes(x.loc[at], y.loc[at]) | ends
+    table = pd.DataFrame(rows).T.rename_axis(["dial", "mechanism", "task"])
+    return table.astype({"worlds": int})
 
 
 def trend(table: pd.DataFrame, values: Mapping[str, float], metric: str) -> pd.DataFrame:
@@ -176,4 +182,4 @@ def trend(table: pd.DataFrame, values: Mapping[str, float], metric: str) -> pd.D
         y = part.pivot(index="seed", columns="variant", values="value")[list(values)].dropna()
         x = pd.DataFrame([list(values.values())] * len(y))
         rows[task] = slopes(x, y)
-    return pd.DataFrame(rows).T.rename_axis("task")
+    return pd.DataFrame(rows).T.rename_axis("task").astype({"worlds": int})

@@ -18,7 +18,7 @@ from gensr_lib.experiments.workspace import Workspace
 STUDIES = Path(__file__).parents[3] / "data" / "studies"
 MEGABYTE = 10**6
 # Read by chapters of the default book: every cell of these is there.
-WHOLE = ("comparison", "sensitivity")
+WHOLE = ("comparison", "ablations", "doses", "prompts", "sensitivity")
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(STUDIES.iterdir()) if path.is_dir()])
@@ -50,6 +50,8 @@ def test_the_page_is_that_of_the_cells(name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_chapters_read_is_whole(name, tmp_path, monkeypatch):
     assert name in available_studies()
+    first = next(iter(read_study(name).parts.values()))
+    assert not first.dials, "the part by which evidence knows whether a chapter's data are the study's"
     shutil.copytree(STUDIES / name, tmp_path / "data" / "studies" / name)
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
     found = evidence(Workspace("pocket", "pocket"), name)

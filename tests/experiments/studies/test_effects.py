@@ -97,6 +97,8 @@ def test_effects_follow_their_ceilings_over_the_doses_of_a_dial():
     table = dose_response(found, pd.concat([ceiling, other]), {"d": list(by_dose), "e": ["d=0", "missing"]})
     assert table.index.tolist() == [("d", "filter", "rec")]
     assert table["slope"].item() == pytest.approx(0.5) and table["worlds"].item() == 4
+    means = ceiling[ceiling["seed"].isin(range(4))].groupby("part")["effect"].mean()
+    assert table[["least", "most"]].iloc[0].tolist() == pytest.approx([means.min(), means.max()])
 
 
 def test_a_trend_is_over_the_option_within_worlds():

@@ -1,0 +1,279 @@
+"""What decides the claims of the paper: rules over the tables that chapters leave in ``figures/``.
+
+A judge gives the verdict and the number behind it, as a sentence, so that neither is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..data.schema import BEHAVIORS, TASK_LABELS
+from ..models.gensr.options import GenSRConfig
+from ..show.names import displayed
+from ..show.study_plots import LEVEL
+
+HOLDS = "holds"
+WHERE = "holds where there is something to find"
+IN_PART = "holds in part"
+NOT_FOUND = "not found"
+CONTRADICTED = "contradicted by the paper itself"
+WRONG = "wrong as printed"
+VERDICTS = (HOLDS, WHERE, IN_PART, NOT_FOUND, CONTRADICTED, WRONG)
+SEPARATE = 0.95  # share of states whose task a linear probe must name; a half is chance
+CONFLICT = -0.1  # cosines nearer to zero are none: sums in another order move them by as much
+Read = Callable[[str], pd.DataFrame]  # a table by its name, without suffix
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says.
+
+    Attributes:
+        word: one of `VERDICTS`.
+        number: what decides, as a sentence of Markdown.
+    """
+
+    word: str
+    number: str
+
+
+def _overall(gaps: pd.DataFrame) -> str:
+    """Whether all differences, some or none are above zero by their intervals."""
+    above = gaps["low"] > 0
+    return HOLDS if above.all() else IN_PART if above.any() else NOT_FOUND
+
+
+def _with_interval(row: pd.Series, value: str, unit: str = "") -> str:
+    """Such as ``+0.039 bit [0.012, 0.063]``."""
+    return f"**{row[value]:+.3f}**{unit} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:
+    """Both tasks' differences, with intervals, in words; KeyError if a task has no row."""
+    rows = rows.set_index("task")
+    parts = (
+        f"{_with_interval(rows.loc[task], value, unit)} in {TASK_LABELS[task]}"
+        for task in BEHAVIORS
+    )
+    return ", ".join(parts)
+
+
+def information(read: Read) -> Verdict:
+    """Whether GenSR's information is above UniSAR's, in both tasks and by all readings."""
+    gaps = read("06_order")
+    column = "GenSR - UniSAR"
+    bound = gaps[gaps["reading"].str.startswith("score")]
+    others = gaps.drop(bound.index)[column]
+    number = (
+        f"GenSR minus UniSAR by the calibrated bound: {_by_task(bound, column, ' bit')}; by other "
+        f"readings of “input and output” {others.min():+.2f} to {others.max():+.2f}."
+    )
+    return Verdict(_overall(gaps), number)
+
+
+def against_tables(read: Read) -> Verdict:
+    """Whether what Tables 2 and 3 imply about the label is as much as Table 1 has."""
+    rows = read("06_printed")
+    worst = rows.loc[(rows["Table 1 gensr"] - rows["implied gensr"]).idxmax()]
+    is_refuted = worst["Table 1 gensr"] > worst["implied gensr"]
+    number = (
+        f"GenSR's NDCG@10 of {worst['N@10 gensr']:.2f} ({worst['data']}, "
+        f"{TASK_LABELS[worst['task']]}) implies **{worst['implied gensr']:.2f}** bit about the "
+        f"label; Table 1 has {worst['Table 1 gensr']:.2f}."
+    )
+    return Verdict(CONTRADICTED if is_refuted else HOLDS, number)
+
+
+def lemma(read: Read) -> Verdict:
+    """Whether inequality 13 holds in most samples of every world."""
+    shares = read("10_inequality_13").set_index(["estimate", "world"]).loc["LDA"]
+    most_rows = shares.columns[-1]
+    right, wrong = shares.loc["gaussian", most_rows], shares.loc["heavy tails", most_rows]
+    holds = (shares[most_rows] > 0.5).all()
+    number = (
+        f"At {most_rows} rows the generative estimate has the smaller error (ineq. 13) in "
+        f"**{right:.0%}** of samples where its model of the inputs is right, and in "
+        f"**{wrong:.0%}** where they have heavy tails."
+    )
+    return Verdict(HOLDS if holds else IN_PART, number)
+
+
+def channel(read: Read) -> Verdict:
+    """Whether simulations follow eq. 14 as printed, or with the square of w."""
+    distances = read("10_formulas")
+    squared, printed = distances["squared"], distances["as printed"]
+    number = (
+        f"Two estimates of a Gaussian channel's information are within **{squared.max():.2f}** "
+        f"nats of the formula with w², and as far as **{printed.max():.2f}** from the printed one."
+    )
+    return Verdict(WRONG if (squared < printed).all() else HOLDS, number)
+
+
+def contrastive(read: Read) -> Verdict:
+    """As printed it must at least be lower where the two views of each user agree."""
+    losses = read("03_contrastive").set_index("views").loc[["aligned", "users mixed up"]]
+    printed, ours = losses["as printed"], losses["ours"]
+    number = (
+        f"Where the views of users agree it is **{printed.iloc[0]:.3f}** as printed, and where "
+        f"they are mixed up **{printed.iloc[1]:.3f}**; as its text describes it, "
+        f"{ours.iloc[0]:.3f} and {ours.iloc[1]:.3f}."
+    )
+    is_blind = printed.iloc[0] > printed.iloc[1] - 1e-6
+    return Verdict(WRONG if is_blind else HOLDS, number)
+
+
+def apart(read: Read) -> Verdict:
+    """Separated states of GenSR, not of UniSAR; and whether training has done it."""
+    rows = read("07_separation").set_index(["system", "state", "stage"])["probe accuracy"]
+    accuracy = rows.str.split().str[0].astype(float)  # behind it, in brackets: shuffled tasks
+    trained, before = (accuracy["gensr", "encoder", s] for s in ("trained", "before training"))
+    other = accuracy["unisar", "encoder", "trained"]
+    found = trained >= SEPARATE > other
+    word = NOT_FOUND if not found else IN_PART if before >= SEPARATE else HOLDS
+    number = (
+        f"A linear probe tells the task from the encoder's states of GenSR in **{trained:.0%}** of "
+        f"cases, of UniSAR in {other:.0%}; of GenSR *before any training* in **{before:.0%}**."
+    )
+    return Verdict(word, number)
+
+
+def conflict(read: Read) -> Verdict:
+    """No conflict in GenSR; and whether there is one in UniSAR that it could be spared."""
+    rows = read("07_conflict").set_index(["system", "over"])["disattenuated"]
+    windows = ["all shared", "last two thirds"]
+    ours, theirs = (rows[system][windows] for system in ("gensr", "unisar"))
+    is_spared = theirs.min() < CONFLICT
+    word = NOT_FOUND if ours.min() < 0 else HOLDS if is_spared else IN_PART
+    number = (
+        f"Cosine of the tasks' gradients over all shared parameters, noise taken out: GenSR "
+        f"**{ours.iloc[0]:+.2f}** ({ours.iloc[1]:+.2f} over the last two thirds of the training), "
+        f"UniSAR **{theirs.iloc[0]:+.2f}** ({theirs.iloc[1]:+.2f}); one training each."
+    )
+    return Verdict(word, number)
+
+
+def ranking(read: Read) -> Verdict:
+    """Whether GenSR is above the best of the other systems, by intervals over users."""
+    rows = read("05_tests")
+    best = rows[(rows["system"] == "gensr") & (rows["less the"] == "best baseline")]
+    names = " and ".join(map(displayed, best["which is"]))
+    number = (
+        f"Expected NDCG@10 of GenSR minus that of the best of 21 others ({names}): "
+        f"{_by_task(best, 'difference')}."
+    )
+    return Verdict(_overall(best), number)
+
+
+def reader(read: Read) -> Verdict:
+    """Whether GenSR is above the same system with a perceptron as its reader."""
+    rows = read("03_against")
+    ours = rows[rows["GenSR minus"] == "gensr, perceptron"]
+    number = (
+        f"Expected NDCG@10 of GenSR minus that with a perceptron in T5's place: "
+        f"{_by_task(ours, 'difference')}."
+    )
+    return Verdict(_overall(ours), number)
+
+
+def figure_4(read: Read) -> Verdict:
+    """Whether the loss of each of the four parts hurts both tasks."""
+    parts = ["CF view", "semantic view", "soft filter", "contrastive loss"]
+    rows = _worth(read, *parts)
+    hurts = rows[_is_found(rows)]
+    named = [f"{row.mechanism} in {TASK_LABELS[row.task]}" for row in hurts.itertuples()]
+    number = (
+        f"Of four parts in two tasks, **{len(hurts)}** of {len(rows)} losses are more than luck "
+        f"over {rows['worlds'].min()} worlds ({', '.join(named) or 'none'}); by readers who know "
+        f"the law {_is_there(rows).sum()} could be."
+    )
+    return Verdict(_where(rows), number)
+
+
+def soft_filter(read: Read) -> Verdict:
+    """Whether both tasks lose without the soft filter."""
+    rows = _worth(read, "soft filter")
+    return Verdict(_where(rows), f"Whole minus without it: {_beside_ceilings(rows)}.")
+
+
+def joint_training(read: Read) -> Verdict:
+    """Whether both tasks lose by training on one alone."""
+    rows = _worth(read, "joint training")
+    return Verdict(_where(rows), f"Both tasks minus one alone: {_beside_ceilings(rows)}.")
+
+
+def task_prompt(read: Read) -> Verdict:
+    """Whether both tasks lose by one prompt for both."""
+    rows = _worth(read, "task prompt")
+    return Verdict(_where(rows), f"Two prompts minus one for both: {_beside_ceilings(rows)}.")
+
+
+def _worth(read: Read, *mechanisms: str) -> pd.DataFrame:
+    """What mechanisms are worth in both tasks; LookupError if a row is missing."""
+    rows = read("08_worth")
+    rows = rows[rows["mechanism"].isin(mechanisms)]
+    if len(rows) != len(mechanisms) * len(BEHAVIORS):
+        raise LookupError(f"08_worth has not both tasks of {', '.join(mechanisms)}")
+    return rows
+
+
+def _is_found(rows: pd.DataFrame) -> pd.Series:
+    """Effects that are more than luck."""
+    return (rows["p_holm"] < LEVEL) & (rows["effect"] > 0)
+
+
+def _is_there(rows: pd.DataFrame) -> pd.Series:
+    """Ceilings as large as what the test would find."""
+    return rows["ceiling"] >= rows["detectable"]
+
+
+def _where(rows: pd.DataFrame) -> str:
+    """Whether all effects are found, all of those that could be, some, or none."""
+    found, there = _is_found(rows), _is_there(rows)
+    if not found.any():
+        return NOT_FOUND
+    return HOLDS if found.all() else WHERE if found[there].all() else IN_PART
+
+
+def _beside_ceilings(rows: pd.DataFrame) -> str:
+    """Effects with their intervals, and what they could be."""
+    most = rows.set_index("task")["ceiling"]
+    could = " and ".join(f"{most[task]:.3f}" for task in BEHAVIORS)
+    return (
+        f"expected NDCG@10 {_by_task(rows, 'effect')}, mean of {rows['worlds'].min()} worlds; "
+        f"a reader who knows the law loses {could}"
+    )
+
+
+def best_between(read: Read) -> Verdict:
+    """Values of both knobs that are surely worse than the default, on either side of it."""
+    rows = read("09_tests")
+    rows[["knob", "setting"]] = rows["value"].str.extract(r"^(tau|beta)=(.*)")
+    rows = rows.dropna(subset="knob")  # without those of the released form
+    default = rows["knob"].map(GenSRConfig().model_dump())
+    rows = rows.assign(below=rows["setting"].astype(float) < default.astype(float))
+    worse = rows[(rows["p_holm"] < LEVEL) & (rows["high"] < 0)]
+    sides = set(zip(worse["knob"], worse["below"], strict=True))
+    word = HOLDS if len(sides) == 4 else IN_PART if sides else NOT_FOUND
+    beta = rows[rows["value"] == "beta=0.3"]
+    sharpest = rows[rows["value"] == "tau=0.01"]
+    number = (
+        f"Expected NDCG@10 at β = 0.3 minus that at the default, 0.01: "
+        f"{_by_task(beta, 'difference')}; at τ = 0.01 minus that at 0.07: "
+        f"{_by_task(sharpest, 'difference')}; five worlds."
+    )
+    return Verdict(word, number)
+
+
+def cost(read: Read) -> Verdict:
+    """Whether ranking costs less than UniSAR's, at equal width."""
+    cost = read("03_cost").set_index("system")
+    own = cost.loc["GenSR, two-way"]
+    number = (
+        f"**{own['training']:.1f}** times UniSAR's cost in training and **{own['ranking']:.0f}** "
+        f"times in ranking (one-way {cost.loc['GenSR, one-way', 'ranking']:.1f}), 32 rows at once, "
+        f"at equal width."
+    )
+    return Verdict(NOT_FOUND if own["ranking"] > 1 else HOLDS, number)

@@ -1,0 +1,191 @@
+"""The figures of arms show the tables that they are given."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+
+from gensr_lib.errors import ConfigError
+from gensr_lib.show import arm_plots, plots
+from gensr_lib.training.metrics import METRICS
+
+TASKS = ("rec", "src")
+VARIANTS = ("search only", "full", "b")
+TAUS = {"tau=10": 10.0, "tau=2": 2.0, "tau=0.1": 0.1}  # neither in order, nor as their names
+
+
+def runs(variants=VARIANTS, seeds=(2, 0, 1), without=(("search only", "rec"),)) -> pd.DataFrame:
+    """A table of arms in which every value is another one, between 0.4 and 0.8."""
+    names = pd.MultiIndex.from_product([variants, TASKS, METRICS, seeds])
+    table = pd.DataFrame(list(names), columns=["variant", "task", "metric", "seed"])
+    table = table[[pair not in without for pair in zip(table["variant"], table["task"], strict=True)]]
+    values = np.linspace(0.4, 0.8, len(table))
+    return table.assign(value=np.random.default_rng(0).permutation(values))
+
+
+def sensitivity(**options):
+    table = runs(tuple(TAUS), without=())
+    return table, arm_plots.sensitivity(table, TAUS, "τ", **options)
+
+
+def dots(ax) -> np.ndarray:
+    """(n, 2) all dots of a panel."""
+    drawn = [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
+    return np.concatenate(drawn)
+
+
+def texts(artists) -> list[str]:
+    return [artist.get_text() for artist in artists]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: arm_plots.ablation_bars(runs()),
+        lambda: sensitivity(reference=0.1, axis="log")[1],
+    ],
+)
+def test_equal_figures_are_equal_files(tmp_path, make):
+    first, again = (plots.save_figure(make(), name, tmp_path).read_bytes() for name in "ab")
+    assert first == again
+
+
+# --- ablations --------------------------------------------------------------------------------
+
+
+def test_ablation_bars_are_means_with_their_spread_and_a_dot_per_seed():
+    table = runs()
+    fig = arm_plots.ablation_bars(table)
+    assert [ax.get_title() for ax in fig.axes] == ["recommendation", "search"]
+    assert texts(fig.legends[0].get_texts()) == list(VARIANTS)
+    looks = [(to_hex(p.get_facecolor()), p.get_hatch()) for p in fig.legends[0].get_patches()]
+    variant_of = dict(zip(looks, VARIANTS, strict=True))
+    for ax, task in zip(fig.axes, TASKS, strict=True):
+        own = table[table["task"] == task].groupby(["variant", "metric"])["value"]
+        whiskers = {line.get_xdata()[0]: line.get_ydata() for line in ax.get_lines()}
+        seen = 0
+        for container in ax.containers:
+            for bar, metric in zip(container, METRICS, strict=False):
+                middle = bar.get_x() + bar.get_width() / 2
+                variant = variant_of[to_hex(bar.get_facecolor()), bar.get_hatch()]
+                values = own.get_group((variant, metric))
+                assert bar.get_height() == pytest.approx(values.mean())
+                assert abs(middle - METRICS.index(metric)) < 0.41, "in its group"
+                (ends,) = [y for x, y in whiskers.items() if bar.get_x() < x < middle + 1e-9]
+                spread = [values.mean() - values.std(), values.mean() + values.std()]
+                assert [np.nanmin(ends), np.nanmax(ends)] == pytest.approx(spread)
+                inside = dots(ax)[np.isclose(dots(ax)[:, 0], middle)]
+                assert sorted(inside[:, 1]) == pytest.approx(sorted(values))
+                seen += 1
+        assert seen == len(own)
+        edges = sorted((b.get_x(), b.get_x() + b.get_width()) for c in ax.containers for b in c)
+        assert all(a[1] <= b[0] + 1e-9 for a, b in pairwise(edges)), "no bar on another"
+        assert texts(ax.get_xticklabels()) == list(METRICS)
+
+
+def test_ablation_bars_of_chosen_panels_and_one_seed():
+    table = runs(("a", "b"), seeds=(4,), without=())
+    fig = arm_plots.ablation_bars(table, tasks=["src", "rec"], metrics=["N@5"])
+    assert [ax.get_title() for ax in fig.axes] == ["search", "recommendation"]
+    expected = table.query("metric == 'N@5' and task == 'rec'")["value"].tolist()
+    heights = [bar.get_height() for c in fig.axes[1].containers for bar in c]
+    assert heights == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "begin"),
+    [
+        ({"a": [0.80, 0.84], "b": [0.85, 0.85]}, 0.78),  # whisker to 0.792, lower than the dots
+        ({"a": [0.77, 0.86, 0.86], "b": [0.85, 0.85]}, 0.76),  # a dot is lower than the whiskers
+        ({"a": [0.1], "b": [0.85]}, 0.0),
+        ({"a": [0.5], "b": [0.5]}, 0.49),
+        ({"a": [0.001, 0.003], "b": [0.002]}, 0.0),  # never negative
+    ],
+)
+def test_the_axis_of_bars_begins_below_everything_and_says_so(values, begin):
+    rows = [(name, seed, value) for name, run in values.items() for seed, value in enumerate(run)]
+    table = pd.DataFrame(rows, columns=["variant", "seed", "value"]).assign(task="rec", metric="R@5")
+    (ax,) = arm_plots.ablation_bars(table, metrics=["R@5"]).axes
+    assert ax.get_ylim()[0] == begin and ("begins" in ax.get_ylabel()) == (begin > 0)
+    (ax,) = arm_plots.ablation_bars(table, metrics=["R@5"], from_zero=True).axes
+    assert (ax.get_ylim()[0], ax.get_ylabel()) == (0, "value")
+
+
+def test_six_variants_are_told_apart_in_colour_and_in_grey_and_their_legend_fits():
+    names = [f"without the part number {i}" for i in range(6)]
+    fig = arm_plots.ablation_bars(runs(names, without=()))
+    bars = [c[0] for c in fig.axes[0].containers]
+    assert all(a.get_hatch() != b.get_hatch() for a, b in pairwise(bars))
+    grey = [np.dot(bar.get_facecolor()[:3], [0.299, 0.587, 0.114]) for bar in bars]
+    assert grey == sorted(set(grey))
+    fig.draw_without_rendering()
+    box = fig.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= fig.bbox.x1
+    with pytest.raises(ConfigError, match="at most 6"):
+        arm_plots.ablation_bars(runs(tuple("abcdefg"), without=()))
+
+
+# --- differences ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", arm_plots.AXES)
+def test_sensitivity_draws_means_bands_and_dots_at_the_values_of_the_option(axis):
+    table, fig = sensitivity(metrics=("N@5", "R@10"), reference=1.05, axis=axis)
+    even = axis == "even"
+    places = dict(zip(sorted(TAUS.values()), range(3) if even else sorted(TAUS.values()), strict=True))
+    for ax, task in zip(fig.axes, TASKS, strict=True):
+        own = table[(table["task"] == task) & table["metric"].isin(["N@5", "R@10"])]
+        own = own.assign(x=own["variant"].map(TAUS).map(places))
+        bands = [c for c in ax.collections if not isinstance(c, PathCollection)]
+        for metric, line, band in zip(("N@5", "R@10"), ax.get_lines(), bands, strict=False):
+            runs = own[own["metric"] == metric].groupby("x")["value"]
+            assert list(line.get_xdata()) == list(places.values())
+            np.testing.assert_allclose(line.get_ydata(), runs.mean())
+            corners = band.get_paths()[0].vertices
+            for x, values in runs:
+                ends = corners[corners[:, 0] == x, 1]
+                spread = [values.mean() - values.std(), values.mean() + values.std()]
+                assert [ends.min(), ends.max()] == pytest.approx(spread)
+            assert to_hex(line.get_color()).upper() not in plots.TASK_COLOURS.values()
+        assert set(map(tuple, dots(ax))) == set(zip(own["x"], own["value"], strict=True))
+        default = ax.get_lines()[-1].get_xdata()[0]
+        assert default == pytest.approx(0.5 if even else 1.05), "half way from 0.1 to 2"
+        assert ax.get_xscale() == ("log" if axis == "log" else "linear")
+        assert texts(ax.get_xticklabels()) == ["0.1", "2", "10"]
+        assert list(ax.get_xticks()) == list(places.values())
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("τ", "metric")
+    assert texts(fig.legends[0].get_texts()) == ["N@5", "R@10", "default (1.05)"]
+
+
+def test_sensitivity_of_one_metric_one_seed_and_the_tasks_that_its_variants_serve():
+    table = runs((*TAUS, "other"), (0,), without=[(name, "rec") for name in TAUS])
+    (ax,) = arm_plots.sensitivity(table, TAUS, "τ", ["N@10"]).axes
+    assert (ax.get_title(), ax.get_ylabel()) == ("search", "N@10")
+    assert len(dots(ax)) == 3
+    (ax,) = arm_plots.sensitivity(table, TAUS, "τ", ["N@5", "N@10"]).axes
+    assert ax.get_ylabel() == "NDCG"
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: arm_plots.ablation_bars(runs(), tasks=["recs"]), "did you mean 'rec'"),
+        (lambda: arm_plots.ablation_bars(runs(), metrics=["N@100"]), "did you mean 'N@10'"),
+        (lambda: arm_plots.ablation_bars(runs(VARIANTS[:1]), tasks=["rec"]), "no rows"),
+        (lambda: arm_plots.sensitivity(runs(), {"ful": 3}, "τ"), "did you mean 'full'"),
+        (lambda: arm_plots.sensitivity(runs(), {"full": 1, "b": 1}, "τ"), "same value"),
+        (lambda: sensitivity(reference=0.0, axis="log"), "logarithmic"),
+        (lambda: sensitivity(axis="logarithmic"), "unknown axis"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw, message):
+    with pytest.raises(ConfigError, match=message):
+        draw()
