@@ -556,8 +556,8 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# The paper's own form costs 3.2 times what UniSAR does in training and 18 times in ranking: each candidate is a prompt of
-# its own. One-way, 1.4 and 3.3 times remain. The perceptron is cheaper than UniSAR in both. The multiples of ranking depend on
+# The paper's own form costs three to four times what UniSAR does in training and 18 times in ranking: each candidate is a
+# prompt of its own. One-way, 1.4 and 3.5 times remain. The perceptron is cheaper than UniSAR in both. The multiples of ranking depend on
 # what is asked: the table has 32 rows at once, of both tasks. With four rows of recommendation, as in the figure, they are 4
 # and 2: a search's prompt is longer, and with more rows at once UniSAR takes less for each and GenSR, on this processor, more.
 # So the language model is what costs, and that of the paper is a thousand times as large: its promise
@@ -801,8 +801,8 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 # - One model is above every untrained rule in both tasks. It has 0.73 and 0.69 of what the click law allows in
 #   recommendation and search; a *reader* of the same input, who knows the law, has 0.70 and 0.74.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
-# - The language model is what costs: as the paper has it, GenSR takes 3.2 times as long as UniSAR to train and 4 to 20 times
-#   as long to rank; where the words of the prompt are read without its slots (*one-way*), 1.4 and 2 to 4 times.
+# - The language model is what costs: as the paper has it, GenSR takes three to four times as long as UniSAR to train and 4 to
+#   20 times as long to rank; where the words of the prompt are read without its slots (*one-way*), 1.4 and 2 to 4 times.
 # - In these data each mechanism of the paper could add .03 of NDCG@10 or more in one of the tasks, so an ablation that finds
 #   nothing there means something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million

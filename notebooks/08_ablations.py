@@ -388,8 +388,8 @@ tables.show(responses, "08_doses", book.figures)
 # - The CF view earns twice its ceiling, since the model makes so little of the texts.
 # - Joint training earns nothing, whatever the views of one task alone lack.
 #
-# Two dials are none here: the second person and the hidden items hardly move the ceilings of what they were meant for, so that
-# their slopes have wide intervals and say nothing.
+# Two dials say little: hidden items do not move the ceiling of joint training, and a second person moves that of the filter in
+# search alone, and downwards. Their slopes have wide intervals.
 
 # %% [markdown]
 # ## The prompt
