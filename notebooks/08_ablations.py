@@ -156,8 +156,11 @@ if found.is_stored:
 #| label: tbl:08-trainings
 #| caption: "Trainings by arm: their median seconds of one core, and what the last fifth of the epochs (one at least) added to validation NDCG@5, mean."
 trained = found.trainings.groupby(["part", "variant"], sort=False)
-trained = trained.agg(trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean"))
-tables.show(trained.dropna(), "08_trainings", book.figures)
+trained = trained.agg(
+    trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean")
+)
+trained = trained.dropna().assign(seconds=lambda t: t["seconds"].round().astype(int))
+tables.show(trained, "08_trainings", book.figures)
 
 # %% [markdown]
 # The last of three epochs still adds .02 to .04 with T5 and .02 or less with the perceptron: the rate falls to zero over the
