@@ -137,6 +137,7 @@ live("stars")
 
 # %%
 found = evidence(book, "ablations")
+book.has("rec", "src", part="one prompt, one task and histories of one behavior")
 print(f"{len(found.cells)} trainings; {'stored' if found.is_stored else 'made here'}")
 
 # %% [markdown]
