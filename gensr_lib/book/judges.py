@@ -207,7 +207,8 @@ def joint_training(read: Read) -> Verdict:
 def task_prompt(read: Read) -> Verdict:
     """Whether both tasks lose by one prompt for both."""
     rows = _worth(read, "task prompt")
-    return Verdict(_where(rows), f"Two prompts minus one for both: {_beside_ceilings(rows)}.")
+    number = f"Two prompts minus one for both, in the default world: {_beside_ceilings(rows)}."
+    return Verdict(_where(rows), number)
 
 
 def _worth(read: Read, *mechanisms: str) -> pd.DataFrame:
@@ -262,7 +263,7 @@ def best_between(read: Read) -> Verdict:
     number = (
         f"Expected NDCG@10 at β = 0.3 minus that at the default, 0.01: "
         f"{_by_task(beta, 'difference')}; at τ = 0.01 minus that at 0.07: "
-        f"{_by_task(sharpest, 'difference')}; five worlds."
+        f"{_by_task(sharpest, 'difference')}; {rows['worlds'].min()} worlds."
     )
     return Verdict(word, number)
 

@@ -160,11 +160,14 @@ def evidence(
 
 
 def _is_declared_for(study: Study, workspace: Workspace) -> bool:
-    """Whether the workspace is one of the worlds of the study's first part."""
-    name, first = next(iter(study.parts.items()))
+    """Whether the workspace is a world of the part that a chapter stands in: the first one whose
+    dials nobody has turned."""
+    plain = [(name, part) for name, part in study.parts.items() if not part.dials]
+    if not plain:
+        return False
+    name, first = plain[0]
     where = (str(workspace.dataset_name), workspace.profile_name)
-    is_there = where == (first.data, study.profile) and not first.dials
-    return is_there and workspace.seed in study.seeds_of(name)
+    return where == (first.data, study.profile) and workspace.seed in study.seeds_of(name)
 
 
 def _read(study: Study, folder: Path, cells: Sequence[Cell], is_stored: bool) -> Evidence:

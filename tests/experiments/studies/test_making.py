@@ -467,6 +467,13 @@ def test_the_tables_hold_every_cell(read):
             wrong()
 
 
+def test_the_order_of_parts_does_not_decide_what_is_read(made, home, study):
+    turned_first = study.replace(parts=dict(reversed(study.parts.items())))
+    assert evidence.evidence(Workspace("pocket", "smoke"), turned_first).is_stored
+    alone = study.replace(parts={"turned": study.parts["turned"]})
+    assert not evidence._is_declared_for(alone, Workspace("pocket", "smoke"))
+
+
 def test_cells_can_stand_where_runs_do(read):
     from gensr_lib.experiments import against, result_table, standing
 
