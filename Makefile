@@ -6,7 +6,6 @@ DATASET ?= pocket
 SEED ?= 0
 # More options for the book's command line, e.g. ARGS='--only 01_data --force'.
 ARGS ?=
-# Two test processes with one thread each are quicker on 2 cores than one process with two threads.
 PYTEST_ARGS ?= -n 2 --dist loadscope
 
 BIN := $(VENV)/bin
@@ -44,7 +43,7 @@ studies: $(STAMP)  ## make the cells of the studies that are missing (all of the
 	@$(BIN)/python -m gensr_lib study run $(ARGS)
 
 test: lint  ## run all tests, with the whole book in profile smoke
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lab: $(STAMP)  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -161,6 +161,9 @@ class StudiesConfig(Config):
     options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="by model, so that many trainings fit into the time"
     )
+    steps: int | None = Field(
+        None, ge=1, description="of one training, at most, shared out among its epochs; None: all"
+    )
 
 
 class Profile(Config):

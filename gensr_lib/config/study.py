@@ -65,8 +65,8 @@ class Study(Config):
     worlds: int = Field(5, ge=1, description="seeds 0, 1, … of each part")
     short_elsewhere: bool = Field(
         True,
-        description="on other data: short trainings with some seeds, by the profile's ``studies``; "
-        "if not, one seed at the profile's settings",
+        description="on other data: some seeds and options of the profile's ``studies``; if not, "
+        "one seed and the profile's settings; its ``steps`` hold in both",
     )
     set: dict[str, Any] = Field(
         default_factory=dict, description="settings of every arm, under those of its own"

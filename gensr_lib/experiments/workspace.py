@@ -165,7 +165,6 @@ class Workspace:
         config, training = resolve(self.profile, model, **options)
         built_on = {need: self._identity(need) for need in cls.needs}
         seed = self.seed if seed is None else _checked_seed(seed)
-        is_trained = cls.loss is not RankingModel.loss
         return RunSpec(
             model=model,
             options=config,
@@ -174,7 +173,7 @@ class Workspace:
             seed=seed,
             built_on=built_on,
             code=code_of(cls),
-            processes=make_accelerator().num_processes if is_trained else 1,
+            processes=make_accelerator().num_processes if cls.is_trained() else 1,
         )
 
     def _identity(self, need: str) -> str:

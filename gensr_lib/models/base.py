@@ -115,6 +115,11 @@ class RankingModel(nn.Module, ABC):
         """A fresh model sized for a data set."""
         return cls(config)
 
+    @classmethod
+    def is_trained(cls) -> bool:
+        """Whether it learns by steps: it has a `loss` of its own."""
+        return cls.loss is not RankingModel.loss
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar loss terms of a batch whose column 0 holds the positives; none: not trained."""
         return {}

@@ -112,7 +112,7 @@ def train(
     """
     if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
         return TrainingRun(model.eval(), pd.DataFrame(), 0, 0.0)
-    if type(model).loss is RankingModel.loss:
+    if not model.is_trained():
         raise ConfigError(f"{model.name} has parameters, and no loss(batch) to train them by.")
     accelerator = accelerator or make_accelerator()
     return Loop(model, dataset, training, seed, folder, accelerator).run()

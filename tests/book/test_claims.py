@@ -108,6 +108,13 @@ def test_a_part_that_both_tasks_lose_holds_and_one_without_a_row_is_named(figure
         list(claims.judged(figures))
 
 
+def test_an_effect_stands_beside_what_it_could_be(figures):
+    for column, value in (("effect", 0.111), ("ceiling", 0.222)):
+        change(figures, "08_worth", column, value)
+    number = verdict(figures, judges.soft_filter).number
+    assert "0.111" in number and "loses 0.222 and 0.222" in number
+
+
 def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_knobs(figures):
     for column, value in (("high", -0.001), ("p_holm", 0.01)):
         change(figures, "09_tests", column, value)

@@ -152,6 +152,15 @@ def test_processes_train_with_the_profile_of_the_workspace_and_not_with_its_file
         assert config["training"]["learning_rate"] == rate
 
 
+def test_processes_build_on_the_backbone_of_the_workspace(home):
+    """The settings of a run come with it; those of its language model are the profile's alone."""
+    workspace = Workspace("pocket", "smoke")
+    workspace.profile = workspace.profile.replace(backbone=workspace.profile.backbone.replace(d_ff=48))
+    runs = {f"slow-{rate}": {"model": "bsr", "learning_rate": rate, "epochs": 1} for rate in (0.001, 0.002)}
+    for run in fit_all(workspace, runs, jobs=2).values():
+        assert any(48 in parameter.shape for parameter in run.model.parameters())
+
+
 def test_what_the_processes_warn_of_is_said_here_and_once(home, caplog):
     small = {"model": "sasrec", "loss": "ce", "full_softmax": 5, "sampled_items": 4}
     two = {f"ce-{width}": {**small, "width": width} for width in (4, 8)}

@@ -17,7 +17,6 @@ from ...config import Profile, TrainingConfig, digest, with_dials
 from ...config.study import Arm, Study
 from ...data.sources.load import find
 from ...errors import ConfigError
-from ...models.base import RankingModel
 from ...models.language_model import identity
 from ...models.registry import model_class
 from ..needs import lacks
@@ -126,7 +125,8 @@ def cells_here(study: Study, workspace: Workspace, part: str) -> list[Cell]:
         for arm_name, arm in arms.items():
             if (arm.like or arm.model) in able:
                 short = block.options.get(arm.model, {}) if study.short_elsewhere else {}
-                found.append(_cell(study, part, arm_name, arm, home, data, seed, short))
+                cell = _cell(study, part, arm_name, arm, home, data, seed, short, block.steps)
+                found.append(cell)
     return found
 
 
@@ -139,11 +139,13 @@ def _cell(
     data: list[Any],
     seed: int,
     short: Mapping[str, Any] | None = None,
+    steps: int | None = None,
 ) -> Cell:
-    """One cell; ``short`` holds settings that come before the arm's own."""
+    """One cell; ``short`` holds settings that come before the arm's own, ``steps`` is `_capped`."""
     try:
         settings = {**_known(arm.model, study.set), **(short or {}), **arm.set}
         options = {**_settings(home.profile, arm.like), **settings}
+        options = _capped(home.profile, arm.model, options, steps)
         recipe = _recipe(home.profile, arm.model, seed, home.seed, options)
         key = digest(data, recipe, NUMBERS)
     except ConfigError as error:
@@ -157,6 +159,17 @@ def _settings(profile: Profile, model: str | None) -> dict[str, Any]:
         return {}
     options, training = resolve(profile, model)
     return {**options.model_dump(), **training.model_dump()}
+
+
+def _capped(
+    profile: Profile, model: str, options: dict[str, Any], steps: int | None
+) -> dict[str, Any]:
+    """Options whose epochs have no more steps together than a training may take."""
+    if steps is None or not model_class(model).is_trained():
+        return options
+    training = resolve(profile, model, **options)[1]
+    share = max(1, steps // max(1, training.epochs))
+    return options | {"max_steps_per_epoch": min(training.max_steps_per_epoch or share, share)}
 
 
 def _known(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +208,7 @@ def _recipe(
     return {
         "model": model,
         "options": config.identity(),
-        "training": training.identity() if cls.loss is not RankingModel.loss else None,
+        "training": training.identity() if cls.is_trained() else None,
         "seed": seed,
         "built_on": built_on,
         "code": code_of(cls),

@@ -97,6 +97,7 @@ def test_effects_follow_their_ceilings_over_the_doses_of_a_dial():
     table = dose_response(found, pd.concat([ceiling, other]), {"d": list(by_dose), "e": ["d=0", "missing"]})
     assert table.index.tolist() == [("d", "filter", "rec")]
     assert table["slope"].item() == pytest.approx(0.5) and table["worlds"].item() == 4
+    assert table["worlds"].dtype == int  # it is shown, and 4.0 worlds are none
     means = ceiling[ceiling["seed"].isin(range(4))].groupby("part")["effect"].mean()
     assert table[["least", "most"]].iloc[0].tolist() == pytest.approx([means.min(), means.max()])
 
@@ -109,5 +110,6 @@ def test_a_trend_is_over_the_option_within_worlds():
     )
     found = trend(table, values, "N@10")
     assert found.loc["rec", "slope"] == pytest.approx(0.2, abs=0.01) and found.loc["rec", "p"] < 0.001
+    assert found["worlds"].dtype == int
     with pytest.raises(ConfigError, match="unknown arm"):
         trend(table, {"tau=9": 0.0}, "N@10")

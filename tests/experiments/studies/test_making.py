@@ -542,6 +542,29 @@ def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_p
         evidence.evidence(book, mine, missing="skp")
 
 
+@pytest.mark.parametrize(
+    ("model", "own", "steps", "cap"),
+    [
+        ("qem", {"epochs": 4}, 20, 5),  # shared out among the epochs
+        ("qem", {"epochs": 4, "max_steps_per_epoch": 3}, 20, 3),  # the profile's own cap is lower
+        ("qem", {"epochs": 40}, 20, 1),  # an epoch has a step
+        ("qem", {"epochs": 0}, 20, 20),
+        ("qem", {"epochs": 4}, None, None),
+        ("popularity", {}, 20, None),  # nothing to train
+    ],
+)
+def test_trainings_on_the_spot_have_no_more_steps_than_the_profile_gives_them(model, own, steps, cap):
+    profile = load_profile("smoke")
+    for block in [*profile.families.values(), *profile.models.values()]:
+        block.training.pop("max_steps_per_epoch", None)
+    profile = profile.model_copy(update={"studies": profile.studies.model_copy(update={"steps": steps})})
+    book = cells.Home("pocket", profile, 0).open()
+    arms = {"arm": {"model": model, "set": own}}
+    study = Study.parse({**DECLARED, "set": {}, "arms": arms, "parts": {"p": {}}, "short_elsewhere": False})
+    (cell,) = cells.cells_here(study, book, "p")
+    assert cell.options.get("max_steps_per_epoch") == cap
+
+
 def test_a_world_that_the_study_does_not_have_is_trained_on_the_spot(home, made, study):
     """Its cells must not stand beside what a chapter makes of another world."""
     counted = study.replace(parts={"pocket": {"arms": ["counted"]}}, short_elsewhere=False)
