@@ -314,10 +314,12 @@ tables.show(side, "11_side_src", book.figures)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-overlap
 #| caption: Share of ten recommended items that two systems have in common, mean over test users.
-some = tests[book.tasks[0]][:n_users]
+task = book.tasks[0]
+some = tests[task][:n_users]
 users = dataset.user_ids[dataset.user[some]].tolist()
 typed = dataset.query_texts[dataset.query[some]].tolist()  # empty for recommendations
-shares = explore.overlap(rankers, users, typed)
+serving = {name: ranker for name, ranker in rankers.items() if task in ranker.model.tasks}
+shares = explore.overlap(serving, users, typed)
 assert np.allclose(np.diag(shares), 1) and np.allclose(shares, shares.T)
 tables.show(shares.rename_axis("system"), "11_overlap", book.figures, digits=2)
 

@@ -9,9 +9,10 @@ import ast
 from pathlib import Path
 
 import jupytext
+import pandas as pd
 import pytest
 
-from gensr_lib.experiments.needs import LEAST
+from gensr_lib.experiments.needs import LEAST, LEAST_USERS
 from gensr_lib.experiments.workspace import Workspace
 
 from .folders import FOLDERS, SMALLEST, write_folder
@@ -95,6 +96,22 @@ def test_as_few_users_as_can_be_tested_are_enough_for_its_estimates(tmp_path, mo
     names = run_chapter(next(path for path in CHAPTERS if path.stem == "06_mutual_information"))
     assert [len(rows) for rows in names["dataset"].rows["test"].values()] == [LEAST] * 2
     assert len(names["table"]) == 6 * 4  # readings by two systems and two tasks
+
+
+@pytest.mark.slow
+def test_a_behavior_of_few_users_is_read_and_not_tested(tmp_path, monkeypatch, capsys):
+    """LightGCN trains on these recommendations, and chapter 11 asks it for no search."""
+    folder = write_folder(tmp_path / "few", *FOLDERS["random"])
+    log = pd.read_csv(folder / "interactions.csv")
+    late = ~log["user_id"].isin(log["user_id"].unique()[: LEAST_USERS - 1]) & (log["behavior"] == "rec")
+    log.loc[late, ["behavior", "query"]] = "src", "red mug"
+    log.to_csv(folder / "interactions.csv", index=False)
+    for name, value in {"HOME": tmp_path, "DATASET": folder, "PROFILE": "smoke"}.items():
+        monkeypatch.setenv(f"GENSR_{name}", str(value))
+    names = run_chapter(next(path for path in CHAPTERS if path.stem == "11_explore"))
+    assert names["book"].tasks == ["src"] and "rec" in names["dataset"].rows["test"]
+    assert set(names["shares"]) == {"gensr", "unisar", "popularity"} == {*names["systems"]} - {"lightgcn"}
+    assert f"only {LEAST_USERS - 1} recommendations to test" in capsys.readouterr().out
 
 
 # --- only what is there -----------------------------------------------------------------------
