@@ -135,6 +135,17 @@ def test_an_old_search_does_not_cost_the_user_the_whole_log():
     assert targets(dataset, TRAIN, SRC) == ["s0", "s1", "s2"]
 
 
+def test_half_of_a_log_is_enough_to_train_on():
+    dataset = Dataset.from_tables(tables(*[("u", f"i{t}", t, REC) for t in range(4)]), TINY)
+    assert [targets(dataset, split, REC) for split in SPLITS] == [["i0", "i1"], ["i2"], ["i3"]]
+
+
+def test_no_event_is_tested_where_none_is_left_to_validate_by():
+    events = [*[("u", f"s{t}", t, SRC) for t in range(3)], ("u", "r", 3, REC)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert dataset.split.too_short[0] and targets(dataset, TEST, REC) == []
+
+
 def test_unsorted_and_equal_times_are_sorted_per_user():
     events = [("b", f"i{t}", t, REC) for t in (2, 0, 3, 1)]
     events.insert(1, ("a", "j", 9, REC))
@@ -164,6 +175,8 @@ def test_k_core_counts_a_purchase_and_its_search_once():
     assert len(k_core(valid, 2).interactions) == len(two)
     with pytest.raises(DataError, match="3-core"):
         Dataset.from_tables(tables(*two, extra_items=0), TINY.replace(min_interactions=3))
+    alone = validate(tables(*twin_events("u", 2), extra_items=0), "test")
+    assert len(k_core(alone, 2).interactions) == 0, "each item has one interaction, in two rows"
 
 
 def test_k_core_repeats_until_stable():
