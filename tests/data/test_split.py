@@ -146,6 +146,13 @@ def test_no_event_is_tested_where_none_is_left_to_validate_by():
     assert dataset.split.too_short[0] and targets(dataset, TEST, REC) == []
 
 
+def test_what_a_user_lacks_is_not_taken_from_the_user_before():
+    before = [("a", f"s{t}", t, SRC) for t in range(4)]
+    events = [*before, *[("b", f"r{t}", t, REC) for t in range(8)], ("b", "only", 8, SRC)]
+    dataset = Dataset.from_tables(tables(*events), TINY)
+    assert targets(dataset, TEST, SRC) == ["s3", "only"] and targets(dataset, VALID, SRC) == ["s2"]
+
+
 def test_unsorted_and_equal_times_are_sorted_per_user():
     events = [("b", f"i{t}", t, REC) for t in (2, 0, 3, 1)]
     events.insert(1, ("a", "j", 9, REC))
@@ -184,6 +191,17 @@ def test_k_core_repeats_until_stable():
     events = [(user, item, time, REC) for time, (user, item) in enumerate(pairs)]
     left = k_core(validate(tables(*events), "test"), 2).interactions
     assert set(left["user_id"]) == {"a", "b"}, "c falls below 2 once its rare item is gone"
+
+
+def test_fewer_test_rows_are_those_of_the_same_users_in_both_tasks():
+    world = simulate(PocketConfig(n_users=60, n_items=220, n_events=2000), 0)
+    config = TINY.replace(max_test_rows=20)
+    whole, part = (Dataset.from_tables(world, given) for given in (TINY, config))
+    users = {task: {*part.user[part.rows[TEST][task].event].tolist()} for task in BEHAVIORS}
+    assert users[REC] == users[SRC] and len(users[REC]) == 20 < len(whole.rows[TEST][REC])
+    assert users[REC] != {*range(20)}, "not the first ones"
+    for task in BEHAVIORS:
+        assert set(part.rows[TEST][task].event) < set(whole.rows[TEST][task].event)
 
 
 def test_the_counts_of_the_split_are_those_of_a_loop():
