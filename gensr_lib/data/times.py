@@ -18,7 +18,8 @@ from .origin import Origin, shown
 LIMIT = 2**62  # of a time: differences of two of them still fit into int64
 EXACT = 2**53  # above it, floating numbers skip whole ones
 ISO = "ISO8601"
-ISO_DATE = r"\d{4}[-/]?\d{1,2}[-/]?\d{1,2}(?!\d)|\d{8}"  # the day is there, and not the month alone
+# The day is there, and not the month alone.
+ISO_DATE = r"\d{4}(?:-\d{1,2}-|/\d{1,2}/)\d{1,2}(?!\d)|\d{8}"
 ISO_ZONE = r"[T ]\d.*(?:[+-]\d\d(?::?\d\d)?|[zZ])$"
 EITHER_FIRST = r"\d{1,2}\D\d{1,2}\D\d{2,4}\b"  # day or month
 SECONDS = (10**8, 10**10)  # since 1970, in the years 1973 to 2286
@@ -154,7 +155,7 @@ def _dates(text: pd.Series, column: pd.Series, origin: Origin) -> pd.Series:
     first = text.iloc[0]
     form = _format(first)
     if form is None:
-        said = "is neither a whole number nor a date with its year"
+        said = "is neither a whole number nor a date with its day and year"
         if re.match(EITHER_FIRST, first):
             said = "may have the day or the month first"
         advice = "write year-month-day, such as 2024-03-13 or 2024-03-13 10:30"
@@ -174,14 +175,14 @@ def _dates(text: pd.Series, column: pd.Series, origin: Origin) -> pd.Series:
 
 
 def _format(date: str) -> str | None:
-    """How a date is written; None if it has no year, or the day and the month may be mixed up."""
+    """How a date is written; None without day or year, or where day and month may be mixed up."""
     if re.match(ISO_DATE, date):
         return ISO
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a day that comes first
         form = guess_datetime_format(date) or ""
     is_clear = form.startswith("%Y") or ("%Y" in form and "%m" not in form)
-    return form if is_clear else None
+    return form if is_clear and "%d" in form else None
 
 
 def _since_1970(dates: pd.Series) -> pd.Series:
