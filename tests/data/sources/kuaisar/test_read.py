@@ -138,6 +138,13 @@ def test_the_protocol_is_the_papers_and_nothing_later_is_in_a_history(raw):
     assert given.config.split == "leave-one-out" and given.config.test_history == "earlier"
 
 
+def test_a_day_is_one_of_beijing(raw):
+    """The raw clicks' own days by pandas, against those that the split cuts at."""
+    time = read_kuaisar(raw, ALL).interactions["time"].to_numpy()
+    there = pd.to_datetime(time, unit="ms", utc=True).tz_convert("Asia/Shanghai").tz_localize(None)
+    assert np.array_equal(BEIJING.days(time), there.to_numpy().astype("datetime64[D]").astype(int))
+
+
 def test_an_archive_is_read_as_the_folder_and_leaves_nothing_behind(raw, home):
     packed = home / "data" / "raw" / "kuaisar"
     packed.mkdir(parents=True)
