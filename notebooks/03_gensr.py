@@ -440,7 +440,8 @@ tables.show(table, "03_results", book.figures)
 metric = "expected N@10" if is_simulated else "N@10"
 kinds = dict.fromkeys(floors, "floors") | dict.fromkeys(["oracle"], "oracle")
 kinds |= dict.fromkeys(["reader", "reader, as GenSR"], "readers")
-placed = standing(runs, metric, kinds)
+kinds |= dict.fromkeys(["lightgcn", "lightgcn, both"], "lightgcn")
+placed = standing(runs, metric, kinds, others="gensr")
 
 # %%
 #| label: fig:03-ranking

@@ -247,12 +247,13 @@ names
 # For the default data these trainings are a *study*: made once, on one thread each, kept in `data/studies/comparison` with
 # their ranks, curves and all that made them, and read here. What this chapter asks of the trained systems was asked then.
 # `gensr study run comparison --anew` makes them again, and chapter 5 begins one of them anew, another one each day. On other
-# data, and with another seed, the systems are trained now, side by side.
+# data, and with another seed, the systems are trained now, side by side, with the few steps that the profile's block `studies`
+# gives them: enough for a first look, too short for a verdict (`gensr compare` trains in full, for chapter 5).
 
 # %%
 CHOICES = ["sasrec, softmax", "sasrec, clicks of both", "idgenrec, new names"]
 CHOICES += ["zam, query 0.9", "zam, clicks of both", "jsr, texts"]
-compared = evidence(book, "comparison", arms=[*systems, *CHOICES])
+compared = evidence(book, "comparison", arms=[*systems, *CHOICES, "gensr"])
 every = compared.as_runs()
 runs = {name: every[name] for name in systems}
 serving = {t: [n for n in systems if t in runs[n].evaluation.metrics] for t in book.tasks}
@@ -370,7 +371,7 @@ tables.show(cost, "04_cost", book.figures, digits=1)
 
 # %%
 floors = fit_floors(book)
-beside = floors | {"gensr": book.fit("gensr")} | fit_anchors(book)
+beside = floors | {"gensr": every["gensr"]} | fit_anchors(book)
 if is_simulated:
     given = {"items": "clicks", "clicks_of": "rec", "history_of": "rec"}
     length = book.profile.data.history_rec
@@ -378,7 +379,7 @@ if is_simulated:
 metric = "expected N@10" if is_simulated else "N@10"
 kinds = dict.fromkeys(floors, "floors") | {"oracle": "oracle"} | family_of
 kinds |= dict.fromkeys(["reader, clicks", "reader, as GenSR"], "readers")
-kinds |= dict.fromkeys(["lightgcn", "lightgcn, both", "gensr"], "chapters 2 and 3")
+kinds |= dict.fromkeys(["lightgcn", "lightgcn, both"], "lightgcn") | {"gensr": "gensr"}
 rows = beside | runs
 placed = standing(rows, metric, kinds)
 shown = {task: {n: rows[n] for n in table.index} for task, table in placed.items()}

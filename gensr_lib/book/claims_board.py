@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -47,7 +48,7 @@ def card(claim: Claim, verdict: Verdict) -> str:
             f"**{verdict.word[0].upper()}{verdict.word[1:]}**, {claim.where}",
             "^^^",
             *([f"![{claim.says}: {verdict.word}]({picture})", ""] if claim.picture else []),
-            verdict.number,
+            re.sub(r"(?<!\w)-(?=\d)", "−", verdict.number),
             ":::",
         ]
     )

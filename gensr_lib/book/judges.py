@@ -48,7 +48,10 @@ def _overall(gaps: pd.DataFrame) -> str:
 
 def _with_interval(row: pd.Series, value: str, unit: str = "") -> str:
     """Such as ``+0.039 bit [0.012, 0.063]``."""
-    return f"**{row[value]:+.3f}**{unit} [{row['low']:.3f}, {row['high']:.3f}]"
+    low, high = (
+        f"{end:.3f}" if abs(end) >= 0.0005 else f"{end:.4f}" for end in row[["low", "high"]]
+    )
+    return f"**{row[value]:+.3f}**{unit} [{low}, {high}]"
 
 
 def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:

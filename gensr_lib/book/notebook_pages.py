@@ -36,11 +36,13 @@ ASK = "book/widgets/ask/ask.mjs"  # the panel that asks GenSR
 ASK_TAG = "panel-ask"  # of the cell with the form, in whose place a page has the panel
 
 
-def prepare_notebook(path: Path, made: str = "") -> None:
+def prepare_notebook(path: Path, figures: Path, made: str = "") -> None:
     """Make the copy of an executed notebook into a page.
 
     Args:
         path: of the copy, which is changed; pictures are written beside it.
+        figures: where the chapters have saved theirs: a labelled one that is there as a drawing
+            (SVG) stands on the page as such, sharp at every size; others as in the notebook.
         made: the line on how its numbers were made, for the end of the page; '' for none.
     """
     notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -48,7 +50,7 @@ def prepare_notebook(path: Path, made: str = "") -> None:
     original.parent.mkdir(exist_ok=True)
     shutil.copy(path, original)
     notebook["metadata"].pop("jupytext", None)  # the builder reports it as unknown
-    cells = [made for cell in notebook["cells"] for made in _page_cells(cell, path)]
+    cells = [made for cell in notebook["cells"] for made in _page_cells(cell, path, figures)]
     cells = _found_first(cells)
     if made:
         cells.append(_prose(f":::{{div}}\n:class: made-with\n{made}\n:::"))
@@ -69,6 +71,15 @@ def cell_options(source: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def saved_as(label: str) -> str:
+    """The name of the file that a labelled figure or table is saved as.
+
+    >>> saved_as("fig:08-figure-4")
+    '08_figure_4'
+    """
+    return label.partition(":")[2].replace("-", "_")
+
+
 def plain(markdown: str) -> str:
     """A text without its marks, as an alternative text or a description needs it.
 
@@ -79,7 +90,7 @@ def plain(markdown: str) -> str:
     return " ".join(re.sub(r"\{[\w:]+\}(?=`)|[`*$\\]", "", text).split())
 
 
-def _page_cells(cell: Cell, path: Path) -> Iterator[Cell]:
+def _page_cells(cell: Cell, path: Path, figures: Path) -> Iterator[Cell]:
     """The cell, folded if it only shows, then each figure and table of it as the page's own."""
     if cell["cell_type"] != "code":
         yield cell
@@ -91,7 +102,7 @@ def _page_cells(cell: Cell, path: Path) -> Iterator[Cell]:
     options = cell_options(source)
     kept, parts = [], []
     for output in cell["outputs"]:
-        part = _shown(output, options if not parts else {}, path)  # a label names one thing
+        part = _shown(output, {} if parts else options, path, figures)  # a label names one thing
         (parts if part else kept).append(part or output)
     metadata = {**cell["metadata"], "tags": _tags(cell, source, bool(parts))}
     code = OPTION.sub("", source) if parts else source
@@ -143,11 +154,14 @@ def _only(source: str, kind: type | UnionType) -> bool:
     return bool(statements) and all(ast.unparse(s) == "plots.use_style()" for s in others)
 
 
-def _shown(output: Cell, options: dict[str, Any], path: Path) -> str:
+def _shown(output: Cell, options: dict[str, Any], path: Path, figures: Path) -> str:
     """A figure, table or text in MyST; '' for other outputs, which stay those of the cell."""
     data = output.get("data", {})
     if "image/png" in data:
-        return _figure(b64decode("".join(data["image/png"])), options, path)
+        drawing = figures / f"{saved_as(options.get('label', ''))}.svg"
+        if drawing.is_file():
+            return _figure(drawing.read_bytes(), "svg", options, path)
+        return _figure(b64decode("".join(data["image/png"])), "png", options, path)
     if "text/markdown" in data:  # such as code of the library
         return "".join(data["text/markdown"])
     table = page_table("".join(data.get("text/html", "")))
@@ -156,9 +170,9 @@ def _shown(output: Cell, options: dict[str, Any], path: Path) -> str:
     return f":::{{table}} {options.get('caption', '')}\n:label: {options['label']}\n{table}\n:::"
 
 
-def _figure(picture: bytes, options: dict[str, Any], path: Path) -> str:
+def _figure(picture: bytes, kind: str, options: dict[str, Any], path: Path) -> str:
     """A figure with its alternative text; the picture is written beside the page."""
-    name = f"{path.stem}-{sha256(picture).hexdigest()[:8]}.png"
+    name = f"{path.stem}-{sha256(picture).hexdigest()[:8]}.{kind}"
     (path.parent / PICTURES).mkdir(exist_ok=True)
     (path.parent / PICTURES / name).write_bytes(picture)
     caption = options.get("caption", "")

@@ -46,7 +46,7 @@ def stage(root: Path, folder: Path) -> None:
     for path in [*folder.glob(f"{WIDGETS}/*.mjs"), *folder.glob(ASK)]:
         path.write_text(bundled(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
-        prepare_notebook(path, made_with(folder, path.stem))
+        prepare_notebook(path, root / "figures", made_with(folder, path.stem))
     repository = os.environ.get("GITHUB_REPOSITORY", "")
     config = with_repository(read_config(root), repository)
     for name in toc_files(config["project"]["toc"]):

@@ -162,7 +162,10 @@ class StudiesConfig(Config):
         default_factory=dict, description="by model, so that many trainings fit into the time"
     )
     steps: int | None = Field(
-        None, ge=1, description="of one training, at most, shared out among its epochs; None: all"
+        None,
+        ge=1,
+        description="of one training, at most, shared out among its epochs, which are then "
+        "validated once, at the end; None: all",
     )
 
 

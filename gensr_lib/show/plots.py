@@ -173,7 +173,9 @@ def clouds(
         marker = "oxs^"[number % 4]
         shown = sample[np.random.default_rng(0).permutation(len(sample))[:max_points]]
         edge = {"edgecolors": None if marker == "x" else "none", "linewidths": 0.8}
-        ax.scatter(*shown.T, marker=marker, s=9, alpha=0.3, color=look["color"], zorder=1, **edge)
+        # As pixels in drawings too: thousands of points would be a megabyte.
+        faint = {"s": 9, "alpha": 0.3, "color": look["color"], "zorder": 1, "rasterized": True}
+        ax.scatter(*shown.T, marker=marker, **faint, **edge)
         if contours:
             style = {"color": look["color"], "linestyles": look["linestyle"], "linewidths": 1.5}
             levels = [1 - share for share in ENCLOSED]  # seaborn counts the mass outside

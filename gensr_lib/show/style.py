@@ -7,6 +7,7 @@ deficiency.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,11 +23,29 @@ from ..files import write_atomically
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
 # Of systems: none of them a task's, so that a colour says one thing only.
-SYSTEM_COLOURS = {"gensr": "#882255", "unisar": "#117733", "lightgcn": "#777777"}
+SYSTEM_COLOURS = {
+    "gensr": "#882255",
+    "gensar": "#AA4499",
+    "unisar": "#117733",
+    "lightgcn": "#777777",
+    # Kinds of systems, where a figure has many; baselines are one, or the families of chapter 4.
+    "floors": "#332288",
+    "readers": "#44AA99",
+    "oracle": "#000000",
+    "baselines": "#999933",
+    "sequence": "#DDAA33",
+    "candidate asks": "#66CCEE",
+    "searches tell": "#CC6677",
+    "language model": "#661100",
+    "product search": "#6699CC",
+    "both tasks": "#999933",
+}
 INK = "#222222"
 LINES = ("-", "--", "-.", ":")  # lines that coincide stay visible, and survive printing in grey
 WIDTH, DPI = 7.5, 150  # inches; 10 pt in the figure are about 10 pt on the page
 LEGEND_WIDTH = 85  # characters that fit the page's width
+# What a file is written in, and what of it would name the version of matplotlib, or the time.
+NAMELESS = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
 
 
 def use_style() -> None:
@@ -46,15 +65,23 @@ def use_style() -> None:
 
 
 def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
-    """Write ``<folder>/<name>.png``, whole or not at all; equal figures give equal bytes."""
+    """Write ``<name>.png`` and ``<name>.svg``, each whole or not at all; equal figures give equal
+    bytes.
+
+    Returns:
+        The path of the former.
+    """
     if isinstance(fig.get_layout_engine(), ConstrainedLayoutEngine):
         fig.draw_without_rendering()
         fig.set_layout_engine("none")  # each further draw would move a colour bar a little
-    nameless = {"Software": None}  # else the file names the version of matplotlib
     path = Path(folder) / f"{name}.png"
-    return write_atomically(
-        path, lambda part: fig.savefig(part, format="png", dpi=DPI, metadata=nameless)
-    )
+    for kind, nameless in NAMELESS.items():
+        with mpl.rc_context({"svg.hashsalt": "gensr"}):  # ids that are not drawn by chance
+            write_atomically(
+                path.with_suffix(f".{kind}"),
+                partial(fig.savefig, format=kind, dpi=DPI, metadata=nameless),
+            )
+    return path
 
 
 def panels(n: int = 1, height: float = 3.0, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:

@@ -86,7 +86,17 @@ def _value(value: object, digits: int, sign: str = "") -> str:
     if not isinstance(value, float):
         return f"{value}{sign}"
     rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
-    return (f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}") + sign
+    shown = f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}"
+    return signed(shown) + sign
+
+
+def signed(number: str) -> str:
+    """A number as text, with the sign for a minus that is as wide as a digit, as figures have it.
+
+    >>> signed("-4e-04")
+    '−4e-04'
+    """
+    return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def _chance(p: float) -> str:
@@ -95,4 +105,4 @@ def _chance(p: float) -> str:
 
 
 def _label(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(displayed(value))
+    return signed(f"{value:g}") if isinstance(value, float) else str(displayed(value))

@@ -134,6 +134,8 @@ def test_the_number_that_is_shown_is_the_tables(figures):
     for column, value in (("difference", 0.1234), ("low", 0.1111), ("high", 0.1357)):
         change(figures, "03_against", column, value, where)
     assert "**+0.123** [0.111, 0.136] in recommendation" in verdict(figures, judges.reader).number
+    change(figures, "03_against", "low", -0.00012, where)
+    assert "[-0.0001, 0.136]" in verdict(figures, judges.reader).number, "on which side of zero it ends"
 
 
 def test_a_table_that_is_missing_or_of_another_form_is_named_with_the_command(figures):
@@ -150,6 +152,7 @@ def test_the_board_has_a_card_with_a_small_picture_for_each(tmp_path):
     text = (tmp_path / "book/claims.md").read_text()
     assert text.count(":::{card}") == len(claims.CLAIMS)
     pictures = re.findall(r"\]\((book/thumbs/\w+\.png)\)", text)
+    assert not re.search(r"[ \[*]-\d", text) and "−0." in text, "signs are those of the tables"
     assert len(pictures) == sum(bool(claim.picture) for claim in claims.CLAIMS)
     for picture in pictures:
         assert (tmp_path / picture).stat().st_size < 100_000

@@ -24,7 +24,7 @@ def page_of(tmp_path, *cells) -> list:
     """The cells that a notebook of these code cells has in the copy."""
     path = tmp_path / "01_one.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), path)
-    prepare_notebook(path, "Made so.")
+    prepare_notebook(path, tmp_path / "figures", "Made so.")
     return nbformat.read(path, 4).cells
 
 
@@ -42,6 +42,17 @@ def test_a_figure_stands_by_its_caption_with_an_alternative_text(tmp_path):
     name = re.match(r":::\{figure\} (\S+)", figure.source)[1]
     assert (tmp_path / name).read_bytes() == b"a picture"
     assert last.source == ":::{div}\n:class: made-with\nMade so.\n:::"
+
+
+def test_a_figure_that_was_saved_as_a_drawing_stands_as_such(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "01_all_counts.svg").write_bytes(b"<svg/>")
+    picture = b64encode(b"a picture").decode()
+    cells = [code(f"#| label: fig:01-{name}\n#| caption: C.\nplot()", png=picture) for name in ("all-counts", "all")]
+    _, drawn, _, other, _ = page_of(tmp_path, *cells, code("plot()", png=picture))[:5]
+    names = [re.match(r":::\{figure\} (\S+)", figure.source)[1] for figure in (drawn, other)]
+    assert (tmp_path / names[0]).read_bytes() == b"<svg/>" and names[0].endswith(".svg")
+    assert (tmp_path / names[1]).read_bytes() == b"a picture" and names[1].endswith(".png")
 
 
 def test_a_table_stands_by_its_caption_and_one_label_names_one_thing(tmp_path):

@@ -88,11 +88,18 @@ def test_equal_figures_are_equal_files_and_none_stays_open(tmp_path, make):
     fig = make()
     files = [plots.save_figure(fig, "a", tmp_path), plots.save_figure(fig, "b", tmp_path / "deep")]
     files.append(plots.save_figure(make(), "c", tmp_path))
-    assert len({file.read_bytes() for file in files}) == 1
-    assert mpl.__version__.encode() not in files[0].read_bytes()
+    for kind in (".png", ".svg"):
+        written = {file.with_suffix(kind).read_bytes() for file in files}
+        assert len(written) == 1 and mpl.__version__.encode() not in written.pop()
     assert plt.get_fignums() == []
     written = sorted(p.name for p in tmp_path.rglob("*") if p.is_file())
-    assert written == ["a.png", "b.png", "c.png"]
+    assert written == ["a.png", "a.svg", "b.png", "b.svg", "c.png", "c.svg"]
+
+
+def test_a_cloud_of_points_is_small_as_a_drawing_too(tmp_path):
+    points = {"rec": np.random.default_rng(0).standard_normal((3000, 2))}
+    drawn = plots.save_figure(plots.clouds(points), "a", tmp_path).with_suffix(".svg").read_text()
+    assert len(drawn) < 200_000 and "data:image/png" in drawn
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):
@@ -106,7 +113,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
 
     with pytest.raises(ConfigError, match=r"a.png: cannot be written .*disk full"):
         plots.save_figure(Broken(), "a", tmp_path)
-    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
 
 
 # --- lines and training curves ----------------------------------------------------------------
@@ -347,7 +354,8 @@ def test_intervals_draws_a_ceiling_as_a_line_and_a_truth_per_row_as_marks():
 
 def test_a_task_or_a_system_has_one_colour_wherever_it_stands():
     """And no system has that of a task."""
-    named = {name: look_of(name, 0)["color"] for name in ("rec", "src", "gensr", "unisar", "lightgcn")}
+    names = ("rec", "src", "gensr", "gensar", "unisar", "lightgcn", "floors", "readers", "oracle", "baselines")
+    named = {name: look_of(name, 0)["color"] for name in names}
     assert len(set(named.values())) == len(named)
     for number, (name, colour) in enumerate(named.items(), start=1):
         assert look_of(name, number)["color"] == colour

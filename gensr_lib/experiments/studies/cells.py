@@ -98,18 +98,19 @@ def cells_of(study: Study) -> list[Cell]:
     return sorted(found, key=lambda cell: (cell.seed, order[cell.part]))
 
 
-def cells_here(study: Study, workspace: Workspace, part: str) -> list[Cell]:
+def cells_here(study: Study, workspace: Workspace, part: str, whole: bool = False) -> list[Cell]:
     """The cells of a part for other data than the study's own: those of a workspace.
 
     Dials are left out, and arms that the data do not allow. The profile's ``studies`` block says
-    how many seeds, and how short the trainings are, unless the study has it otherwise. Of a
-    simulated world each seed draws another.
+    how many seeds, and how short the trainings are, unless the study has it otherwise; with
+    ``whole`` its steps are left out. Of a simulated world each seed draws another.
 
     Raises:
         ConfigError: as `cells_of`.
     """
     block = workspace.profile.studies
     seeds = block.seeds if study.short_elsewhere else 1
+    steps = None if whole else block.steps
     name, first = str(workspace.dataset_name), workspace.seed
     redrawn = workspace.dataset.truth is not None
     arms = {
@@ -125,8 +126,7 @@ def cells_here(study: Study, workspace: Workspace, part: str) -> list[Cell]:
         for arm_name, arm in arms.items():
             if (arm.like or arm.model) in able:
                 short = block.options.get(arm.model, {}) if study.short_elsewhere else {}
-                cell = _cell(study, part, arm_name, arm, home, data, seed, short, block.steps)
-                found.append(cell)
+                found.append(_cell(study, part, arm_name, arm, home, data, seed, short, steps))
     return found
 
 
@@ -164,12 +164,16 @@ def _settings(profile: Profile, model: str | None) -> dict[str, Any]:
 def _capped(
     profile: Profile, model: str, options: dict[str, Any], steps: int | None
 ) -> dict[str, Any]:
-    """Options whose epochs have no more steps together than a training may take."""
+    """Options whose epochs have no more steps together than a training may take, and which is
+    validated at its end alone: among so few steps there is no best epoch to choose.
+    """
     if steps is None or not model_class(model).is_trained():
         return options
     training = resolve(profile, model, **options)[1]
-    share = max(1, steps // max(1, training.epochs))
-    return options | {"max_steps_per_epoch": min(training.max_steps_per_epoch or share, share)}
+    epochs = max(1, training.epochs)
+    share = max(1, steps // epochs)
+    most = min(training.max_steps_per_epoch or share, share)
+    return options | {"max_steps_per_epoch": most, "eval_every": training.eval_every and epochs}
 
 
 def _known(model: str, options: Mapping[str, Any]) -> dict[str, Any]:

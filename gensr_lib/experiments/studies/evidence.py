@@ -138,7 +138,8 @@ def evidence(
         part: the part whose arms are trained where the workspace's data are others than the
             study's; default: the first one.
         arms: only these, where something has to be trained; default: all of the part.
-        missing: of other data, ``skip`` trains nothing, and has what was trained before.
+        missing: of other data, ``skip`` trains nothing, and has what was trained before: in full,
+            as by ``gensr compare``, or, where nothing was, short.
         jobs: processes for training.
 
     Raises:
@@ -149,12 +150,22 @@ def evidence(
     if _is_declared_for(study, workspace):
         return _read(study, study_folder(study.name), cells_of(study), is_stored=True)
     part = known("part of the study", part or next(iter(study.parts)), study.parts)
-    cells = cells_here(study, workspace, part)
-    if arms := tuple(arms):
-        cells = [cell for cell in cells if cell.arm in arms]
     folder = workspace.folder / "studies" / checked_name(study.name)
+    chosen = set(arms) or study.arms.keys()
+
+    def planned(whole: bool = False) -> list[Cell]:
+        cells = cells_here(study, workspace, part, whole)
+        return [cell for cell in cells if cell.arm in chosen]
+
+    def finished(cells: list[Cell]) -> list[Cell]:
+        return [cell for cell in cells if is_stored(cell, folder) or is_trained(cell)]
+
     if known("way with what is missing", missing, ("make", "skip")) == "skip":
-        cells = [cell for cell in cells if is_stored(cell, folder) or is_trained(cell)]
+        full, cells = finished(planned(whole=True)), finished(planned())
+        if {cell.key for cell in full} - {cell.key for cell in cells}:
+            cells = full
+    else:
+        cells = planned()
     make_cells(cells, folder, jobs=jobs)
     return _read(study, folder, cells, is_stored=False)
 

@@ -543,17 +543,18 @@ def test_other_data_are_trained_on_the_spot_short_and_as_far_as_they_allow(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("model", "own", "steps", "cap"),
+    ("model", "own", "steps", "cap", "every"),
     [
-        ("qem", {"epochs": 4}, 20, 5),  # shared out among the epochs
-        ("qem", {"epochs": 4, "max_steps_per_epoch": 3}, 20, 3),  # the profile's own cap is lower
-        ("qem", {"epochs": 40}, 20, 1),  # an epoch has a step
-        ("qem", {"epochs": 0}, 20, 20),
-        ("qem", {"epochs": 4}, None, None),
-        ("popularity", {}, 20, None),  # nothing to train
+        ("qem", {"epochs": 4}, 20, 5, 4),  # shared out among the epochs, validated behind the last one
+        ("qem", {"epochs": 4, "max_steps_per_epoch": 3}, 20, 3, 4),  # the profile's own cap is lower
+        ("qem", {"epochs": 40}, 20, 1, 40),  # an epoch has a step
+        ("qem", {"epochs": 4, "eval_every": None}, 20, 5, None),
+        ("qem", {"epochs": 0}, 20, 20, 1),
+        ("qem", {"epochs": 4}, None, None, 1),
+        ("popularity", {}, 20, None, 1),  # nothing to train
     ],
 )
-def test_trainings_on_the_spot_have_no_more_steps_than_the_profile_gives_them(model, own, steps, cap):
+def test_trainings_on_the_spot_have_no_more_steps_than_the_profile_gives_them(model, own, steps, cap, every):
     profile = load_profile("smoke")
     for block in [*profile.families.values(), *profile.models.values()]:
         block.training.pop("max_steps_per_epoch", None)
@@ -563,6 +564,26 @@ def test_trainings_on_the_spot_have_no_more_steps_than_the_profile_gives_them(mo
     study = Study.parse({**DECLARED, "set": {}, "arms": arms, "parts": {"p": {}}, "short_elsewhere": False})
     (cell,) = cells.cells_here(study, book, "p")
     assert cell.options.get("max_steps_per_epoch") == cap
+    assert book.specify(cell.model, **cell.options).training.eval_every == every
+
+
+def test_what_was_trained_in_full_comes_before_what_was_trained_short(tmp_path, monkeypatch):
+    """`skip` shows the runs of `gensr compare`; without one of them, those that a chapter has made."""
+    monkeypatch.setenv("GENSR_HOME", str(tmp_path))
+    folder = write_folder(tmp_path / "mine", ["rec"], ["title"])
+    book = Workspace(str(folder), "smoke")
+    book.profile = book.profile.replace(studies={"steps": 2})
+    arms = {"a": {"model": "gru4rec"}, "b": {"model": "popularity"}}
+    mine = Study.parse(
+        {**DECLARED, "profile": "pocket", "set": {}, "arms": arms, "short_elsewhere": False, "parts": {"p": {}}}
+    )
+    made = evidence.evidence(book, mine, jobs=1)
+    shown = evidence.evidence(book, mine, missing="skip")
+    assert [cell.key for cell, _ in shown.cells] == [cell.key for cell, _ in made.cells]
+    book.fit("gru4rec")
+    ((cell, full),) = evidence.evidence(book, mine, arms=["a"], missing="skip").cells
+    assert cell.key not in {cell.key for cell, _ in made.cells}
+    assert full.record["training"]["max_steps_per_epoch"] == 40, "as the profile has it"
 
 
 def test_a_world_that_the_study_does_not_have_is_trained_on_the_spot(home, made, study):
