@@ -18,6 +18,7 @@ class Served:
     Attributes:
         content, headers: what is sent; ``ETag`` or ``Last-Modified`` tell versions apart.
         ranges: whether a part can be asked for.
+        shift: bytes by which a part begins behind the place that was asked for.
         checks: whether ``If-Range`` is heeded, as the standard wants.
         faults: what goes wrong in one answer after the other: a number cuts the body off after as many bytes, a
             negative one goes silent there instead, a text is a status.
@@ -28,6 +29,7 @@ class Served:
     content: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
+    shift: int = 0
     checks: bool = True
     faults: list = field(default_factory=list)
     pace: float = 0.0
@@ -70,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         known = self.headers.get("If-Range")
         fits = not served.checks or known is None or known in served.headers.values()
-        return int(asked[1]) if asked and served.ranges and fits else None
+        return int(asked[1]) + served.shift if asked and served.ranges and fits else None
 
     def _body(self, served: Served, start: int | None, fault: int | None) -> None:
         total = len(served.content)

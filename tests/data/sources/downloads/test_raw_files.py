@@ -149,6 +149,12 @@ def test_a_file_that_changed_on_the_server_is_begun_anew(server, folder, offer, 
     assert fetch("big")[0].path.read_bytes() == second.content
 
 
+def test_a_part_of_another_place_is_not_put_behind_what_is_here(server, folder, offer):
+    offer(one(server, Served(CONTENT, TAG, faults=[300_000], shift=7)))
+    assert fetch("big")[0].path.read_bytes() == CONTENT
+    assert server.ranges("/big.bin")[1] is not None is server.ranges("/big.bin")[2]
+
+
 @pytest.mark.parametrize("headers", [{}, {"ETag": 'W/"weak"'}])
 def test_without_a_way_to_tell_versions_apart_a_file_is_begun_anew(server, folder, offer, headers):
     offer(one(server, Served(CONTENT, headers, faults=[300_000])))
