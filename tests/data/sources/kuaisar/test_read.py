@@ -241,6 +241,29 @@ def test_a_click_at_a_time_that_cannot_be(small, lenient, time):
     assert len(tables.interactions) == 72 and tables.interactions["time"].gt(0).all()
 
 
+@pytest.mark.parametrize("ids", [",2", "1,"])
+def test_a_click_without_its_user_or_item(small, lenient, ids):
+    append(small, "rec_inter", f"{ids},{FIRST + 2 * DAY}.0,1")
+    tables = read_kuaisar(small, ALL)
+    assert any(note.startswith("small: 1 of 73 clicks have no user or no item") for note in tables.notes)
+    assert len(tables.interactions) == 72
+
+
+def test_a_recommendation_and_a_search_of_one_moment_count_once(small):
+    """Else this user, and this item, would be in the 2-core by themselves."""
+    time = FIRST + 2 * DAY
+    append(small, "rec_inter", f"50,60,{time}.0,1")
+    append(small, "src_inter", f'50,99,{time}.0,"[1]",60,1,VIDEO')
+    tables = read_kuaisar(small, DataConfig(min_interactions=2))
+    assert len(tables.interactions) == 72 and "60" not in set(tables.items["item_id"])
+
+
+def test_a_level_that_is_not_there_may_be_written_in_capitals(small):
+    change(small, "item_features", "Funny,empty", "Funny,UNKNOWN")
+    items = read_kuaisar(small, ALL).items.set_index("item_id")
+    assert items.loc["1", "categories"] == "Funny"
+
+
 def test_faulty_clicks_beyond_a_few_are_an_error_with_an_example(small):
     append(small, "rec_inter", "1,2,-5.0,1")
     with pytest.raises(DataError, match=r"1 of 73 clicks have a time outside .*user 1, item 2, time -5; at most 1\.0%"):
