@@ -72,7 +72,7 @@ is_whole = book.is_default and MISSING == "make"  # what is said below is held t
 # The 22 systems of the paper, GenSAR, and the floors; each trained once, by the settings of the profile, which were chosen
 # on validation rows. For the default data the trained ones are the study of chapter 4, read from `data/studies`; the floors
 # are made here. On other data the systems are trained now, with the few steps that the profile's block `studies` gives them,
-# as good for a first look and too short for a verdict. `gensr compare` trains them in full, and with `MISSING = "skip"` this
+# enough for a first look and too short for a verdict. `gensr compare` trains them in full, and with `MISSING = "skip"` this
 # chapter shows what it has left.
 
 # %%

@@ -173,7 +173,7 @@ class Workspace:
             seed=seed,
             built_on=built_on,
             code=code_of(cls),
-            processes=make_accelerator().num_processes if cls.is_trained() else 1,
+            processes=make_accelerator().num_processes if cls.learns() else 1,
         )
 
     def _identity(self, need: str) -> str:

@@ -116,7 +116,7 @@ class RankingModel(nn.Module, ABC):
         return cls(config)
 
     @classmethod
-    def is_trained(cls) -> bool:
+    def learns(cls) -> bool:
         """Whether it learns by steps: it has a `loss` of its own."""
         return cls.loss is not RankingModel.loss
 

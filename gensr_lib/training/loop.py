@@ -112,7 +112,7 @@ def train(
     """
     if training.epochs == 0 or not any(p.requires_grad for p in model.parameters()):
         return TrainingRun(model.eval(), pd.DataFrame(), 0, 0.0)
-    if not model.is_trained():
+    if not model.learns():
         raise ConfigError(f"{model.name} has parameters, and no loss(batch) to train them by.")
     accelerator = accelerator or make_accelerator()
     return Loop(model, dataset, training, seed, folder, accelerator).run()

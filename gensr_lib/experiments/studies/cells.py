@@ -167,7 +167,7 @@ def _capped(
     """Options whose epochs have no more steps together than a training may take, and which is
     validated at its end alone: among so few steps there is no best epoch to choose.
     """
-    if steps is None or not model_class(model).is_trained():
+    if steps is None or not model_class(model).learns():
         return options
     training = resolve(profile, model, **options)[1]
     epochs = max(1, training.epochs)
@@ -212,7 +212,7 @@ def _recipe(
     return {
         "model": model,
         "options": config.identity(),
-        "training": training.identity() if cls.is_trained() else None,
+        "training": training.identity() if cls.learns() else None,
         "seed": seed,
         "built_on": built_on,
         "code": code_of(cls),
