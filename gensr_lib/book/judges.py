@@ -189,8 +189,8 @@ def figure_4(read: Read) -> Verdict:
     named = [f"{row.mechanism} in {TASK_LABELS[row.task]}" for row in hurts.itertuples()]
     number = (
         f"Of four parts in two tasks, **{len(hurts)}** of {len(rows)} losses are more than luck "
-        f"over {rows['worlds'].min()} worlds ({', '.join(named) or 'none'}); by readers who know "
-        f"the law {_is_there(rows).sum()} could be."
+        f"over {rows['worlds'].min():.0f} worlds ({', '.join(named) or 'none'}); by readers who "
+        f"know the law {_is_there(rows).sum()} could be."
     )
     return Verdict(_where(rows), number)
 
@@ -246,7 +246,7 @@ def _beside_ceilings(rows: pd.DataFrame) -> str:
     most = rows.set_index("task")["ceiling"]
     could = " and ".join(f"{most[task]:.3f}" for task in BEHAVIORS)
     return (
-        f"expected NDCG@10 {_by_task(rows, 'effect')}, mean of {rows['worlds'].min()} worlds; "
+        f"expected NDCG@10 {_by_task(rows, 'effect')}, mean of {rows['worlds'].min():.0f} worlds; "
         f"a reader who knows the law loses {could}"
     )
 
@@ -266,7 +266,7 @@ def best_between(read: Read) -> Verdict:
     number = (
         f"Expected NDCG@10 at β = 0.3 minus that at the default, 0.01: "
         f"{_by_task(beta, 'difference')}; at τ = 0.01 minus that at 0.07: "
-        f"{_by_task(sharpest, 'difference')}; {rows['worlds'].min()} worlds."
+        f"{_by_task(sharpest, 'difference')}; {rows['worlds'].min():.0f} worlds."
     )
     return Verdict(word, number)
 

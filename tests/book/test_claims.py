@@ -123,6 +123,11 @@ def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_kn
     assert verdict(figures, judges.best_between).word == judges.IN_PART
 
 
+def test_the_worlds_that_are_said_are_those_of_the_table(figures):
+    change(figures, "09_tests", "worlds", 7)
+    assert verdict(figures, judges.best_between).number.endswith("; 7 worlds.")
+
+
 def test_a_value_that_is_surely_better_is_not_a_worse_one(figures):
     for column, value in (("high", 0.002), ("p_holm", 0.01)):
         change(figures, "09_tests", column, value)

@@ -114,3 +114,9 @@ def test_small_p_values_are_said_to_be_small(tmp_path):
     html = show(table, "p", tmp_path, digits=2).to_html()
     assert html.count("&lt; 0.001") == 2 and ">0.004<" in html and ">0.500<" in html and ">–<" in html
     assert "3e-106" in (tmp_path / "p.csv").read_text(), "the file keeps all digits"
+
+
+def test_a_negative_number_that_names_a_row_or_column_has_the_sign_too(tmp_path):
+    table = pd.DataFrame([[1]], index=pd.Index([-0.5], name="x"), columns=[-2.0])
+    html = show(table, "t", tmp_path).to_html()
+    assert "−0.5" in html and "−2" in html and "-0.5" not in html
