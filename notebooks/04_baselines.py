@@ -581,7 +581,7 @@ if book.is_default:
 # %% tags=["nbval-ignore-output"]
 named = compared.measures.query("measure == 'names'")
 named = named.pivot(index="variant", columns="name", values="value")
-if "idgenrec" in runs:
+if "idgenrec, new names" in named.index:
     turned = named.loc["idgenrec, new names"]
     assert turned["distinct"] == dataset.n_items
     assert named.loc["idgenrec", "item 1"] == ids[1], "without a turn the first names stay"
@@ -600,8 +600,8 @@ names
 
 # %% tags=["nbval-ignore-output"]
 if "idgenrec" in runs:
-    assert turned["decoding"] < 1e-3
-    print(f"largest difference between the two: {turned['decoding']:.1e}")
+    assert named["decoding"].max() < 1e-3
+    print(f"largest difference between the two: {named['decoding'].max():.1e}")
 
 # %% [markdown]
 # What this chapter found goes on record, with its provenance:

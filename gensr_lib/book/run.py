@@ -34,6 +34,10 @@ from .status import DEFAULT_RUN, ChapterRecord, machine, read_status, write_stat
 LOCK = "constraints.txt"
 QUIET = ["--IPKernelApp.log_level=CRITICAL"]  # else kernels remark on their own shutdown
 SOCKETS = "gensr-kernel-"  # how the folders of the kernels' sockets begin; then the process
+GO_ON = (
+    " What was trained is kept, and the same command goes on from there; it may be given "
+    "--timeout, the seconds of a cell."
+)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -257,6 +261,7 @@ def _explain(chapter: str, notebook: Path, error: Exception) -> str:
     kind = getattr(error, "ename", type(error).__name__)
     text = str(getattr(error, "evalue", error)).strip()
     what = f"{kind}: {text.splitlines()[0]}" if text else kind
+    what += GO_ON if kind == "CellTimeoutError" else ""
     if not notebook.exists():
         return f"chapter {chapter} failed before its first cell\n{what}"
     cells = list(enumerate(_own_cells(nbformat.read(notebook, as_version=4)), start=1))

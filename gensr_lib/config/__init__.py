@@ -126,6 +126,10 @@ class ModelBlock(Config):
     model: dict[str, Any] = Field(default_factory=dict, description="of the model's own `Config`")
     training: dict[str, Any] = Field(default_factory=dict, description="fields of `TrainingConfig`")
 
+    def under(self, other: ModelBlock) -> ModelBlock:
+        """Both in one; where they say different things, the other's."""
+        return ModelBlock(model=self.model | other.model, training=self.training | other.training)
+
 
 class BackboneConfig(Config):
     """Which language model GenSR is built on."""
@@ -173,7 +177,8 @@ class Profile(Config):
     """Everything a run needs beyond the data set and the seed.
 
     ``families`` holds the defaults of models by their `RankingModel.family`, ``models`` what a
-    single model has otherwise. Both are read by the models' classes in `experiments.spec`.
+    single model has otherwise, ``elsewhere`` what it has otherwise again where the data are not
+    simulated. All are read by the models' classes in `experiments.spec`.
     """
 
     name: str
@@ -182,7 +187,15 @@ class Profile(Config):
     backbone: BackboneConfig = BackboneConfig()
     families: dict[str, ModelBlock] = Field(default_factory=dict)
     models: dict[str, ModelBlock] = Field(default_factory=dict)
+    elsewhere: dict[str, ModelBlock] = Field(default_factory=dict)
     studies: StudiesConfig = StudiesConfig()
+
+    def on_real_data(self) -> Profile:
+        """The profile of data that are not simulated: ``elsewhere`` laid over ``models``."""
+        models = dict(self.models)
+        for name, block in self.elsewhere.items():
+            models[name] = models.get(name, ModelBlock()).under(block)
+        return self.model_copy(update={"models": models, "elsewhere": {}})
 
 
 def available_profiles() -> list[str]:

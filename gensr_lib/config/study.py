@@ -36,6 +36,9 @@ class Arm(Config):
     needs: list[Literal["rec", "src", "texts", "categories"]] = Field(
         default_factory=list, description="what data must have for it (`experiments.needs`)"
     )
+    elsewhere: bool = Field(
+        True, description="trained on other data than the study's, too, where none is stored"
+    )
 
 
 class Part(Config):

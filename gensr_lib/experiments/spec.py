@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 from .. import NUMBERS
@@ -78,9 +79,10 @@ def checked(profile: Profile) -> Profile:
             raise ConfigError(f"profile {profile.name}: {unknown('family', family, families)}")
     short = profile.studies.options
     try:
-        for model in {**MODELS, **profile.models, **short}:
-            resolve(profile, model)
-            resolve(profile, model, **short.get(model, {}))
+        for place in (profile, profile.on_real_data()):
+            for model in {**MODELS, **place.models, **short}:
+                resolve(place, model)
+                resolve(place, model, **short.get(model, {}))
     except ConfigError as error:
         raise ConfigError(f"profile {profile.name}: {error}") from None
     return profile
@@ -104,14 +106,10 @@ def resolve(profile: Profile, model: str, /, **options: Any) -> tuple[Config, Tr
     # Later blocks win: the family's defaults, the model's own entry, the caller's options.
     own = profile.models.get(model, profile.models.get(cls.name))
     blocks = [profile.families.get(cls.family), own, _as_block(options)]
-    of_model: dict[str, Any] = {}
-    of_training: dict[str, Any] = {}
-    for block in filter(None, blocks):
-        of_model |= block.model
-        of_training |= block.training
-    config = cls.Config.parse(of_model, where=f"model {cls.name}")
+    all_of_them = reduce(ModelBlock.under, filter(None, blocks), ModelBlock())
+    config = cls.Config.parse(all_of_them.model, where=f"model {cls.name}")
     cls.check(config, {need: _options_of(profile, need) for need in cls.needs})
-    return config, TrainingConfig.parse(of_training, where=f"training of {cls.name}")
+    return config, TrainingConfig.parse(all_of_them.training, where=f"training of {cls.name}")
 
 
 def _options_of(profile: Profile, need: str) -> Config:

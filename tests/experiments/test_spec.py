@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from gensr_lib.config import Profile, read_profile
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments import spec as specs
 from gensr_lib.experiments import workspace as workspaces
 from gensr_lib.experiments.workspace import Workspace
+from gensr_lib.models import GenSR
 
 PRINT_HASHES = """
 from gensr_lib import Workspace
@@ -163,3 +165,22 @@ def test_a_run_of_the_old_layout_is_said_so_and_kept(home, caplog):
 def test_an_option_of_another_model_is_refused_by_name(home):
     with pytest.raises(ConfigError, match="option of lightgcn 'tau'"):
         Workspace("pocket", "smoke").specify("lightgcn", tau=0.1)
+
+
+def test_data_that_are_not_simulated_have_settings_of_their_own(home, tmp_path, monkeypatch):
+    """`elsewhere` lies over a model's own entry there, and under the caller's options."""
+    changed = read_profile("smoke").model_dump(exclude_unset=True) | {
+        "elsewhere": {"gensr": {"model": {"tau": 0.5}, "training": {"epochs": 7}}, "qem": {"training": {"epochs": 9}}}
+    }
+    monkeypatch.setattr(specs, "read_profile", lambda name: Profile.parse(changed))
+    mine, simulated = Workspace(str(tmp_path), "smoke"), Workspace("pocket", "smoke")
+    for book, tau, epochs in [(mine, 0.5, 7), (simulated, GenSR.Config().tau, 1)]:
+        options, training = specs.resolve(book.profile, "gensr")
+        assert (options.tau, training.epochs) == (tau, epochs)
+        assert (options.history, training.probe_rows) == (40, 64), "the profile's own entry stays"
+    assert specs.resolve(mine.profile, "qem")[1].epochs == 9, "a model without an entry of its own"
+    assert specs.resolve(mine.profile, "gensr", epochs=2)[1].epochs == 2
+    for block, wrong in [({"gensr": {"model": {"tua": 1}}}, "tua"), ({"gesnr": {}}, "gesnr")]:
+        monkeypatch.setattr(specs, "read_profile", lambda name, b=block: Profile.parse(changed | {"elsewhere": b}))
+        with pytest.raises(ConfigError, match=f"profile smoke: .*{wrong}"):
+            Workspace("pocket", "smoke").profile  # noqa: B018

@@ -101,9 +101,10 @@ def cells_of(study: Study) -> list[Cell]:
 def cells_here(study: Study, workspace: Workspace, part: str, whole: bool = False) -> list[Cell]:
     """The cells of a part for other data than the study's own: those of a workspace.
 
-    Dials are left out, and arms that the data do not allow. The profile's ``studies`` block says
-    how many seeds, and how short the trainings are, unless the study has it otherwise; with
-    ``whole`` its steps are left out. Of a simulated world each seed draws another.
+    Dials are left out, and arms that the data do not allow or that are not for them (`Arm`). The
+    profile's ``studies`` block says how many seeds, and how short the trainings are, unless the
+    study has it otherwise; with ``whole`` its steps are left out, and all arms are there. Of a
+    simulated world each seed draws another.
 
     Raises:
         ConfigError: as `cells_of`.
@@ -116,7 +117,8 @@ def cells_here(study: Study, workspace: Workspace, part: str, whole: bool = Fals
     arms = {
         name: arm
         for name, arm in study.arms_of(part).items()
-        if not any(lacks(workspace.dataset, need) for need in arm.needs)
+        if (arm.elsewhere or whole)
+        and not any(lacks(workspace.dataset, need) for need in arm.needs)
     }
     able = workspace.able(*dict.fromkeys(arm.like or arm.model for arm in arms.values()))
     found = []

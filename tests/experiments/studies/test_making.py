@@ -567,6 +567,16 @@ def test_trainings_on_the_spot_have_no_more_steps_than_the_profile_gives_them(mo
     assert book.specify(cell.model, **cell.options).training.eval_every == every
 
 
+def test_an_arm_that_is_not_for_other_data_is_trained_there_only_when_asked_for(home, study):
+    arms = {**DECLARED["arms"], "narrow": {"model": "sasrec", "set": {"width": 16}, "elsewhere": False}}
+    declared = Study.parse({**DECLARED, "arms": arms})
+    book = Workspace("pocket", "smoke", 7)  # a world that the study does not have
+    assert {cell.arm for cell in cells.cells_here(declared, book, "pocket")} == {"whole", "counted"}
+    assert {cell.arm for cell in cells.cells_here(declared, book, "pocket", whole=True)} == set(arms)
+    keys = [[cell.key for cell in cells.cells_of(of)] for of in (declared, study)]
+    assert keys[0] == keys[1], "what is stored is known by the same keys"
+
+
 def test_what_was_trained_in_full_comes_before_what_was_trained_short(tmp_path, monkeypatch):
     """`skip` shows the runs of `gensr compare`; without one of them, those that a chapter has made."""
     monkeypatch.setenv("GENSR_HOME", str(tmp_path))
