@@ -389,22 +389,6 @@ assert (top_tenth > 0.099).all()  # never below the diagonal, as the items are s
 top_tenth.rename("share of the clicks on the top 10 % of the items").round(3)
 
 # %% [markdown]
-# Third, order in time: which behavior follows which. Compare each row with the last one, `All`: the shares whatever
-# came before.
-
-# %%
-#| label: tbl:01-order
-#| caption: Share of each behavior among the events that come next, by the behavior of the event before.
-following = train.groupby("user_id")["behavior"].shift(-1)
-order = pd.crosstab(train["behavior"], following.rename("next"), normalize="index", margins=True)
-tables.show(order, "01_order", book.figures)
-
-# %% [markdown]
-# In the pocket world a search is followed by another search less often than chance has it (0.19
-# beside 0.40): the simulation keeps both behaviors recent. In data whose searches are made from purchases, twins give
-# `rec → src → rec → src`; that is a trait of the recipe, not of people.
-
-# %% [markdown]
 # ## What the two behaviors share
 #
 # Joint modelling can pay only if one behavior tells something about the other. Three shares say how much, each beside
@@ -688,15 +672,12 @@ assert np.isclose(*leak["twin world"]["hidden"].xs("test", level="split"))
 # history. Where no positive is, it is even below chance.
 
 # %%
-#| label: tbl:01-repeat
-#| caption: Test metrics of the repeat scorer, both tasks.
 repeat = {key: evaluate(Repeat(Config()), data, batch_size=512) for key, data in worlds.items()}
 scored = pd.concat(
     {key: result.frame()[["R@5", "N@10"]] for key, result in repeat.items()},
     names=["data", "twins"],
 )
 assert np.allclose(scored["R@5"], scored["N@10"])
-tables.show(scored.unstack("task").swaplevel(axis=1).sort_index(axis=1), "01_repeat", book.figures)
 
 # %%
 #| label: fig:01-leak

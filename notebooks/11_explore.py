@@ -11,8 +11,8 @@
 #
 # **Overview.** The chapters before measure systems by averages over test rows. Here you ask them yourself, for one user
 # at a time, over the whole catalogue: GenSR (the paper's §4) with and without a query, and UniSAR, LightGCN and
-# popularity beside it. The chapter works through one example. Near its end it answers your own questions: on the
-# published page GenSR itself does, in your browser, and in JupyterLab all four systems do.
+# popularity beside it. After two lists for one user it is your turn: on the published page GenSR itself answers, in your
+# browser, and in JupyterLab all four systems do. Then the chapter goes behind the lists.
 #
 # **What follows**
 #
@@ -164,6 +164,33 @@ if searches:
     print(f"of the ten items for nonsense, {same} are recommended ones")
 
 # %% [markdown]
+# ## Your turn
+#
+# Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong with a
+# question, such as an item that does not exist, is said in place of the answer.
+#
+# In JupyterLab (`make lab`, run all cells) a form asks all four systems. The published page has GenSR itself in the
+# form's place: it computes in your browser, with JavaScript, from [model.json](../book/ask/model.json) and
+# [weights.bin](../book/ask/weights.bin), and gives the numbers of this chapter.
+
+# %% tags=["nbval-ignore-output"]
+some = tests[book.tasks[0]][:n_users]
+users = dataset.user_ids[dataset.user[some]].tolist()
+form = explore.form(rankers, list(dict.fromkeys([str(user), *users])), query, k=5)
+if book.is_default:
+    export_page(book.fit("gensr"), dataset, project_root() / "book" / "ask")
+
+# %% tags=["panel-ask"]
+form
+
+# %% [markdown]
+# Questions worth asking it:
+#
+# - Does the order of the history matter? Give a new user's items in two orders.
+# - Which words of a query count? Leave them out one by one.
+# - Find a user for whom the CF view decides, and one for whom the semantic view does.
+
+# %% [markdown]
 # ## Where did the clicked item land?
 #
 # The list looks sensible, but is it right? For each task one item was really clicked and held out. Its rank among *all*
@@ -280,7 +307,7 @@ tables.show(staying, "11_without", book.figures, digits=1)
 # A low number means that the part decides the list. Both lists hang on the CF view: without it, two of
 # the ten items found by the query stay, and none of those recommended. The history comes next: five found items stay,
 # and three recommended ones. The semantic view matters least: nine stay of both. Here 388 of the 1,364 items have
-# no text, and only the CF view can tell those apart. See in the form below whether other users are like this one.
+# no text, and only the CF view can tell those apart. See in the form above whether other users are like this one.
 
 # %% [markdown]
 # ## Side by side
@@ -315,8 +342,6 @@ tables.show(side, "11_side_src", book.figures)
 #| label: tbl:11-overlap
 #| caption: Share of ten recommended items that two systems have in common, mean over test users.
 task = book.tasks[0]
-some = tests[task][:n_users]
-users = dataset.user_ids[dataset.user[some]].tolist()
 typed = dataset.query_texts[dataset.query[some]].tolist()  # empty for recommendations
 serving = {name: ranker for name, ranker in rankers.items() if task in ranker.model.tasks}
 shares = explore.overlap(serving, users, typed)
@@ -381,22 +406,6 @@ if book.has("categories", part="the category of a list for somebody new"):
     print(f"category of the three items: {category}; in the list: {same} of 10")
 
 # %% [markdown]
-# The fewer the events, the less there is to filter. With an empty history the list rests on the items alone, so one
-# might expect the popular ones. Do they come?
-
-# %% tags=["nbval-ignore-output"]
-nobody = {
-    name: set(explore.ask(rankers[name], None, plain, 10)["item_id"])
-    for name in ("gensr", "unisar", "popularity")
-}
-for name in ("gensr", "unisar"):
-    print(f"{name}: {len(nobody[name] & nobody['popularity'])} of the 10 most popular items")
-
-# %% [markdown]
-# Most of them do, eight in GenSR's list and seven in UniSAR's. In training only the first event of
-# each user had an empty history, so little taught the models what to say to nobody.
-
-# %% [markdown]
 # UniSAR has a vector per user beside the history; a new user gets the mean of all these vectors. LightGCN has nothing
 # but such a vector, and says so:
 
@@ -407,30 +416,6 @@ except ConfigError as error:
     print(error)
 
 # %% [markdown]
-# ## Your turn
-#
-# Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong with a
-# question, such as an item that does not exist, is said in place of the answer.
-#
-# In JupyterLab (`make lab`, run all cells) a form asks all four systems. The published page has GenSR itself in the
-# form's place: it computes in your browser, with JavaScript, from [model.json](../book/ask/model.json) and
-# [weights.bin](../book/ask/weights.bin), and gives the numbers of this chapter.
-
-# %% tags=["nbval-ignore-output"]
-form = explore.form(rankers, list(dict.fromkeys([str(user), *users])), query, k=5)
-if book.is_default:
-    export_page(book.fit("gensr"), dataset, project_root() / "book" / "ask")
-
-# %% tags=["panel-ask"]
-form
-
-# %% [markdown]
-# Questions worth asking it:
-#
-# - Does the order of the history matter? Give a new user's items in two orders.
-# - Which words of a query count? Leave them out one by one.
-# - Find a user for whom the CF view decides, and one for whom the semantic view does.
-#
 # What this chapter found goes on record, with its provenance:
 
 # %%
