@@ -615,6 +615,7 @@ if is_simulated and len(book.tasks) == 2:
     wide = ceilings.pivot(index="mechanism", columns="task", values=["ceiling", "se"])
     ceilings = ceilings.set_index(["mechanism", "task"])
     shown = wide.reindex(ceilings.index.unique("mechanism"))
+    shown = shown.rename(columns={"se": "standard error"})
 else:
     print(
         "The ceilings are left out: they need the known law of a simulated world, and both tasks."

@@ -576,7 +576,7 @@ if book.is_default:
 # ## What IDGenRec writes
 #
 # When its turn is over, the generator writes a new name for each item. Here are the same items, and how many of all items
-# have the name they began with.
+# have the name they began with (for the default data alone).
 
 # %% tags=["nbval-ignore-output"]
 named = compared.measures.query("measure == 'names'")

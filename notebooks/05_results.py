@@ -404,8 +404,8 @@ if is_whole:
 # ## Newer than the paper: what identifiers know
 #
 # GenSAR (Shi et al., 2025) writes items as codes. An item has two identifiers, one from its text for search and one from
-# its clicks for recommendation, and they begin alike. Variants have one: of the text, of the clicks, or of both. On
-# a simulated world one can ask what the codes know of an item.
+# its clicks for recommendation, and they begin alike. Variants have one: of the text, of the clicks, or of both (for the
+# default data alone). On a simulated world one can ask what the codes know of an item.
 
 # %%
 written = {name: run for name, run in every.items() if name.startswith("gensar")}

@@ -53,7 +53,7 @@ def show(
     flat = table.set_axis([_flat(column) for column in table.columns], axis=1)
     save = {"index": not counted, "lineterminator": "\n", "encoding": "utf-8"}
     write_atomically(Path(folder) / f"{name}.csv", lambda part: flat.to_csv(part, **save))
-    styler = Shown(table, uuid=name, cell_ids=False)
+    styler = Shown(table.set_axis(_unnamed(table.columns), axis=1), uuid=name, cell_ids=False)
     styler.format(partial(_value, digits=digits), na_rep="–", escape="html")
     for columns, shown in ((NAMING, displayed), (CHANCES, _chance)):
         own = [column for column in columns if column in table]
@@ -68,6 +68,15 @@ def show(
         rows = table.index if among is None else list(among)
         styler.apply(_marked, subset=(rows, list(best_in)))
     return styler.hide() if counted else styler
+
+
+def _unnamed(columns: pd.Index) -> pd.Index:
+    """Columns whose levels of words have no name: words say what they are, numbers do not."""
+    levels = [columns.get_level_values(number) for number in range(columns.nlevels)]
+    of_words = [all(isinstance(label, str) for label in level) for level in levels]
+    return columns.set_names(
+        [None if words else level.name for words, level in zip(of_words, levels, strict=True)]
+    )
 
 
 def _marked(column: pd.Series) -> list[str]:

@@ -120,3 +120,12 @@ def test_a_negative_number_that_names_a_row_or_column_has_the_sign_too(tmp_path)
     table = pd.DataFrame([[1]], index=pd.Index([-0.5], name="x"), columns=[-2.0])
     html = show(table, "t", tmp_path).to_html()
     assert "−0.5" in html and "−2" in html and "-0.5" not in html
+
+
+def test_columns_of_words_need_no_name_and_columns_of_numbers_keep_theirs(results, tmp_path):
+    html = show(results, "results", tmp_path, best_in=[("rec", "N@5")]).to_html()
+    assert "metric" not in html and ">task<" not in html and ">system<" in html
+    assert results.columns.names == ["task", "metric"], "the table itself is as it was"
+    angles = results.set_axis(pd.MultiIndex.from_product([[0, 90], ["N@5", "N@10"]], names=["angle", "metric"]), axis=1)
+    html = show(angles, "angles", tmp_path).to_html()
+    assert ">angle<" in html and "metric" not in html
