@@ -498,12 +498,11 @@ for path in [
 #| label: tbl:01-batch
 #| caption: Shape and first values of each field of the first search of the test part.
 batch = dataset.batch("test", book.tasks[-1], np.array([0]))
-fields = {
-    name: tuple(value.shape)
-    for name, value in vars(batch).items()
-    if isinstance(value, torch.Tensor)
+tensors = {
+    f"batch.{name}": value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)
 }
-values = {name: getattr(batch, name).flatten()[:6].tolist() for name in fields}
+fields = {name: tuple(value.shape) for name, value in tensors.items()}
+values = {name: value.flatten()[:6].tolist() for name, value in tensors.items()}
 row_of_data = pd.DataFrame({"shape": fields, "first values": values}).rename_axis("field")
 tables.show(row_of_data, "01_batch", book.figures)
 

@@ -316,6 +316,7 @@ seen = {}
 for task, served in serving.items():
     columns = {f"{task} {what}": what for what in INPUTS}
     seen[task] = moved.loc[served, [*columns]].rename(columns=columns)
+    seen[task] = seen[task].rename(columns={"user": "number of the user"})
 seen = pd.concat(seen, names=["task"]).replace({1.0: "reads", 0.0: "·"})
 tables.show(seen, "04_reads", book.figures)
 

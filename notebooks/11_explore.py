@@ -100,8 +100,8 @@ assert history["time"].max() < held_out.min(), "nothing held out is seen"
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:11-history
-#| caption: The history that GenSR reads of one user, oldest click first.
-tables.show(history.drop(columns=["time", "item_id"]), "11_history", book.figures)
+#| caption: The twenty most recent clicks of the history that GenSR reads of one user, oldest first.
+tables.show(history.drop(columns=["time", "item_id"]).tail(20), "11_history", book.figures)
 
 # %% [markdown]
 # ## Recommendation
