@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from PIL import Image
 
+from ..show.tables import signed
 from .claims import Claim, Verdict, judged
 
 BOARD = "book/claims.md"  # included by index.md; in the staged copy alone
@@ -48,7 +48,7 @@ def card(claim: Claim, verdict: Verdict) -> str:
             f"**{verdict.word[0].upper()}{verdict.word[1:]}**, {claim.where}",
             "^^^",
             *([f"![{claim.says}: {verdict.word}]({picture})", ""] if claim.picture else []),
-            re.sub(r"(?<!\w)-(?=\d)", "−", verdict.number),
+            signed(verdict.number),
             ":::",
         ]
     )

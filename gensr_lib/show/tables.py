@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -99,13 +100,14 @@ def _value(value: object, digits: int, sign: str = "") -> str:
     return signed(shown) + sign
 
 
-def signed(number: str) -> str:
-    """A number as text, with the sign for a minus that is as wide as a digit, as figures have it.
+def signed(text: str) -> str:
+    """Text whose numbers have the sign for a minus: as wide as a digit, as figures have it, and no
+    place where a line may break.
 
-    >>> signed("-4e-04")
-    '−4e-04'
+    >>> signed("-4e-04 [-0.1, 0.2], 2014-2018")
+    '−4e−04 [−0.1, 0.2], 2014-2018'
     """
-    return f"−{number[1:]}" if number.startswith("-") else number
+    return re.sub(r"((?<!\w)|(?<=\de))-(?=\d)", "−", text)
 
 
 def _chance(p: float) -> str:
