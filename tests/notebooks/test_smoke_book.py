@@ -280,10 +280,11 @@ def test_there_are_chapters():
 
 
 def test_the_readme_lists_the_chapters_that_there_are():
-    """In order, each with its link: no chapter is forgotten, none is promised."""
+    """In order, each with its title and link: no chapter is forgotten, none is promised."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/(\w+)\.ipynb\)", readme, re.MULTILINE)
-    assert listed == [(path.stem, path.stem) for path in CHAPTERS]
+    listed = re.findall(r"^\| \[(.+?)\]\(notebooks/(\w+)\.ipynb\)", readme, re.MULTILINE)
+    titles = [read(path)[0].source.splitlines()[0].removeprefix("# ") for path in CHAPTERS]
+    assert listed == list(zip(titles, [path.stem for path in CHAPTERS], strict=True))
 
 
 def test_every_equation_of_the_papers_sections_4_and_5_is_displayed():
