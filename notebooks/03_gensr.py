@@ -557,8 +557,8 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# The paper's own form costs three to four times what UniSAR does in training and some 20 times in ranking: each candidate is
-# a prompt of its own. One-way, 1.5 and 3.4 times remain. The perceptron is cheaper than UniSAR in both. The multiples of ranking depend on
+# The paper's own form costs three to four times what UniSAR does in training and 16 to 20 times in ranking, from day to day: each
+# candidate is a prompt of its own. One-way, about 1.5 and 3 times remain. The perceptron is cheaper than UniSAR in both. The multiples of ranking depend on
 # what is asked: the table has 32 rows at once, of both tasks. With four rows of recommendation, as in the figure, they are 4
 # and 2: a search's prompt is longer, and with more rows at once UniSAR takes less for each and GenSR, on this processor, more.
 # So the language model is what costs, and that of the paper is a thousand times as large: its promise
@@ -567,7 +567,7 @@ tables.show(by_history, "03_history", book.figures, digits=1)
 #
 # Up to some hundred candidates the encoding of the history is a part of the price; from there on it is one of candidates, and
 # the whole catalogue costs two-way GenSR more than ten times what UniSAR takes. The length of the history hardly counts: eight
-# times as many clicks cost the language models less than a tenth more.
+# times as many clicks cost the language models a tenth or so more.
 
 # %% [markdown]
 # ## Pairs that training has seen
