@@ -557,10 +557,11 @@ by_history = pd.DataFrame(lengths).T.rename_axis("clicks")
 tables.show(by_history, "03_history", book.figures, digits=1)
 
 # %% [markdown]
-# The paper's own form costs three to four times what UniSAR does in training and 16 to 20 times in ranking, from day to day: each
-# candidate is a prompt of its own. One-way, about 1.5 and 3 times remain. The perceptron is cheaper than UniSAR in both. The multiples of ranking depend on
-# what is asked: the table has 32 rows at once, of both tasks. With four rows of recommendation, as in the figure, they are 4
-# and 2: a search's prompt is longer, and with more rows at once UniSAR takes less for each and GenSR, on this processor, more.
+# The paper's own form costs three to four times what UniSAR does in training and 16 to 20 times in ranking, from day to
+# day: each candidate is a prompt of its own. One-way, about 1.5 and 3 times remain. The perceptron is cheaper than UniSAR
+# in both. The multiples of ranking depend on what is asked: the table has 32 rows at once, of both tasks. With four rows of
+# recommendation, as in the figure, they are 4 and 2: a search's prompt is longer, and with more rows at once UniSAR takes
+# less for each and GenSR, on this processor, more.
 # So the language model is what costs, and that of the paper is a thousand times as large: its promise
 # of efficiency is about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base
 # ranks some 2,500 candidates a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
