@@ -132,9 +132,9 @@ for name in ("amazon-kindle", "kuaisar"):
         print(f"{name}: not here; `gensr data get {name}` brings it into data/raw/{name}/")
 
 # %% [markdown]
-# The three parts hold fewer rows than the filtered log has events. An event that is newer than the training part
-# without being its user's held-out one is neither trained on nor tested, and a limit on rows leaves out more. That is
-# the price of cutting each log in time.
+# In all these tables of counts the three parts hold fewer rows than the filtered log has events. An event that is newer than
+# the training part without being its user's held-out one is neither trained on nor tested, and a limit on rows leaves out
+# more. That is the price of cutting each log in time.
 
 # %% [markdown]
 # ## The pocket world

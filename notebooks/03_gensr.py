@@ -379,10 +379,10 @@ plots.save_figure(curves, "03_training", book.figures)
 curves
 
 # %% [markdown]
-# Read the left panel for what is learned first: the loss of search falls faster and further, because a query says much
-# more about the click than a history does. Search still gains .04 in the last of three epochs, in which the rate falls to
-# zero. More of them were tried beforehand, on validation rows: four at the same rate ended no higher, five at half of it gained
-# .02 in search and nothing in recommendation.
+# Read the left panel for what is learned first: the loss of search falls faster and further, because a query says much more
+# about the click than a history does. Search still gains .04 in the last of three epochs, in which the rate falls to zero.
+# More of them were tried beforehand, on validation rows: four at the same rate ended no higher, five at half of it gained .02
+# in search and nothing in recommendation.
 
 # %% [markdown]
 # The generation loss can be compared with a constant guess: with $n$ negatives per positive, always answering with the
@@ -597,7 +597,7 @@ tables.show(seen, "03_seen", book.figures)
 # often in a seen pair, so some of the gap may be popularity's: its own row says how much. Few rows on
 # one side make wide intervals, and then the table says little about that side.
 #
-# A fifth of the pairs are seen. The dictionary has 0.95 there and popularity's 0.13 on the others.
+# A fifth of the pairs are seen. The dictionary has 0.95 there and popularity's level, 0.13, on the others.
 # GenSR falls from 0.77 to 0.57, less than popularity falls, and on unseen pairs it is above BM25: it matches.
 
 # %% [markdown]
@@ -805,7 +805,7 @@ print("recorded; dataset", dataset.hash, "configuration", run.record["hash"])
 #   recommendation and search; a *reader* of the same input, who knows the law, has 0.70 and 0.74.
 # - A perceptron in the language model's place does as well in recommendation and better in search.
 # - The language model is what costs: as the paper has it, GenSR takes three to four times as long as UniSAR to train and 4 to
-#   20 times as long to rank; where the words of the prompt are read without its slots (*one-way*), 1.4 and 2 to 4 times.
+#   20 times as long to rank; where the words of the prompt are read without its slots (*one-way*), some 1.5 and 2 to 4 times.
 # - In these data each mechanism of the paper could add .03 of NDCG@10 or more in one of the tasks, so an ablation that finds
 #   nothing there means something.
 # - These numbers cannot be compared with the paper's tables, which are for other data and a model of 255 million

@@ -208,8 +208,8 @@ tables.show(walk, "04_shapes", book.figures)
 # %% [markdown]
 # ## What a language model is given
 #
-# CoLLM's prompt has four slots: the texts of the last clicks, the candidate's text, and the two CF vectors, each
-# through one small perceptron. Its training has two stages. First LoRA (Hu et al., 2022), a correction of low rank to the language
+# CoLLM's prompt has four slots: the texts of the last clicks, the candidate's text, and the two CF vectors, each through one
+# small perceptron. Its training has two stages. First LoRA (Hu et al., 2022), a correction of low rank to the language
 # model's own maps, learns the prompt *without* the vectors, as in TALLRec (Bao et al., 2023); then LoRA rests, and the
 # perceptron learns what the vectors say.
 
@@ -353,12 +353,12 @@ tables.show(cost, "04_cost", book.figures, digits=1)
 
 # %% [markdown]
 # An epoch has 23,000 rows of recommendation and 16,000 of search; USER's and UnifiedSSR's end after half of them. The systems
-# of vectors take a second for the searches; CoPPS, which reads four versions of a history twice as long, takes forty times
-# as long. Query-SeqRec has a softmax over all items
-# at each of forty tokens, and a language model that reads a text for each candidate costs three times that. At scoring the
-# gap is wider: a system that ends in one vector of the user ranks some hundred thousand candidates a second, DIN, which
-# weighs each click for each candidate, a tenth of it, and the two language models that read or write texts a hundredth. BSR,
-# a language model too, is as fast as the others: one step of its decoder ranks all items.
+# of vectors take a second for the searches; CoPPS, which reads four versions of a history twice as long, takes thirty times
+# as long. Query-SeqRec has a softmax over all items at each of forty tokens, and a language model that reads a text for each
+# candidate costs three times that. At scoring the gap is wider: a system that ends in one vector of the user ranks from a
+# hundred thousand to more than a million candidates a second, DIN, which weighs each click for each candidate, 36,000, and
+# the two language models that read or write texts some ten thousand. BSR, a language model too, is as fast as the others: one
+# step of its decoder ranks all items.
 
 # %% [markdown]
 # ## Between floors and ceilings
@@ -411,13 +411,14 @@ ladders.get("rec")
 # around *reader, clicks* (.33), who knows the law and has the same clicks: SASRec, FMLP-Rec and BERT4Rec are within
 # .01 of it. DIN is above, which no bound forbids.
 #
-# None reaches LightGCN (.42) or item neighbours (.45), which rest on *all* training clicks of a user, where a history has
-# the last twenty; SESRec's and CoLLM's vectors of a user could make up for that, and do not. GenSR (.46) has LightGCN's
-# vectors, texts and both histories in one prompt.
+# None reaches LightGCN (.42), which rests on *all* training clicks of a user, or item neighbours (.45), which read her last
+# forty, where a history has the last twenty; SESRec's and CoLLM's vectors of a user could make up for that, and do not. GenSR
+# (.46) has LightGCN's vectors, texts and both histories in one prompt.
 #
-# Two are below counting categories (.30). GRU4Rec misses it by less than its interval; the next section has a reason.
-# IDGenRec (.25) has to write a name, and can say what it likes in an item only by the words of the name: of 1,364 items 388
-# have no text, and are *no description a*, *b*, *c*. It reads the names of ten clicks, not twenty, and was still rising.
+# Two are below counting categories (.30). GRU4Rec misses it by less than its interval; the section on the order of clicks has
+# a reason. IDGenRec (.25) has to write a name, and can say what it likes in an item only by the words of the name: of 1,364
+# items 388 have no text, and are *no description a*, *b*, *c*. It reads the names of ten clicks, not twenty, and was still
+# rising.
 #
 # The four of both tasks are no better for it here. UnifiedSSR (.38) stands beside DIN, USER (.34), which is given all that
 # the third family has, beside SASRec. JSR (.31) has a vector of a user and no history, BSR (.31) what a sequence model has.
@@ -451,13 +452,12 @@ if "src" in ladders:
 ladders.get("src")
 
 # %% [markdown]
-# The best system reads the query and nothing else: QEM (.68). ZAM is beside it, and the others of the family, which know
-# the user or what she clicked, are a little below (.67). All six are above GenSR (.60), and so are USER (.65), JSR (.64) and
-# BSR (.63). Even the reader with GenSR's input (.64) is: it knows the law, and the words that a query and a text
+# The best system reads the query and nothing else: QEM (.68). ZAM is beside it, and the others of the family, which know the
+# user or what she clicked, are a little below (.67). All six are above GenSR (.60), and so are USER (.65), JSR (.64) and BSR
+# (.63). The six are above even the reader with GenSR's input (.64): it knows the law, and the words that a query and a text
 # have in common, but not which query led to which item before, and a table of words and items can learn that. UnifiedSSR
 # (.57) is the only trained system that is hardly above BM25 (.56): one of its two branches is of items, and the query comes
-# into it by attention alone. The next section says more of it. So in search, too, reading the history gains nothing
-# here.
+# into it by attention alone. The next section says more of it. So in search, too, reading the history gains nothing here.
 
 # %%
 if book.is_default:
@@ -497,7 +497,7 @@ if book.is_default:
 # ZAM and TEM lose .003 and less, HEM .01, AEM, which must give its attention to some click, .03. It is not that there
 # were nothing to know: by the ceilings of chapter 3, a reader that weighs the clicks of a history by the candidate is
 # .05 above one that weighs them all alike. None of these systems has found that in 16,000 searches. UnifiedSSR is the
-# exception, and it is the worst: it does listen (.12), and listens less to the query than all others, which lose nine
+# exception, and it is the worst: it does listen (.13), and listens less to the query than all others, which lose nine
 # tenths with another one.
 
 # %% [markdown]
@@ -620,8 +620,8 @@ book.record("04_baselines", record, seeds=compared.table["seed"]).name
 #
 # - All twenty systems are above popularity. Sequence models do about as well as a reader of the same clicks who knows the click
 #   law: they lack input, not training.
-# - What a system is given decides more than how it reads: searches beside clicks beat all four sequence models, and all clicks
-#   of a user (LightGCN, item neighbours) beat both.
+# - What a system is given decides more than how it reads: searches beside clicks beat all four sequence models, and more
+#   clicks of a user (LightGCN reads all, item neighbours forty) beat both.
 # - No system of search beats QEM, which reads the query alone; personal ones hardly use the user, worth .05 to one who knows the
 #   law. All six systems of product search beat GenSR.
 # - Shuffled clicks cost sequence models only .01 to .02: this world says little about systems that are built for order.
