@@ -156,7 +156,7 @@ trained = trained.dropna().assign(seconds=lambda t: t["seconds"].round().astype(
 tables.show(trained, "08_trainings", book.figures)
 
 # %% [markdown]
-# The last of three epochs still adds .02 to .04 with T5 and .02 or less with the perceptron: the rate falls to zero over the
+# The last of three epochs still adds .01 to .04 with T5 and .02 or less with the perceptron: the rate falls to zero over the
 # epochs, and the last one gains by that. Longer trainings of the whole model were tried before ([chapter 3](03_gensr.ipynb)),
 # and gained little. All arms take the same steps; what learns more slowly is at a disadvantage, and a lack of steps would look
 # like a loss. None ended below half of the median NDCG@10 of its arm.

@@ -386,7 +386,7 @@ tables.show(by_estimate, "10_inequality_13", book.figures, digits=2)
 # Read along a row. In the first columns nearly all shares are near 1, because logistic regression does not exist in
 # small samples and its error counts as infinite. Then the rows part. Where the generative model is right (`gaussian`,
 # and `correlated` for LDA) the share stays above one half. Where its error stays, the share falls to 0: for LDA with
-# heavy tails, and for naive Bayes in all worlds but the first. For LDA with clusters the error that stays is so small
+# heavy tails, and for naive Bayes in all worlds but the Gaussian one. For LDA with clusters the error that stays is so small
 # that the last $n$ shown is only on the way. So the sample size decides which side of (13) is larger.
 
 # %% [markdown]

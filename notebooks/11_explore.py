@@ -247,8 +247,8 @@ semantic_map
 # %% [markdown]
 # Columns that are bright for all candidates are clicks that the filter always looks at; a row that differs from the
 # others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03.
-# There the guitar plectrum is bright for all candidates with a text: it has a tenth of their weight, and among the clicks it
-# is the nearest to audio devices. The swimming goggles, second, are no kin of theirs. Candidates without a text, such as
+# Of the twelve shown the guitar plectrum is bright for all candidates with a text: it has a tenth of their weight, and is
+# the nearest to audio devices. The swimming goggles, beside it, are no kin of theirs. Candidates without a text, such as
 # `i01404`, weigh all clicks alike. So look at the weights, but do not read too much into them.
 
 # %%
@@ -260,7 +260,7 @@ cf_map
 
 # %% [markdown]
 # The CF view knows those without a text, too. Four of the five candidates give the salmon hiking rucksack
-# more than an equal share, the earbuds most; `i01385` looks at another rucksack instead. The speaker looks at `i00164`,
+# more than an equal share, the earbuds most; `i01385` looks at another rucksack instead. The speaker also looks at `i00164`,
 # which has no text; she clicked it when she searched for a speaker.
 #
 # The importance scores do not depend on the query: eq. 5 has the candidate and the history in it, nothing else. They
