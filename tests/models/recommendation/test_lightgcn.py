@@ -109,6 +109,22 @@ def test_loss_starts_at_ln_two_and_its_gradient_reaches_neighbours():
     )
 
 
+def test_the_loss_is_the_bpr_of_its_own_scores_and_the_l2_of_its_own_rows():
+    """The scores are those of `score`, one by one; the embeddings those of the user and the items."""
+    dataset = pocket()
+    ours = LightGCN.from_dataset(dataset, LightGCNConfig(width=16))
+    index = np.arange(32)
+    positive = dataset.item[dataset.rows["train"]["rec"].event[index]]
+    batch = dataset.batch("train", "rec", index, np.c_[positive, dataset.training_negatives("rec", 1, (0, 0))[index]])
+    terms = ours.loss(batch)
+    scores = ours.eval().score(batch)
+    reference = ReferenceLightGCN(3, 4, 1).recommendation_loss(*scores.T, lambda_reg=0)
+    assert torch.isclose(terms["bpr"], reference)
+    users, items = ours.embedding[: ours.n_users], ours.embedding[ours.n_users :]  # padding first
+    squares = users[batch.user].square().sum() + items[batch.cand].square().sum()
+    assert torch.isclose(terms["l2"], squares / len(index) / 2)
+
+
 def test_evaluation_sees_new_weights_after_training_mode():
     dataset, ours = pocket(), model()
     batch = dataset.batch("test", "rec", np.arange(4))
