@@ -5,11 +5,15 @@
 // Answers are computed on the page's own thread, some milliseconds at a time (`unhurried`), so that
 // nothing freezes and no address of a worker has to be known. Only this module touches a document.
 import { explain, load, question, ranked, readEvents, scoring } from "./engine.mjs";
-import { STYLE, TASKS, detail, escaped, frame, list, offers, past } from "./panels.mjs";
+import { STYLE, detail, escaped, frame, list, offers, past, titled } from "./panels.mjs";
 
 const BUDGET = 12; // ms of computing before the page may draw
 const SHOWN = 10; // items of a list at first, and half of them on a phone
 const WAIT = 250; // ms after the last letter of a query
+
+// What readers have asked so far, by where the panel began: a page that was left and is come back to
+// makes its panel anew, and it goes on where it was.
+const kept = new Map();
 
 /** The address of a file among some links: those that MyST copies have a hash in their names. */
 export function addressOf(name, links) {
@@ -87,17 +91,30 @@ function panel(place, page, get) {
   place.innerHTML = frame(page);
   const find = (what) => place.querySelector(what);
   const form = find("form");
-  const state = { events: [], query: "", answers: {}, shown: {}, picked: null, turn: 0 };
+  const origin = JSON.stringify([get("user"), get("query")]);
+  const state = kept.get(origin) ?? begins();
+  kept.set(origin, state);
   let timer;
 
+  function begins() {
+    const user = page.users.find(({ id }) => id === get("user")) ?? page.users[0];
+    const query = get("query") ?? user?.query ?? "";
+    return { user: user?.id, events: [...(user?.events ?? [])], query, answers: {}, shown: {}, picked: null, turn: 0 };
+  }
+
   function begun(id) {
-    const user = page.users.find((one) => one.id === id);
-    state.events = [...(user?.events ?? [])];
+    state.user = id;
+    state.events = [...(page.users.find((one) => one.id === id)?.events ?? [])];
     state.picked = null;
-    const hint = find(".hint");
-    hint.value = user?.query ?? "";
-    hint.textContent = `take the user's held-out search, “${hint.value}”`;
+    hint();
     ask();
+  }
+
+  /** Offer the query that the user whose history it was had searched for next. */
+  function hint() {
+    const button = find(".hint");
+    button.value = page.users.find(({ id }) => id === state.user)?.query ?? "";
+    button.textContent = `take the user's held-out search, “${button.value}”`;
   }
 
   async function ask() {
@@ -107,46 +124,68 @@ function panel(place, page, get) {
     state.shown = { rec: shown, src: shown };
     find(".hint").hidden = [state.query.trim(), ""].includes(find(".hint").value);
     drawPast();
+    fade();
     for (const task of Object.keys(page.prompts)) {
-      const query = task === "src" ? state.query : "";
-      if (task === "src" && !query.trim()) state.answers.src = undefined;
-      else if (!(await answered(task, query, isStale))) return;
+      if (!wanted(task)) state.answers[task] = undefined;
+      else if (!(await answered(task, isStale))) return;
       drawList(task);
     }
     pick(...picked());
   }
 
+  /** What a task's list is to be of, as text; undefined where nothing is asked. */
+  function wanted(task, query = state.query) {
+    const own = task === "src" ? query.trim() : "";
+    return task === "src" && !own ? undefined : JSON.stringify([state.events, own]);
+  }
+
+  /** Lists and the look into an item that are of another history or query than what is asked now
+   * are pale until their own come. */
+  function fade(query = state.query) {
+    const isOld = (task) => state.answers[task] && state.answers[task].key !== wanted(task, query);
+    const tasks = Object.keys(page.prompts);
+    for (const task of tasks) find(`[data-task=${task}]`).setAttribute("aria-busy", Boolean(isOld(task)));
+    find(".detail").setAttribute("aria-busy", tasks.some(isOld));
+  }
+
   /** Only what is over is told to those who listen to the page. */
-  function say(progress, result) {
-    find(".progress").textContent = progress;
+  function say(task, progress, result) {
+    const heading = find(`[data-task=${task}] .progress`);
+    if (heading) heading.textContent = progress;
     find("[role=status]").textContent = result;
   }
 
   /** Whether a task's list is there and still wanted. */
-  async function answered(task, query, isStale) {
-    const key = JSON.stringify([state.events, query]);
+  async function answered(task, isStale) {
+    const key = wanted(task);
     if (state.answers[task]?.key === key) {
       state.answers[task].events = state.events;
       return true;
     }
-    say(`${TASKS[task]}: reading …`, "");
+    const query = task === "src" ? state.query.trim() : "";
+    if (!state.answers[task]) drawList(task);
+    find(`[data-task=${task}] .name`).textContent = titled(task, query);
+    say(task, "reading …", "");
     await new Promise((go) => setTimeout(go));
     const started = performance.now();
     let asked;
     try {
       asked = question(page, state.events, query);
     } catch (error) {
-      say("", `${error.message}.`);
+      state.answers[task] = undefined;
+      drawList(task);
+      find(".detail").innerHTML = "";
+      say(task, "", `${error.message}.`);
       return false;
     }
     const all = page.items.ids.map((_, i) => i + 1);
     const steps = scoring(page, asked, all);
-    const scores = await unhurried(steps, isStale, (done) => say(`${TASKS[task]}: ${done} of ${all.length} items`, ""));
+    const scores = await unhurried(steps, isStale, (done) => say(task, `${done} of ${all.length} items`, ""));
     if (!scores) return false;
     const seen = new Set(state.events.map(([item]) => item));
     const items = ranked(scores, seen);
-    state.answers[task] = { key, asked, events: state.events, query: query.trim(), scores, items };
-    say("", `${all.length.toLocaleString("en")} prompts read in ${Math.round(performance.now() - started)} ms.`);
+    state.answers[task] = { key, asked, events: state.events, query, scores, items };
+    say(task, "", `${all.length.toLocaleString("en")} prompts read in ${Math.round(performance.now() - started)} ms.`);
     return true;
   }
 
@@ -169,6 +208,7 @@ function panel(place, page, get) {
       button.setAttribute("aria-pressed", isIt);
     }
     find(".detail").innerHTML = detail(page, answer, item, found);
+    fade();
   }
 
   function drawPast(weights = {}) {
@@ -185,6 +225,7 @@ function panel(place, page, get) {
   function drawList(task) {
     const isPicked = state.picked?.task === task ? state.picked.item : null;
     find(`[data-task=${task}]`).innerHTML = list(page, task, state.answers[task], state.shown[task], isPicked);
+    fade();
   }
 
   function change(events) {
@@ -196,6 +237,7 @@ function panel(place, page, get) {
   form.elements.user.addEventListener("change", ({ target }) => begun(target.value));
   form.elements.query.addEventListener("input", ({ target }) => {
     clearTimeout(timer);
+    fade(target.value);
     timer = setTimeout(() => {
       state.query = target.value;
       ask();
@@ -230,8 +272,8 @@ function panel(place, page, get) {
     });
   }
 
-  const user = page.users.find(({ id }) => id === get("user")) ?? page.users[0];
-  form.elements.user.value = user?.id ?? "";
-  form.elements.query.value = state.query = get("query") ?? user?.query ?? "";
-  begun(user?.id);
+  form.elements.user.value = state.user ?? "";
+  form.elements.query.value = state.query;
+  hint();
+  ask();
 }

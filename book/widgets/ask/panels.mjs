@@ -1,7 +1,7 @@
 // What the panel of `ask.mjs` shows, as HTML: pure functions of the state.
 import { sigmoid } from "./algebra.mjs";
 
-export const TASKS = { rec: "Recommendation", src: "Search" };
+const TASKS = { rec: "Recommendation", src: "Search" };
 const PARTS = { cf: "CF view", semantic: "semantic view", history: "user's history" };
 
 export const STYLE = `
@@ -49,6 +49,7 @@ export const STYLE = `
   .ask .found small { grid-column: 2 / 4; opacity: 0.75; font-size: 12px; }
   .ask .number { font-variant-numeric: tabular-nums; }
   .ask .key { display: inline-block; width: 14px; height: 6px; border-radius: 2px; vertical-align: middle; }
+  .ask .found[aria-busy="true"] > :not(h4), .ask .detail[aria-busy="true"] { opacity: 0.35; }
   .ask .adder { position: relative; margin: 6px 0; }
   .ask .offers button { display: block; width: 100%; padding: 6px 8px; min-height: 34px; }
   .ask .offers button:hover { background: var(--shade); }
@@ -91,7 +92,7 @@ export function frame(page) {
     </form>
     <div class="body"><section class="past"></section><div class="lists">${lists.join("")}</div></div>
     <section class="detail"></section>
-    <p class="quiet"><span class="progress"></span><span role="status"></span></p>
+    <p class="quiet"><span role="status"></span></p>
     <p class="quiet">${origin(page)}</p></div>`;
 }
 
@@ -112,13 +113,14 @@ export function past(page, events, read, weights) {
   const list = `<ul class="events" tabindex="0" aria-label="clicks of the history, newest first">
     ${rows.reverse().join("")}</ul>`;
   const none = "<p>Empty. GenSR knows nothing of this user: it ranks by the items alone, and by the query.</p>";
-  const left = `<p class="quiet">GenSR reads ${read.length} of them, the most recent; the others are pale.</p>`;
-  return `<h4>History, newest first: ${count(events.length, "click")}</h4>
+  const left = `<p class="quiet">GenSR reads the ${read.length} most recent; the others are pale.</p>`;
+  const isCut = events.length > read.length;
+  return `<h4>History, newest first: ${count(events.length, "click")}${isCut ? `, ${read.length} read` : ""}</h4>
     <div class="adder"><input name="add" placeholder="add an item: part of its title"
       aria-label="add an item by its title" autocomplete="off"><div class="offers"></div></div>
     <p class="quiet marks"><span class="mark"><span class="dot rec"></span> recommendation</span>
       <span class="mark"><span class="dot src"></span> search</span>${keys(weights)}</p>
-    ${rows.length ? list : none}${events.length > read.length ? left : ""}`;
+    ${rows.length ? list : none}${isCut ? left : ""}`;
 }
 
 /** One click of the history, with a button that takes it out. */
@@ -155,17 +157,23 @@ export function offers(page, text, most = 6) {
   return found.slice(0, most).map(offer).join("") + (found.length > most ? more : "");
 }
 
+/** The heading of a list, as text. */
+export function titled(task, query) {
+  return query ? `${TASKS[task]}: ${query}` : TASKS[task];
+}
+
 /** A ranked list; `answer` is {query, events, asked, items, scores} with items by rank. */
 export function list(page, task, answer, shown, picked) {
-  const title = answer?.query ? `Search: ${escaped(answer.query)}` : TASKS[task];
-  const wait = task === "src" ? "Type a query, and the same model ranks the same items for it." : "…";
-  if (!answer) return `<h4>${title}</h4><p>${wait}</p>`;
+  const name = `<span class="name">${escaped(titled(task, answer?.query))}</span>`;
+  const title = `<h4>${name} <span class="quiet progress"></span></h4>`;
+  const wait = task === "src" ? "Type a query, and the same model ranks the same items for it." : "";
+  if (!answer) return `${title}<p>${wait}</p>`;
   const rows = answer.items.slice(0, shown).map((item, k) => found(page, answer, item, k + 1, item === picked));
   const left = answer.items.length - rows.length;
   const next = Math.min(left, shown < 50 ? 50 - shown : left);
   const more = `<button type="button" class="plain" data-more="${task}">
     ${next} more of ${left.toLocaleString("en")}</button>`;
-  return `<h4>${title}</h4>
+  return `${title}
     <p class="quiet">of ${count(answer.items.length, "item")} that the history has not; at the right P(Yes)</p>
     <ol>${rows.join("")}</ol>${left > 0 ? more : ""}`;
 }
