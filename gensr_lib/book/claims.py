@@ -27,14 +27,12 @@ class Claim:
         says: the claim, in a sentence.
         where: in the paper.
         chapter: where it is put to the test.
-        picture: the figure that shows it best, without its suffix; '' for none.
         judge: reads tables by their names and decides.
     """
 
     says: str
     where: str
     chapter: str
-    picture: str
     judge: Callable[[Read], Verdict]
 
 
@@ -69,105 +67,90 @@ CLAIMS = (
         "GenSR ranks better than every other system, in both tasks",
         "Tables 2 and 3",
         "05_results",
-        "05_order",
         judges.ranking,
     ),
     Claim(
         "The generative model makes the difference, and not what is fed to it",
         "section 1",
         "03_gensr",
-        "03_ranking",
         judges.reader,
     ),
     Claim(
         "Its outputs have more mutual information with the input than UniSAR's",
         "Table 1",
         "06_mutual_information",
-        "",
         judges.information,
     ),
     Claim(
         "Table 1 and Tables 2 and 3 describe the same outputs",
         "Tables 1 to 3",
         "06_mutual_information",
-        "",
         judges.against_tables,
     ),
     Claim(
         "Prompts part the parameter space; a discriminative model's states are mixed",
         "Figures 3a to 3c",
         "07_parameter_space",
-        "07_pca_gensr",
         judges.apart,
     ),
     Claim(
         "So the tasks' gradients do not work against each other, as those of UniSAR do",
         "section 1",
         "07_parameter_space",
-        "07_conflict",
         judges.conflict,
     ),
     Claim(
         "Generative parameters carry more information than discriminative ones",
         "Lemma 5.1",
         "10_theory",
-        "10_gain",
         judges.lemma,
     ),
     Claim(
         "The information of an estimate is ½ ln(1 + w σ_X² / σ_ε²)",
         "eq. 14",
         "10_theory",
-        "10_channel",
         judges.channel,
     ),
     Claim(
         "The contrastive loss as printed aligns the two views of a user",
         "eq. 10",
         "03_gensr",
-        "",
         judges.contrastive,
     ),
     Claim(
         "Each of four parts is needed: without it both tasks lose",
         "Figure 4",
         "08_ablations",
-        "08_figure_4",
         judges.figure_4,
     ),
     Claim(
         "The soft filter, which reads the history for each candidate, serves both tasks",
         "eq. 5 and 6",
         "08_ablations",
-        "08_worth",
         judges.soft_filter,
     ),
     Claim(
         "Search and recommendation enhance each other when they are trained together",
         "section 1",
         "08_ablations",
-        "",
         judges.joint_training,
     ),
     Claim(
         "A prompt for each task is what keeps the tasks apart",
         "eq. 7",
         "08_ablations",
-        "08_prompt",
         judges.task_prompt,
     ),
     Claim(
         "Temperature and weight of the contrastive loss have a best value between extremes",
         "Figure 5",
         "09_sensitivity",
-        "09_beta",
         judges.best_between,
     ),
     Claim(
         "GenSR is efficient beside other systems",
         "section 1",
         "03_gensr",
-        "03_growth",
         judges.cost,
     ),
 )

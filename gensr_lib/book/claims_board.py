@@ -4,50 +4,64 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
+from ..show import plots, style
 from ..show.tables import signed
-from .claims import Claim, Verdict, judged
+from .claims import Claim, judged
+from .judges import Marks, Verdict
 
 BOARD = "book/claims.md"  # included by index.md; in the staged copy alone
 THUMBS = "book/thumbs"
-WIDTH = 640  # pixels of a small picture: twice what a card shows, for dense screens
+INCHES = (3.6, 1.9)  # of a picture, as large as a card shows it
+SMALL = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8}
 
 
 def write_board(root: Path, folder: Path) -> None:
     """Write the cards to ``folder/book/claims.md``, and the pictures that they show beside it.
 
     Args:
-        root: the project, whose ``figures/`` hold the tables and the pictures of the default run.
+        root: the project, whose ``figures/`` hold the tables of the default run.
         folder: the staged copy.
 
     Raises:
         ConfigError: as `claims.judged`.
     """
-    thumbs = folder / THUMBS
-    thumbs.mkdir(parents=True)
+    (folder / THUMBS).mkdir(parents=True)
     cards = []
     for claim, verdict in judged(root / "figures"):
-        if claim.picture:
-            with Image.open(root / f"figures/{claim.picture}.png") as picture:
-                picture.thumbnail((WIDTH, WIDTH))
-                small = picture.convert("RGB").quantize(64)
-            small.save(thumbs / f"{claim.picture}.png", optimize=True)
-        cards.append(card(claim, verdict))
+        path = f"{THUMBS}/{claim.judge.__name__}.svg"
+        style.save_drawing(draw(verdict.marks), folder / path)
+        cards.append(card(claim, verdict, path))
     text = "\n\n".join(["::::{grid} 1 1 2 2", *cards, "::::"])
     (folder / BOARD).write_text(text + "\n", encoding="utf-8")
 
 
-def card(claim: Claim, verdict: Verdict) -> str:
+def draw(marks: Marks) -> Figure:
+    """The numbers that decide, for a card: a point with its interval in each row."""
+    plots.use_style()
+    with mpl.rc_context(SMALL):
+        fig, ax = plt.subplots(figsize=INCHES, layout="constrained")
+        plt.close(fig)
+        plots.intervals(marks.table, "", ax=ax, reference=marks.reference, legend=False)
+        fig.supxlabel(marks.xlabel, fontsize=8)  # below the picture: the panel may be narrower
+        ax.locator_params(axis="x", nbins=4)
+        ax.margins(x=0.1)
+    return fig
+
+
+def card(claim: Claim, verdict: Verdict, picture: str) -> str:
     """A card in MyST's syntax, which links to the chapter; paths are the including page's."""
-    picture = f"{THUMBS}/{claim.picture}.png"
     return "\n".join(
         [
             f":::{{card}} {claim.says}",
             f":link: notebooks/{claim.chapter}.ipynb",
             f"**{verdict.word[0].upper()}{verdict.word[1:]}**, {claim.where}",
             "^^^",
-            *([f"![{claim.says}: {verdict.word}]({picture})", ""] if claim.picture else []),
+            f"![{claim.says}: {verdict.word}]({picture})",
+            "",
             signed(verdict.number),
             ":::",
         ]

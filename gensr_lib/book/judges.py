@@ -5,8 +5,8 @@ A judge gives the verdict and the number behind it, as a sentence, so that neith
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -24,7 +24,23 @@ WRONG = "wrong as printed"
 VERDICTS = (HOLDS, WHERE, IN_PART, NOT_FOUND, CONTRADICTED, WRONG)
 SEPARATE = 0.95  # share of states whose task a linear probe must name; a half is chance
 CONFLICT = -0.1  # cosines nearer to zero are none: sums in another order move them by as much
+PLAIN = "oracle"  # whose colour is that of the ink: a number of no task and no system
 Read = Callable[[str], pd.DataFrame]  # a table by its name, without suffix
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The numbers that decide, as a small picture shows them.
+
+    Attributes:
+        table: a row per number, as `plots.intervals` draws it.
+        xlabel: what the numbers are.
+        reference: by name, what they stand beside: a number, or one for each row.
+    """
+
+    table: pd.DataFrame
+    xlabel: str
+    reference: Mapping[str, float | pd.Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,10 +50,12 @@ class Verdict:
     Attributes:
         word: one of `VERDICTS`.
         number: what decides, as a sentence of Markdown.
+        marks: the same, to be drawn.
     """
 
     word: str
     number: str
+    marks: Marks
 
 
 def _overall(gaps: pd.DataFrame) -> str:
@@ -64,6 +82,23 @@ def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:
     return ", ".join(parts)
 
 
+def _gaps(rows: pd.DataFrame, value: str, xlabel: str) -> Marks:
+    """Differences with intervals, a row per task and beside zero."""
+    labels = [TASK_LABELS[task] for task in rows["task"]]
+    return Marks(_drawn(rows, value, labels), xlabel, {"no difference": 0.0})
+
+
+def _drawn(rows: pd.DataFrame, value: str, labels: list[str]) -> pd.DataFrame:
+    named = {"mean": rows[value], "low": rows["low"], "high": rows["high"], "group": rows["task"]}
+    return pd.DataFrame(named).set_axis(labels)
+
+
+def _points(values: Mapping[str, float], groups: list[str]) -> pd.DataFrame:
+    """Numbers without intervals, by their labels; a system's group has its colour."""
+    at = pd.Series(values, dtype=float)
+    return pd.DataFrame({"mean": at, "low": at, "high": at, "group": groups})
+
+
 def information(read: Read) -> Verdict:
     """Whether GenSR's information is above UniSAR's, in both tasks and by all readings."""
     gaps = read("06_order")
@@ -74,7 +109,8 @@ def information(read: Read) -> Verdict:
         f"GenSR minus UniSAR by the calibrated bound: {_by_task(bound, column, ' bit')}; by other "
         f"readings of “input and output” {others.min():+.2f} to {others.max():+.2f}."
     )
-    return Verdict(_overall(gaps), number)
+    marks = _gaps(bound, column, "GenSR minus UniSAR (bits)")
+    return Verdict(_overall(gaps), number, marks)
 
 
 def against_tables(read: Read) -> Verdict:
@@ -87,7 +123,9 @@ def against_tables(read: Read) -> Verdict:
         f"{TASK_LABELS[worst['task']]}) implies **{worst['implied gensr']:.2f}** bit about the "
         f"label; Table 1 has {worst['Table 1 gensr']:.2f}."
     )
-    return Verdict(CONTRADICTED if is_refuted else HOLDS, number)
+    values = {"implied by NDCG@10": worst["implied gensr"], "Table 1": worst["Table 1 gensr"]}
+    marks = Marks(_points(values, [PLAIN, PLAIN]), "bits about the label, GenSR")
+    return Verdict(CONTRADICTED if is_refuted else HOLDS, number, marks)
 
 
 def lemma(read: Read) -> Verdict:
@@ -101,7 +139,9 @@ def lemma(read: Read) -> Verdict:
         f"**{right:.0%}** of samples where its model of the inputs is right, and in "
         f"**{wrong:.0%}** where they have heavy tails."
     )
-    return Verdict(HOLDS if holds else IN_PART, number)
+    table = _points(shares[most_rows].to_dict(), [PLAIN] * len(shares))
+    marks = Marks(table, f"share of samples, {most_rows} rows", {"a half": 0.5})
+    return Verdict(HOLDS if holds else IN_PART, number, marks)
 
 
 def channel(read: Read) -> Verdict:
@@ -112,7 +152,9 @@ def channel(read: Read) -> Verdict:
         f"Two estimates of a Gaussian channel's information are within **{squared.max():.2f}** "
         f"nats of the formula with w², and as far as **{printed.max():.2f}** from the printed one."
     )
-    return Verdict(WRONG if (squared < printed).all() else HOLDS, number)
+    values = {"with w²": squared.max(), "as printed": printed.max()}
+    marks = Marks(_points(values, [PLAIN, PLAIN]), "largest distance (nats)", {"none": 0.0})
+    return Verdict(WRONG if (squared < printed).all() else HOLDS, number, marks)
 
 
 def contrastive(read: Read) -> Verdict:
@@ -125,7 +167,11 @@ def contrastive(read: Read) -> Verdict:
         f"{ours.iloc[0]:.3f} and {ours.iloc[1]:.3f}."
     )
     is_blind = printed.iloc[0] > printed.iloc[1] - 1e-6
-    return Verdict(WRONG if is_blind else HOLDS, number)
+    values = {
+        f"{name}, {views}": losses.loc[views, name] for name in losses for views in losses.index
+    }
+    marks = Marks(_points(values, [PLAIN] * 2 + ["gensr"] * 2), "loss (nats)")
+    return Verdict(WRONG if is_blind else HOLDS, number, marks)
 
 
 def apart(read: Read) -> Verdict:
@@ -140,7 +186,10 @@ def apart(read: Read) -> Verdict:
         f"A linear probe tells the task from the encoder's states of GenSR in **{trained:.0%}** of "
         f"cases, of UniSAR in {other:.0%}; of GenSR *before any training* in **{before:.0%}**."
     )
-    return Verdict(word, number)
+    values = {"GenSR": trained, "GenSR, untrained": before, "UniSAR": other}
+    table = _points(values, ["gensr", "gensr", "unisar"])
+    marks = Marks(table, "accuracy of a probe for the task", {"chance": 0.5})
+    return Verdict(word, number, marks)
 
 
 def conflict(read: Read) -> Verdict:
@@ -155,7 +204,13 @@ def conflict(read: Read) -> Verdict:
         f"**{ours.iloc[0]:+.2f}** ({ours.iloc[1]:+.2f} over the last two thirds of the training), "
         f"UniSAR **{theirs.iloc[0]:+.2f}** ({theirs.iloc[1]:+.2f}); one training each."
     )
-    return Verdict(word, number)
+    values = {
+        f"{displayed(system)}{part}": found.iloc[k]
+        for system, found in {"gensr": ours, "unisar": theirs}.items()
+        for k, part in enumerate(("", ", last two thirds"))
+    }
+    table = _points(values, ["gensr", "gensr", "unisar", "unisar"])
+    return Verdict(word, number, Marks(table, "cosine of the gradients", {"no conflict": 0.0}))
 
 
 def ranking(read: Read) -> Verdict:
@@ -167,7 +222,8 @@ def ranking(read: Read) -> Verdict:
         f"Expected NDCG@10 of GenSR minus that of the best of 21 others ({names}): "
         f"{_by_task(best, 'difference')}."
     )
-    return Verdict(_overall(best), number)
+    marks = _gaps(best, "difference", "NDCG@10, GenSR minus the best other")
+    return Verdict(_overall(best), number, marks)
 
 
 def reader(read: Read) -> Verdict:
@@ -178,7 +234,8 @@ def reader(read: Read) -> Verdict:
         f"Expected NDCG@10 of GenSR minus that with a perceptron in T5's place: "
         f"{_by_task(ours, 'difference')}."
     )
-    return Verdict(_overall(ours), number)
+    marks = _gaps(ours, "difference", "NDCG@10, T5 minus perceptron")
+    return Verdict(_overall(ours), number, marks)
 
 
 def figure_4(read: Read) -> Verdict:
@@ -192,26 +249,28 @@ def figure_4(read: Read) -> Verdict:
         f"over {rows['worlds'].min():.0f} worlds ({', '.join(named) or 'none'}); by readers who "
         f"know the law {_is_there(rows).sum()} could be."
     )
-    return Verdict(_where(rows), number)
+    return Verdict(_where(rows), number, _worths(rows))
 
 
 def soft_filter(read: Read) -> Verdict:
     """Whether both tasks lose without the soft filter."""
     rows = _worth(read, "soft filter")
-    return Verdict(_where(rows), f"Whole minus without it: {_beside_ceilings(rows)}.")
+    number = f"Whole minus without it: {_beside_ceilings(rows)}."
+    return Verdict(_where(rows), number, _worths(rows))
 
 
 def joint_training(read: Read) -> Verdict:
     """Whether both tasks lose by training on one alone."""
     rows = _worth(read, "joint training")
-    return Verdict(_where(rows), f"Both tasks minus one alone: {_beside_ceilings(rows)}.")
+    number = f"Both tasks minus one alone: {_beside_ceilings(rows)}."
+    return Verdict(_where(rows), number, _worths(rows))
 
 
 def task_prompt(read: Read) -> Verdict:
     """Whether both tasks lose by one prompt for both."""
     rows = _worth(read, "task prompt")
     number = f"Two prompts minus one for both, in the default world: {_beside_ceilings(rows)}."
-    return Verdict(_where(rows), number)
+    return Verdict(_where(rows), number, _worths(rows))
 
 
 def _worth(read: Read, *mechanisms: str) -> pd.DataFrame:
@@ -221,6 +280,20 @@ def _worth(read: Read, *mechanisms: str) -> pd.DataFrame:
     if len(rows) != len(mechanisms) * len(BEHAVIORS):
         raise LookupError(f"08_worth has not both tasks of {', '.join(mechanisms)}")
     return rows
+
+
+def _worths(rows: pd.DataFrame) -> Marks:
+    """What mechanisms are worth, beside what they could be; several have their names at rows."""
+    several = rows["mechanism"].nunique() > 1
+    labels = [
+        f"{row.mechanism}, {TASK_LABELS[row.task]}" if several else TASK_LABELS[row.task]
+        for row in rows.itertuples()
+    ]
+    ceiling = pd.Series(rows["ceiling"].to_numpy(), labels)
+    marks = {"what it could be": ceiling, "nothing": 0.0}
+    return Marks(
+        _drawn(rows, "effect", labels), "what it is worth in NDCG@10; ◇ what it could be", marks
+    )
 
 
 def _is_found(rows: pd.DataFrame) -> pd.Series:
@@ -268,7 +341,12 @@ def best_between(read: Read) -> Verdict:
         f"{_by_task(beta, 'difference')}; at τ = 0.01 minus that at 0.07: "
         f"{_by_task(sharpest, 'difference')}; {rows['worlds'].min():.0f} worlds."
     )
-    return Verdict(word, number)
+    both = pd.concat([beta, sharpest])
+    greek = {"beta=0.3": "β = 0.3", "tau=0.01": "τ = 0.01"}
+    labels = [f"{greek[row.value]}, {TASK_LABELS[row.task]}" for row in both.itertuples()]
+    drawn = _drawn(both, "difference", labels)
+    marks = Marks(drawn, "NDCG@10, minus that at the default", {"no difference": 0.0})
+    return Verdict(word, number, marks)
 
 
 def cost(read: Read) -> Verdict:
@@ -280,4 +358,10 @@ def cost(read: Read) -> Verdict:
         f"times in ranking (one-way {cost.loc['GenSR, one-way', 'ranking']:.1f}), 32 rows at once, "
         f"at equal width."
     )
-    return Verdict(NOT_FOUND if own["ranking"] > 1 else HOLDS, number)
+    values = {
+        "training": own["training"],
+        "ranking": own["ranking"],
+        "ranking, one-way": cost.loc["GenSR, one-way", "ranking"],
+    }
+    marks = Marks(_points(values, ["gensr"] * 3), "times UniSAR's cost", {"as much": 1.0})
+    return Verdict(NOT_FOUND if own["ranking"] > 1 else HOLDS, number, marks)

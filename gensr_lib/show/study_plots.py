@@ -20,7 +20,7 @@ from .style import INK, TASK_COLOURS, legend_of, look_of, panels
 
 LEVEL = 0.05  # effects with a smaller corrected p are drawn filled
 CEILING = "ceiling"
-MARKERS = "os^vDP"  # of mechanisms
+DOSE_SIZES = (4, 10)  # points, of the smallest dose and the largest
 
 
 def beside_ceilings(found: pd.DataFrame, ceilings: pd.DataFrame | None, xlabel: str) -> Figure:
@@ -76,7 +76,8 @@ def dose_response(
     ceilings: pd.DataFrame,
     doses: Mapping[str, Mapping[str, str]],
 ) -> Figure:
-    """Effects over their ceilings, a panel per dial: a line through its doses for each mechanism.
+    """Effects over their ceilings, a panel per dial and mechanism: a line per task through its
+    doses, whose points grow with the dose.
 
     On the dotted line an effect is all that its ceiling allows. Whiskers are 95 % intervals over
     worlds.
@@ -84,52 +85,50 @@ def dose_response(
     Args:
         found, ceilings: `mean_effects` of the model's arms and of readers.
         doses: by dial, its parts from the smallest dose to the largest, and for each the dose as it
-            is written beside the point.
+            is written above the panel.
 
     Raises:
         ConfigError: no dial has a mechanism that was measured at all its doses.
     """
-    series = {}
+    series: dict[tuple[str, str], dict[str, list[tuple[str, str, str]]]] = {}
     for dial, parts in doses.items():
         whole = found.loc[found.index.get_level_values("part").isin(list(parts))]
         for mechanism, task in whole.index.droplevel("part").unique():
             at = [(part, mechanism, task) for part in parts]
             if all(key in found.index and key in ceilings.index for key in at):
-                series.setdefault(dial, []).append((mechanism, task, at))
+                series.setdefault((dial, mechanism), {})[task] = at
     if not series:
         raise ConfigError("no dial has a mechanism with an effect and a ceiling at all its doses")
     wide = min(3, len(series))
     rows = -(-len(series) // wide)
-    fig, axes = panels(wide, height=0.8 + 2.7 * rows, rows=rows)
-    names = list(dict.fromkeys(m for listed in series.values() for m, *_ in listed))
-    for ax, (dial, listed) in zip(axes, series.items(), strict=False):
-        for mechanism, task, at in listed:
-            marker = MARKERS[names.index(mechanism) % len(MARKERS)]
-            look = {"color": TASK_COLOURS[task], "marker": marker}
-            _response(ax, found.loc[at], ceilings.loc[at, "effect"], doses[dial], look)
+    fig, axes = panels(wide, height=0.6 + 2.3 * rows, rows=rows)
+    for ax, ((dial, mechanism), by_task) in zip(axes, series.items(), strict=False):
+        for task, at in by_task.items():
+            _response(ax, found.loc[at], ceilings.loc[at, "effect"], TASK_COLOURS[task])
         low, high = ax.get_xlim()
         ax.plot([low, high], [low, high], ":", color="#777777", zorder=1)
-        ax.set(title=dial, xlabel="ceiling", ylabel="effect")
+        ax.set_title(dial, pad=18)
+        told = f"{mechanism}; {', '.join(doses[dial].values())}"
+        ax.annotate(told, (0.5, 1), (0, 5), "axes fraction", "offset points", ha="center", size=8.5)
+        ax.set(xlabel="ceiling", ylabel="effect")
+        ax.locator_params(nbins=4, steps=[1, 2, 5, 10])
     for ax in axes[len(series) :]:
         ax.set_visible(False)
     entries = {
-        name: Line2D([], [], marker=MARKERS[number % len(MARKERS)], color="#555555")
-        for number, name in enumerate(names)
+        TASK_LABELS[task]: Line2D([], [], color=TASK_COLOURS[task], linewidth=3)
+        for task in BEHAVIORS
     }
-    for task in BEHAVIORS:
-        entries[TASK_LABELS[task]] = Line2D([], [], color=TASK_COLOURS[task], linewidth=3)
+    for size, name in zip(DOSE_SIZES, ("smallest dose", "largest dose"), strict=True):
+        entries[name] = Line2D([], [], color="#555555", marker="o", linestyle="", markersize=size)
     legend_of(fig, entries)
     return fig
 
 
-def _response(
-    ax: Axes, own: pd.DataFrame, ceiling: pd.Series, labels: Mapping[str, str], look: dict[str, str]
-) -> None:
-    half = [own["effect"] - own["low"], own["high"] - own["effect"]]
-    points = (ceiling.to_numpy(), own["effect"].to_numpy())
-    ax.errorbar(*points, yerr=np.array(half), capsize=2, **look)
-    for part, x, y in zip(own.index.get_level_values("part"), ceiling, own["effect"], strict=True):
-        ax.annotate(labels[part], (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+def _response(ax: Axes, own: pd.DataFrame, ceiling: pd.Series, colour: str) -> None:
+    half = np.array([own["effect"] - own["low"], own["high"] - own["effect"]])
+    ax.errorbar(ceiling.to_numpy(), own["effect"].to_numpy(), yerr=half, capsize=2, color=colour)
+    sizes = np.linspace(*DOSE_SIZES, len(own)) ** 2
+    ax.scatter(ceiling, own["effect"], s=sizes, color=colour, zorder=3)
 
 
 def over_doses(

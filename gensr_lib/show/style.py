@@ -75,13 +75,16 @@ def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
         fig.draw_without_rendering()
         fig.set_layout_engine("none")  # each further draw would move a colour bar a little
     path = Path(folder) / f"{name}.png"
-    for kind, nameless in NAMELESS.items():
-        with mpl.rc_context({"svg.hashsalt": "gensr"}):  # ids that are not drawn by chance
-            write_atomically(
-                path.with_suffix(f".{kind}"),
-                partial(fig.savefig, format=kind, dpi=DPI, metadata=nameless),
-            )
+    save_drawing(fig, path)
+    save_drawing(fig, path.with_suffix(".svg"))
     return path
+
+
+def save_drawing(fig: Figure, path: Path) -> None:
+    """Write a file of the kind that its suffix says, ``.png`` or ``.svg``, whole or not at all."""
+    kind = path.suffix[1:]
+    with mpl.rc_context({"svg.hashsalt": "gensr"}):  # ids that are not drawn by chance
+        write_atomically(path, partial(fig.savefig, format=kind, dpi=DPI, metadata=NAMELESS[kind]))
 
 
 def panels(n: int = 1, height: float = 3.0, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:

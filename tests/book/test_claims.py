@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gensr_lib.book import claims, judges
-from gensr_lib.book.claims_board import write_board
+from gensr_lib.book.claims_board import draw, write_board
 from gensr_lib.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,13 +42,15 @@ def change(figures: Path, name: str, column: str, value, where: dict | None = No
     table.to_csv(figures / f"{name}.csv", index=False)
 
 
-def test_every_claim_has_a_chapter_a_picture_that_is_there_and_a_known_verdict(figures):
+def test_every_claim_has_a_chapter_numbers_to_draw_and_a_known_verdict(figures):
     found = list(claims.judged(figures))
     assert [claim for claim, _ in found] == [*claims.CLAIMS]
     for claim, judged in found:
         assert judged.word in judges.VERDICTS
         assert (ROOT / f"notebooks/{claim.chapter}.ipynb").exists()
-        assert not claim.picture or (ROOT / f"figures/{claim.picture}.png").exists()
+        drawn = judged.marks.table
+        assert len(drawn) >= 2 and drawn.index.is_unique
+        assert (drawn["low"] <= drawn["mean"]).all() and (drawn["mean"] <= drawn["high"]).all()
 
 
 LATE = {"system": "unisar", "over": "last two thirds"}
@@ -143,6 +145,20 @@ def test_the_number_that_is_shown_is_the_tables(figures):
     assert "[-0.0001, 0.136]" in verdict(figures, judges.reader).number, "on which side of zero it ends"
 
 
+def test_the_number_that_is_drawn_is_the_one_that_is_said(figures):
+    where = {"task": "src", "GenSR minus": "gensr, perceptron"}
+    for column, value in (("difference", 0.4321), ("low", 0.4), ("high", 0.5)):
+        change(figures, "03_against", column, value, where)
+    judged = verdict(figures, judges.reader)
+    assert "**+0.432**" in judged.number
+    assert judged.marks.table.loc["search", "mean"] == 0.4321
+    (panel,) = draw(judged.marks).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["recommendation", "search"]
+    assert [bars.lines[0].get_xdata().item() for bars in panel.containers][1] == 0.4321
+    change(figures, "08_worth", "ceiling", 0.0625, {"mechanism": "soft filter", "task": "src"})
+    assert verdict(figures, judges.soft_filter).marks.reference["what it could be"]["search"] == 0.0625
+
+
 def test_a_table_that_is_missing_or_of_another_form_is_named_with_the_command(figures):
     change(figures, "06_order", "reading", "another")
     with pytest.raises(ConfigError, match=r"06_mutual_information.*--only 06_mutual_information"):
@@ -156,9 +172,9 @@ def test_the_board_has_a_card_with_a_small_picture_for_each(tmp_path):
     write_board(ROOT, tmp_path)
     text = (tmp_path / "book/claims.md").read_text()
     assert text.count(":::{card}") == len(claims.CLAIMS)
-    pictures = re.findall(r"\]\((book/thumbs/\w+\.png)\)", text)
+    pictures = set(re.findall(r"\]\((book/thumbs/\w+\.svg)\)", text))
     assert not re.search(r"[ \[*]-\d", text) and "−0." in text, "signs are those of the tables"
-    assert len(pictures) == sum(bool(claim.picture) for claim in claims.CLAIMS)
+    assert len(pictures) == len(claims.CLAIMS)
     for picture in pictures:
         assert (tmp_path / picture).stat().st_size < 100_000
 

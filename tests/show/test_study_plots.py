@@ -57,14 +57,16 @@ def test_a_dial_is_a_panel_and_a_mechanism_a_line(found, ceilings):
     labels = {part: f"{value:g}°" for part, value in PARTS.items()}
     doses = {"angle": labels, "other": {"angle=0": "0", "missing": "1"}}
     figure = study_plots.dose_response(found, ceilings, doses)
-    assert [ax.get_title() for ax in figure.axes if ax.get_visible()] == ["angle"]
+    assert [ax.get_title() for ax in figure.axes if ax.get_visible()] == ["angle"] * 2
     ax = figure.axes[0]
-    assert len(ax.containers) == 4, "two mechanisms in two tasks"
+    assert len(ax.containers) == 2, "two tasks"
     drawn = ax.containers[0].lines[0]
     at = [(part, "filter", "rec") for part in PARTS]
     assert drawn.get_xdata().tolist() == ceilings.loc[at, "effect"].tolist()
     assert drawn.get_ydata().tolist() == found.loc[at, "effect"].tolist()
-    assert {text.get_text() for text in ax.texts} == set(labels.values())
+    assert [text.get_text() for text in ax.texts] == [f"filter; {', '.join(labels.values())}"]
+    sizes = ax.collections[-1].get_sizes()
+    assert len(sizes) == len(PARTS) and np.all(np.diff(sizes) > 0)
     with pytest.raises(ConfigError, match="no dial"):
         study_plots.dose_response(found, ceilings, {"other": {"missing": "1"}})
 
