@@ -21,7 +21,7 @@ from .claims_board import write_board
 from .notebook_pages import ASK, prepare_notebook
 from .page_head import CARD, draw_card, with_head
 from .status import PAGE as STATUS
-from .status import status_rows
+from .status import narrow, status_rows
 from .study_data import give_studies
 
 INPUTS = (BIB, "index.md", "README.md", "paper_versus_code.md", "book", "notebooks")
@@ -47,6 +47,8 @@ def stage(root: Path, folder: Path) -> None:
         path.write_text(bundled(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):
         prepare_notebook(path, root / "figures", made_with(folder, path.stem))
+    if (status := folder / STATUS).exists():  # has been read
+        status.write_text(narrow(status.read_text(encoding="utf-8")), encoding="utf-8")
     repository = os.environ.get("GITHUB_REPOSITORY", "")
     config = with_repository(read_config(root), repository)
     for name in toc_files(config["project"]["toc"]):

@@ -100,9 +100,12 @@ def write_site_page(root: Path) -> bool:
 
 def status_page(records: dict[str, ChapterRecord]) -> str:
     """The records as a Markdown page: one table, without the messages of failed chapters."""
-    rows = [_row(records[name]) for name in sorted(records)]
+    return f"{HEAD}\n{_table([_row(records[name]) for name in sorted(records)])}\n"
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
     lines = [_line(rows[0]), _line(["---"] * len(rows[0])), *(_line(r.values()) for r in rows)]
-    return "\n".join([HEAD, *lines]) + "\n"
+    return "\n".join(lines)
 
 
 def _row(record: ChapterRecord) -> dict[str, Any]:
@@ -143,9 +146,25 @@ def status_rows(root: Path) -> dict[str, dict[str, str]]:
     """The rows of the committed status page by chapter; empty if there is no page."""
     path = root / PAGE
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return {row["chapter"]: row for row in _rows(text)}
+
+
+def _rows(page: str) -> list[dict[str, str]]:
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def narrow(page: str) -> str:
+    """The status page with a narrower table: what all its rows share is a sentence before it."""
+    rows = _rows(page)
+    same = [name for name in rows[0] if len({row[name] for row in rows}) == 1] if rows[1:] else []
+    if not same:
+        return page
+    text, _, _ = page.partition("\n| ")
+    told = ", ".join(f"{name} {rows[0][name]}" for name in same)
+    table = [{name: row[name] for name in row if name not in same} for row in rows]
+    return f"{text}\nThe same for all: {told}.\n\n{_table(table)}\n"
 
 
 @lru_cache

@@ -17,7 +17,7 @@ import yaml
 from gensr_lib.book import site_check as site
 from gensr_lib.book import site_finish, site_stage
 from gensr_lib.book.cli import main
-from gensr_lib.book.status import DEFAULT_RUN, ChapterRecord, code_at, status_page, write_status
+from gensr_lib.book.status import DEFAULT_RUN, ChapterRecord, code_at, narrow, status_page, write_status
 from gensr_lib.errors import ConfigError
 from gensr_lib.experiments.provenance import code_hash
 
@@ -460,6 +460,16 @@ def home(book, monkeypatch) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"provenance": {"dataset_hash": "d1d2d3d4d5", "numbers": 2}}))
     return book
+
+
+def test_on_the_site_what_all_chapters_share_is_a_sentence():
+    rows = {name: record(chapter=name, seconds=60.0 * k) for k, name in enumerate(("01_one", "02_two"), 1)}
+    page = status_page(rows)
+    found = narrow(page)
+    assert "| chapter | minutes |\n| --- | --- |\n| 01_one | 1.0 |\n| 02_two | 2.0 |\n" in found
+    assert "The same for all: outcome ran, data set pocket, profile pocket, seeds 0" in found
+    assert narrow(status_page({"01_one": record()})) == status_page({"01_one": record()}), "one row shares nothing"
+    assert narrow("# Status\n") == "# Status\n"
 
 
 def test_the_status_page_tells_what_ran_and_hides_messages(home):
