@@ -22,6 +22,7 @@ from typing import Any
 from ..files import git_commit, project_root, write_atomically
 
 PAGE = "book/status.md"
+FINISHED = "finished (UTC)"
 DEFAULT_RUN = {"DATASET": "pocket", "PROFILE": "pocket", "SEED": 0}  # shown by the notebooks
 HEAD = """\
 # Status
@@ -127,7 +128,7 @@ def _row(record: ChapterRecord) -> dict[str, Any]:
         "device": record.machine.get("device", ""),
         # Short, but with its "-dirty".
         "commit": re.sub(r"^(\w{8})\w+", r"\1", record.machine.get("commit", "")),
-        "finished (UTC)": record.finished[:16].replace("T", " "),
+        FINISHED: record.finished[:16].replace("T", " "),
     }
 
 
@@ -156,8 +157,8 @@ def _rows(page: str) -> list[dict[str, str]]:
 
 
 def narrow(page: str) -> str:
-    """The status page with a narrower table: what all its rows share is a sentence before it."""
-    rows = _rows(page)
+    """The status page with a narrower table: days for times, what all rows share in a sentence."""
+    rows = [row | {FINISHED: row[FINISHED].partition(" ")[0]} for row in _rows(page)]
     same = [name for name in rows[0] if len({row[name] for row in rows}) == 1] if rows[1:] else []
     if not same:
         return page

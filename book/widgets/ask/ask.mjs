@@ -10,10 +10,7 @@ import { STYLE, detail, escaped, frame, list, offers, past, titled } from "./pan
 const BUDGET = 12; // ms of computing before the page may draw
 const SHOWN = 10; // items of a list at first, and half of them on a phone
 const WAIT = 250; // ms after the last letter of a query
-
-// What readers have asked so far, by where the panel began: a page that was left and is come back to
-// makes its panel anew, and it goes on where it was.
-const kept = new Map();
+const KEPT = "ask-gensr"; // in the session's storage: what was asked, for who comes back to the page
 
 /** The address of a file among some links: those that MyST copies have a hash in their names. */
 export function addressOf(name, links) {
@@ -86,20 +83,36 @@ async function begin(place, get) {
   }
 }
 
+/** What was asked before in this tab, of the same data and from the same start; undefined if nothing. */
+function recalled(origin) {
+  try {
+    const { asked, ...found } = JSON.parse(sessionStorage.getItem(KEPT));
+    return asked === origin ? found : undefined;
+  } catch {
+    return undefined; // nothing is kept, or the browser keeps nothing
+  }
+}
+
+function keep(origin, { user, events, query }) {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify({ asked: origin, user, events, query }));
+  } catch {
+    // a browser that keeps nothing begins anew each time
+  }
+}
+
 /** The panel: what a reader asks is `state`; every change of it goes through `ask`. */
 function panel(place, page, get) {
   place.innerHTML = frame(page);
   const find = (what) => place.querySelector(what);
   const form = find("form");
-  const origin = JSON.stringify([get("user"), get("query")]);
-  const state = kept.get(origin) ?? begins();
-  kept.set(origin, state);
+  const origin = JSON.stringify([page.provenance.dataset_hash, get("user"), get("query")]);
+  const state = { ...(recalled(origin) ?? begins()), answers: {}, shown: {}, picked: null, turn: 0 };
   let timer;
 
   function begins() {
     const user = page.users.find(({ id }) => id === get("user")) ?? page.users[0];
-    const query = get("query") ?? user?.query ?? "";
-    return { user: user?.id, events: [...(user?.events ?? [])], query, answers: {}, shown: {}, picked: null, turn: 0 };
+    return { user: user?.id, events: [...(user?.events ?? [])], query: get("query") ?? user?.query ?? "" };
   }
 
   function begun(id) {
@@ -125,6 +138,7 @@ function panel(place, page, get) {
     find(".hint").hidden = [state.query.trim(), ""].includes(find(".hint").value);
     drawPast();
     fade();
+    keep(origin, state);
     for (const task of Object.keys(page.prompts)) {
       if (!wanted(task)) state.answers[task] = undefined;
       else if (!(await answered(task, isStale))) return;
@@ -180,7 +194,7 @@ function panel(place, page, get) {
     }
     const all = page.items.ids.map((_, i) => i + 1);
     const steps = scoring(page, asked, all);
-    const scores = await unhurried(steps, isStale, (done) => say(task, `${done} of ${all.length} items`, ""));
+    const scores = await unhurried(steps, isStale, (done) => say(task, `${done} of ${all.length.toLocaleString("en")} items`, ""));
     if (!scores) return false;
     const seen = new Set(state.events.map(([item]) => item));
     const items = ranked(scores, seen);
