@@ -106,7 +106,7 @@ CLAIMS = (
         judges.lemma,
     ),
     Claim(
-        "The information of an estimate is ½ ln(1 + w σ_X² / σ_ε²)",
+        "The information of an estimate is ½ ln(1 + w · signal variance / noise variance)",
         "eq. 14",
         "10_theory",
         judges.channel,

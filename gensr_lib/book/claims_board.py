@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from ..show import plots, style
 from ..show.tables import signed
 from .claims import Claim, judged
-from .judges import Marks, Verdict
+from .judges import Verdict
+from .marks import Marks
 
 BOARD = "book/claims.md"  # included by index.md; in the staged copy alone
 THUMBS = "book/thumbs"

@@ -74,14 +74,15 @@ def page_table(html: str) -> str:
     """The table of an HTML output as MyST takes it; '' if there is none.
 
     Columns of words are aligned at the left, numbers at the right. Names of the index go into the
-    empty corner of the head instead of a row of their own.
+    corner of the head instead of a row of their own, before that of the columns if these have one.
     """
     reader = _Reader()
     reader.feed(html)
     if not reader.body:
         return ""
-    head, body = _without_row_of_names(reader.head), reader.body
+    body = reader.body
     index = sum(cell.tag == "th" for cell in body[0])
+    head = _without_row_of_names(reader.head, index)
     words = _columns_of_words(body)
     rows = [*(_head_row(row, index, words) for row in head)]
     rows += [_row(row, _places(row), words, reader.marks) for row in body]
@@ -93,17 +94,17 @@ def page_table(html: str) -> str:
     )
 
 
-def _without_row_of_names(head: list[list[Cell]]) -> list[list[Cell]]:
-    """A last row of the head that only names the index moves up into an empty corner."""
+def _without_row_of_names(head: list[list[Cell]], index: int) -> list[list[Cell]]:
+    """A last row of the head that only names the columns of the index moves up into the corner."""
     if len(head) < 2:
         return head
     *kept, above, names = head
     named = [(number, cell) for number, cell in enumerate(names) if cell.text.strip()]
-    corner = [cell for cell in above if not cell.text.strip()]
-    if any(number >= len(corner) for number, _ in named) or len(names) != len(above):
+    if any(number >= index for number, _ in named) or len(names) != len(above):
         return head
     for number, cell in named:
-        above[number].text = cell.text
+        of_columns = above[number].text.strip()
+        above[number].text = f"{cell.text} ↓ {of_columns} →" if of_columns else cell.text
     return [*kept, above]
 
 
@@ -128,11 +129,7 @@ def _head_row(row: list[Cell], index: int, words: set[int]) -> str:
     for cell in row:
         places.append(column if column >= 0 and cell.colspan == 1 else None)
         column += cell.colspan
-    aligned = [*_aligned(row, places, words)]
-    for number, cell in enumerate(row):
-        if places[number] is None and cell.colspan > 1:
-            aligned[number] = "center"
-    return "<tr>" + "".join(map(_cell, row, aligned)) + "</tr>"
+    return "<tr>" + "".join(map(_cell, row, _aligned(row, places, words))) + "</tr>"
 
 
 def _row(row: list[Cell], places: list[int | None], words: set[int], marks: dict[str, str]) -> str:

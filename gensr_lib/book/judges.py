@@ -5,8 +5,8 @@ A judge gives the verdict and the number behind it, as a sentence, so that neith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..models.gensr.options import GenSRConfig
 from ..show.names import displayed
 from ..show.study_plots import LEVEL
+from .marks import PLAIN, Marks, differences, points, with_intervals
 
 HOLDS = "holds"
 WHERE = "holds where there is something to find"
@@ -24,23 +25,7 @@ WRONG = "wrong as printed"
 VERDICTS = (HOLDS, WHERE, IN_PART, NOT_FOUND, CONTRADICTED, WRONG)
 SEPARATE = 0.95  # share of states whose task a linear probe must name; a half is chance
 CONFLICT = -0.1  # cosines nearer to zero are none: sums in another order move them by as much
-PLAIN = "oracle"  # whose colour is that of the ink: a number of no task and no system
 Read = Callable[[str], pd.DataFrame]  # a table by its name, without suffix
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The numbers that decide, as a small picture shows them.
-
-    Attributes:
-        table: a row per number, as `plots.intervals` draws it.
-        xlabel: what the numbers are.
-        reference: by name, what they stand beside: a number, or one for each row.
-    """
-
-    table: pd.DataFrame
-    xlabel: str
-    reference: Mapping[str, float | pd.Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,23 +67,6 @@ def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:
     return ", ".join(parts)
 
 
-def _gaps(rows: pd.DataFrame, value: str, xlabel: str) -> Marks:
-    """Differences with intervals, a row per task and beside zero."""
-    labels = [TASK_LABELS[task] for task in rows["task"]]
-    return Marks(_drawn(rows, value, labels), xlabel, {"no difference": 0.0})
-
-
-def _drawn(rows: pd.DataFrame, value: str, labels: list[str]) -> pd.DataFrame:
-    named = {"mean": rows[value], "low": rows["low"], "high": rows["high"], "group": rows["task"]}
-    return pd.DataFrame(named).set_axis(labels)
-
-
-def _points(values: Mapping[str, float], groups: list[str]) -> pd.DataFrame:
-    """Numbers without intervals, by their labels; a system's group has its colour."""
-    at = pd.Series(values, dtype=float)
-    return pd.DataFrame({"mean": at, "low": at, "high": at, "group": groups})
-
-
 def information(read: Read) -> Verdict:
     """Whether GenSR's information is above UniSAR's, in both tasks and by all readings."""
     gaps = read("06_order")
@@ -109,7 +77,7 @@ def information(read: Read) -> Verdict:
         f"GenSR minus UniSAR by the calibrated bound: {_by_task(bound, column, ' bit')}; by other "
         f"readings of “input and output” {others.min():+.2f} to {others.max():+.2f}."
     )
-    marks = _gaps(bound, column, "GenSR minus UniSAR (bits)")
+    marks = differences(bound, column, "GenSR minus UniSAR (bits)")
     return Verdict(_overall(gaps), number, marks)
 
 
@@ -124,7 +92,7 @@ def against_tables(read: Read) -> Verdict:
         f"label; Table 1 has {worst['Table 1 gensr']:.2f}."
     )
     values = {"implied by NDCG@10": worst["implied gensr"], "Table 1": worst["Table 1 gensr"]}
-    marks = Marks(_points(values, [PLAIN, PLAIN]), "bits about the label, GenSR")
+    marks = Marks(points(values, [PLAIN, PLAIN]), "bits about the label, GenSR")
     return Verdict(CONTRADICTED if is_refuted else HOLDS, number, marks)
 
 
@@ -139,7 +107,7 @@ def lemma(read: Read) -> Verdict:
         f"**{right:.0%}** of samples where its model of the inputs is right, and in "
         f"**{wrong:.0%}** where they have heavy tails."
     )
-    table = _points(shares[most_rows].to_dict(), [PLAIN] * len(shares))
+    table = points(shares[most_rows].to_dict(), [PLAIN] * len(shares))
     marks = Marks(table, f"share of samples, {most_rows} rows", {"a half": 0.5})
     return Verdict(HOLDS if holds else IN_PART, number, marks)
 
@@ -153,7 +121,7 @@ def channel(read: Read) -> Verdict:
         f"nats of the formula with w², and as far as **{printed.max():.2f}** from the printed one."
     )
     values = {"with w²": squared.max(), "as printed": printed.max()}
-    marks = Marks(_points(values, [PLAIN, PLAIN]), "largest distance (nats)", {"none": 0.0})
+    marks = Marks(points(values, [PLAIN, PLAIN]), "largest distance (nats)", {"none": 0.0})
     return Verdict(WRONG if (squared < printed).all() else HOLDS, number, marks)
 
 
@@ -170,7 +138,7 @@ def contrastive(read: Read) -> Verdict:
     values = {
         f"{name}, {views}": losses.loc[views, name] for name in losses for views in losses.index
     }
-    marks = Marks(_points(values, [PLAIN] * 2 + ["gensr"] * 2), "loss (nats)")
+    marks = Marks(points(values, [PLAIN] * 2 + ["gensr"] * 2), "loss (nats)")
     return Verdict(WRONG if is_blind else HOLDS, number, marks)
 
 
@@ -187,7 +155,7 @@ def apart(read: Read) -> Verdict:
         f"cases, of UniSAR in {other:.0%}; of GenSR *before any training* in **{before:.0%}**."
     )
     values = {"GenSR": trained, "GenSR, untrained": before, "UniSAR": other}
-    table = _points(values, ["gensr", "gensr", "unisar"])
+    table = points(values, ["gensr", "gensr", "unisar"])
     marks = Marks(table, "accuracy of a probe for the task", {"chance": 0.5})
     return Verdict(word, number, marks)
 
@@ -209,7 +177,7 @@ def conflict(read: Read) -> Verdict:
         for system, found in {"gensr": ours, "unisar": theirs}.items()
         for k, part in enumerate(("", ", last two thirds"))
     }
-    table = _points(values, ["gensr", "gensr", "unisar", "unisar"])
+    table = points(values, ["gensr", "gensr", "unisar", "unisar"])
     return Verdict(word, number, Marks(table, "cosine of the gradients", {"no conflict": 0.0}))
 
 
@@ -222,7 +190,7 @@ def ranking(read: Read) -> Verdict:
         f"Expected NDCG@10 of GenSR minus that of the best of 21 others ({names}): "
         f"{_by_task(best, 'difference')}."
     )
-    marks = _gaps(best, "difference", "NDCG@10, GenSR minus the best other")
+    marks = differences(best, "difference", "NDCG@10, GenSR minus the best other")
     return Verdict(_overall(best), number, marks)
 
 
@@ -234,7 +202,7 @@ def reader(read: Read) -> Verdict:
         f"Expected NDCG@10 of GenSR minus that with a perceptron in T5's place: "
         f"{_by_task(ours, 'difference')}."
     )
-    marks = _gaps(ours, "difference", "NDCG@10, T5 minus perceptron")
+    marks = differences(ours, "difference", "NDCG@10, T5 minus perceptron")
     return Verdict(_overall(ours), number, marks)
 
 
@@ -292,7 +260,9 @@ def _worths(rows: pd.DataFrame) -> Marks:
     ceiling = pd.Series(rows["ceiling"].to_numpy(), labels)
     marks = {"what it could be": ceiling, "nothing": 0.0}
     return Marks(
-        _drawn(rows, "effect", labels), "what it is worth in NDCG@10; ◇ what it could be", marks
+        with_intervals(rows, "effect", labels),
+        "what it is worth in NDCG@10; ◇ what it could be",
+        marks,
     )
 
 
@@ -344,7 +314,7 @@ def best_between(read: Read) -> Verdict:
     both = pd.concat([beta, sharpest])
     greek = {"beta=0.3": "β = 0.3", "tau=0.01": "τ = 0.01"}
     labels = [f"{greek[row.value]}, {TASK_LABELS[row.task]}" for row in both.itertuples()]
-    drawn = _drawn(both, "difference", labels)
+    drawn = with_intervals(both, "difference", labels)
     marks = Marks(drawn, "NDCG@10, minus that at the default", {"no difference": 0.0})
     return Verdict(word, number, marks)
 
@@ -363,5 +333,5 @@ def cost(read: Read) -> Verdict:
         "ranking": own["ranking"],
         "ranking, one-way": cost.loc["GenSR, one-way", "ranking"],
     }
-    marks = Marks(_points(values, ["gensr"] * 3), "times UniSAR's cost", {"as much": 1.0})
+    marks = Marks(points(values, ["gensr"] * 3), "times UniSAR's cost", {"as much": 1.0})
     return Verdict(NOT_FOUND if own["ranking"] > 1 else HOLDS, number, marks)

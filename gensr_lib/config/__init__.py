@@ -177,7 +177,7 @@ class Profile(Config):
     """Everything a run needs beyond the data set and the seed.
 
     ``families`` holds the defaults of models by their `RankingModel.family`, ``models`` what a
-    single model has otherwise, ``elsewhere`` what it has otherwise again where the data are not
+    single model has otherwise, ``real_data`` what it has otherwise again where the data are not
     simulated. All are read by the models' classes in `experiments.spec`.
     """
 
@@ -187,15 +187,15 @@ class Profile(Config):
     backbone: BackboneConfig = BackboneConfig()
     families: dict[str, ModelBlock] = Field(default_factory=dict)
     models: dict[str, ModelBlock] = Field(default_factory=dict)
-    elsewhere: dict[str, ModelBlock] = Field(default_factory=dict)
+    real_data: dict[str, ModelBlock] = Field(default_factory=dict)
     studies: StudiesConfig = StudiesConfig()
 
     def on_real_data(self) -> Profile:
-        """The profile of data that are not simulated: ``elsewhere`` laid over ``models``."""
+        """The profile of data that are not simulated: ``real_data`` laid over ``models``."""
         models = dict(self.models)
-        for name, block in self.elsewhere.items():
+        for name, block in self.real_data.items():
             models[name] = models.get(name, ModelBlock()).under(block)
-        return self.model_copy(update={"models": models, "elsewhere": {}})
+        return self.model_copy(update={"models": models, "real_data": {}})
 
 
 def available_profiles() -> list[str]:

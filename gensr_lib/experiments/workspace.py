@@ -90,7 +90,7 @@ class Workspace:
 
     @cached_property
     def profile(self) -> Profile:
-        """The profile, validated; with its ``elsewhere`` where the data are not simulated."""
+        """The profile, validated; with its ``real_data`` where the data are not simulated."""
         profile = load_profile(self.profile_name)
         is_simulated = find(self.dataset_name, must_exist=False).path is None
         return profile if is_simulated else profile.on_real_data()

@@ -93,9 +93,12 @@ def sensitivity(
     *,
     tasks: Sequence[str] = BEHAVIORS,
     reference: float | None = None,
+    levels: Mapping[str, float] | None = None,
     axis: str = "linear",
 ) -> Figure:
     """Metrics over the value of one option: a panel per task, a line per metric, mean ± sd.
+
+    The panels' axes span the same difference, so that flat looks flat.
 
     Args:
         by_seed: as above; each training is a dot.
@@ -104,6 +107,7 @@ def sensitivity(
         metrics: of the lines.
         tasks: of the panels, from left to right; those that no variant serves are left out.
         reference: the option's default, marked by a vertical line.
+        levels: by task, what the default reaches, marked by a horizontal line.
         axis: "linear", "log" (values above zero), or "even": equal steps from value to value, for
             values whose labels would else lie on each other.
 
@@ -118,27 +122,43 @@ def sensitivity(
     steps = sorted(values.values())
     places = np.arange(len(steps)) if axis == "even" else np.array(steps)
     drawn = drawn.assign(x=np.interp(drawn["variant"].map(values), steps, places))
-    colours = COLOURS[2:][: len(metrics)]  # the first two stand for the tasks
     fig, axes = panels(len(tasks), height=3.2)
     for ax, task in zip(axes, tasks, strict=True):
-        own = {"data": drawn[drawn["task"] == task], "x": "x", "y": "value", "ax": ax}
-        own |= {"hue": "metric", "hue_order": metrics, "palette": list(colours)}
-        look = {"style": "metric", "style_order": metrics, "markers": ["o"] * len(metrics)}
-        sns.lineplot(**own, **look, errorbar="sd", markeredgewidth=0)
-        sns.scatterplot(**own, s=12, alpha=0.6, linewidth=0, legend=False)
-        ax.get_legend().remove()
+        _curves(ax, drawn[drawn["task"] == task], metrics)
         if reference is not None:
             place = np.interp(reference, steps, places) if axis == "even" else reference
             look = {"color": "#777777", "linestyle": ":", "linewidth": 1.5, "zorder": 1}
             ax.axvline(place, label=f"default ({reference:g})", **look)
+        if levels is not None:
+            look = {"color": INK, "linestyle": "--", "linewidth": 1.5, "zorder": 1}
+            ax.axhline(levels[task], label="the default", **look)
         ax.set_xscale("log" if axis == "log" else "linear")
         ax.set_xticks(places, [f"{step:g}" for step in steps])
         ax.set_xticks([], minor=True)
         ndcg = "NDCG" if all("N@" in metric for metric in metrics) else "metric"
         ylabel = metrics[0] if len(metrics) == 1 else ndcg
         ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylabel=ylabel)
+    _give_one_span(axes)
     legend_below(fig, axes)
     return fig
+
+
+def _curves(ax: Axes, own: pd.DataFrame, metrics: Sequence[str]) -> None:
+    colours = list(COLOURS[2:][: len(metrics)])  # the first two stand for the tasks
+    cells = {"data": own, "x": "x", "y": "value", "ax": ax}
+    cells |= {"hue": "metric", "hue_order": metrics, "palette": colours}
+    look = {"style": "metric", "style_order": metrics, "markers": ["o"] * len(metrics)}
+    sns.lineplot(**cells, **look, errorbar="sd", markeredgewidth=0)
+    sns.scatterplot(**cells, s=12, alpha=0.6, linewidth=0, legend=False)
+    ax.get_legend().remove()
+
+
+def _give_one_span(axes: Sequence[Axes]) -> None:
+    """Let all axes of values be as long as the longest, each around its own middle."""
+    span = max(np.ptp(ax.get_ylim()) for ax in axes)
+    for ax in axes:
+        middle = np.mean(ax.get_ylim())
+        ax.set_ylim(middle - span / 2, middle + span / 2)
 
 
 def _served(table: pd.DataFrame, tasks: Sequence[str], metrics: Sequence[str]) -> list[str]:

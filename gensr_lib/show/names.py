@@ -14,7 +14,17 @@ FLOORS = {
     "lightgcn": "LightGCN",
     "gensar": "GenSAR",
 }
-DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS}
+IDENTIFIERS = {"gensar-text": "of text", "gensar-cf": "of clicks", "gensar-shared": "of both"}
+MEASURES = {
+    "p_holm": "p (Holm)",
+    "disattenuated": "without noise",
+    "mine": "MINE",
+    "infonce": "InfoNCE",
+    "knn": "kNN",
+    "cf": "CF",
+}
+DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS, **MEASURES}
+DISPLAYED |= {name: f"GenSAR, {what}" for name, what in IDENTIFIERS.items()}
 CLICKS = {"rec": "recommendation clicks", "both": "all clicks"}  # that a system counts
 
 

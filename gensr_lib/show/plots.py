@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..errors import ConfigError, unknown
 from .names import displayed
-from .style import INK, LINES, TASK_COLOURS, legend_below, look_of, panels
+from .style import INK, LINES, SYSTEM_COLOURS, TASK_COLOURS, look_of, panels
+from .style import legend_below as legend_below
 from .style import save_figure as save_figure
 from .style import use_style as use_style
 
@@ -166,7 +166,6 @@ def clouds(
         ConfigError: points that are not finite, or contours of points that lie on a line.
     """
     ax = ax or panels(height=4.5)[1][0]
-    handles = []
     for number, (name, sample) in enumerate(points.items()):
         _check_cloud(name, sample, contours)
         look = look_of(name, number)
@@ -181,11 +180,11 @@ def clouds(
             levels = [1 - share for share in ENCLOSED]  # seaborn counts the mass outside
             sns.kdeplot(x=sample[:, 0], y=sample[:, 1], levels=levels, gridsize=80, ax=ax, **style)
         line = look if contours else {"color": look["color"], "linestyle": ""}
-        handles.append(Line2D([], [], marker=marker, label=displayed(name), **line))
+        ax.plot([], [], marker=marker, label=displayed(name), **line)  # for a legend
     ax.set(xlabel="", ylabel="", aspect="equal", adjustable="datalim")
     ax.set(**axes)
-    if legend and len(handles) > 1:
-        ax.legend(handles=handles)
+    if legend and len(points) > 1:
+        ax.legend()
     return ax.figure
 
 
@@ -259,6 +258,8 @@ def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) 
     """Points with intervals of some rows of a table, in the look of their group."""
     own = table.iloc[rows]
     half = [own["mean"] - own["low"], own["high"] - own["mean"]]
+    if group in SYSTEM_COLOURS:
+        number = list(SYSTEM_COLOURS).index(group)  # one mark in all figures
     look = {"fmt": "os^v"[number % 4], "color": look_of(group, number)["color"], "capsize": 3}
     ax.errorbar(own["mean"], rows, xerr=half, label=displayed(group) or None, **look)
 
@@ -266,8 +267,8 @@ def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) 
 def ladders(
     tables: Mapping[str, pd.DataFrame], xlabel: str, reference: Mapping[str, float] | None = None
 ) -> Figure:
-    """What systems reach between floors and ceilings: a panel per task, the largest on top. GenSR's
-    name is bold.
+    """What systems reach between floors and ceilings: a panel per task, one above the other, in
+    each the largest on top. GenSR's name is bold.
 
     Args:
         tables: by task, a row per system with ``mean``, ``low``, ``high`` and ``group``; a group
@@ -275,7 +276,9 @@ def ladders(
         reference: numbers by their names in the legend, each a line across all rows.
     """
     groups = list(dict.fromkeys(group for table in tables.values() for group in table["group"]))
-    fig, axes = panels(len(tables), height=1.3 + 0.26 * max(map(len, tables.values())))
+    sizes = [len(table) for table in tables.values()]
+    look = {"rows": len(sizes), "sharex": True, "height_ratios": sizes}
+    fig, axes = panels(1, height=1.2 + 0.3 * len(sizes) + 0.23 * sum(sizes), **look)
     for ax, (task, table) in zip(axes, tables.items(), strict=True):
         best_first = table.sort_values("mean", ascending=False)
         for number, group in enumerate(groups):
@@ -286,8 +289,9 @@ def ladders(
         ax.set_yticks(range(len(table)), [*map(displayed, best_first.index)])
         if "gensr" in best_first.index:
             ax.get_yticklabels()[best_first.index.get_loc("gensr")].set_fontweight("bold")
-        ax.set(title=TASK_LABELS[task], xlabel=xlabel, ylim=(len(table) - 0.5, -0.5))
+        ax.set(title=TASK_LABELS[task], ylim=(len(table) - 0.5, -0.5))
         ax.grid(axis="y", visible=False)
+    axes[-1].set_xlabel(xlabel)
     legend_below(fig, axes)
     return fig
 

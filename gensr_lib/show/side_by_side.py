@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ..data.schema import TASK_LABELS
+from .names import displayed
 from .plots import lines
 from .style import panels
 
@@ -31,7 +32,7 @@ def curves(
     fig, axes = panels(wide, height=0.4 + 1.6 * rows, rows=rows, sharex=True, sharey=True)
     for ax, (title, curve) in zip(axes, values.items(), strict=False):
         lines(curve.to_frame(), "", "", ax=ax, markers=True)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(displayed(title), fontsize=9)
         ax.xaxis.get_major_locator().set_params(integer=True)
         if marks[title]:
             ax.axvline(marks[title], color="#777777", linestyle=":")
@@ -55,7 +56,7 @@ def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figu
         rows, columns = (np.arange(n) for n in np.shape(table))
         ax.set_yticks(rows, rows + 1)
         ax.set_xticks(columns, columns + 1)
-        ax.set(title=title, xlabel=xlabel)
+        ax.set(title=displayed(title), xlabel=xlabel)
         ax.grid(visible=False)
     axes[0].set_ylabel(ylabel)
     fig.colorbar(picture, ax=axes, pad=0.02, fraction=0.05)
@@ -78,9 +79,10 @@ def orders(values: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
         ax.plot([n, 1], [n, 1], color="#bbbbbb", linewidth=1, zorder=0)
         ax.scatter(*places.T, s=18)
         for name, place in zip(table.index, places, strict=True):
-            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the line
+            ax.annotate(name, place, (4, 3), textcoords="offset points", fontsize=7, bbox=box)
         ticks = [1, *range(5, n + 1, 5)]
         ax.set(xticks=ticks, yticks=ticks, xlim=(n + 0.8, -0.8), ylim=(n + 0.8, 0.2))
-        ax.set(title=TASK_LABELS[task], xlabel=xlabel, aspect="equal")
+        ax.set(title=TASK_LABELS[task], xlabel=xlabel)
     axes[0].set_ylabel(ylabel)
     return fig

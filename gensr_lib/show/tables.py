@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from .names import displayed
 
 NAMING = ("task", "system")  # columns of names
 CHANCES = ("p", "p_holm")  # columns of p-values
+LONG = 10_000  # whole numbers from here on have their thousands apart
 
 
 class Shown(Styler):
@@ -93,6 +95,8 @@ def _flat(column: object) -> str:
 
 
 def _value(value: object, digits: int, sign: str = "") -> str:
+    if isinstance(value, Integral) and abs(value) >= LONG:
+        return f"{value:,}{sign}"
     if not isinstance(value, float):
         return f"{value}{sign}"
     rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
@@ -112,7 +116,7 @@ def signed(text: str) -> str:
 
 def _chance(p: float) -> str:
     """A p-value as HTML; how small a small one is no test knows, so far out in a tail."""
-    return "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
+    return "&lt;\N{NO-BREAK SPACE}0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _label(value: object) -> str:

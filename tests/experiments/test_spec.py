@@ -168,9 +168,9 @@ def test_an_option_of_another_model_is_refused_by_name(home):
 
 
 def test_data_that_are_not_simulated_have_settings_of_their_own(home, tmp_path, monkeypatch):
-    """`elsewhere` lies over a model's own entry there, and under the caller's options."""
+    """`real_data` lies over a model's own entry there, and under the caller's options."""
     changed = read_profile("smoke").model_dump(exclude_unset=True) | {
-        "elsewhere": {"gensr": {"model": {"tau": 0.5}, "training": {"epochs": 7}}, "qem": {"training": {"epochs": 9}}}
+        "real_data": {"gensr": {"model": {"tau": 0.5}, "training": {"epochs": 7}}, "qem": {"training": {"epochs": 9}}}
     }
     monkeypatch.setattr(specs, "read_profile", lambda name: Profile.parse(changed))
     mine, simulated = Workspace(str(tmp_path), "smoke"), Workspace("pocket", "smoke")
@@ -181,6 +181,6 @@ def test_data_that_are_not_simulated_have_settings_of_their_own(home, tmp_path, 
     assert specs.resolve(mine.profile, "qem")[1].epochs == 9, "a model without an entry of its own"
     assert specs.resolve(mine.profile, "gensr", epochs=2)[1].epochs == 2
     for block, wrong in [({"gensr": {"model": {"tua": 1}}}, "tua"), ({"gesnr": {}}, "gesnr")]:
-        monkeypatch.setattr(specs, "read_profile", lambda name, b=block: Profile.parse(changed | {"elsewhere": b}))
+        monkeypatch.setattr(specs, "read_profile", lambda name, b=block: Profile.parse(changed | {"real_data": b}))
         with pytest.raises(ConfigError, match=f"profile smoke: .*{wrong}"):
             Workspace("pocket", "smoke").profile  # noqa: B018

@@ -162,6 +162,18 @@ def test_sensitivity_draws_means_bands_and_dots_at_the_values_of_the_option(axis
     assert texts(fig.legends[0].get_texts()) == ["N@5", "R@10", "default (1.05)"]
 
 
+def test_flat_looks_flat_beside_a_steep_panel_and_the_default_is_a_line_across():
+    table = runs((*TAUS, "other"), (0, 1))
+    rec = table["task"] == "rec"
+    table.loc[rec, "value"] = 0.5 + 0.001 * table.loc[rec, "value"]
+    figure = arm_plots.sensitivity(table, TAUS, "τ", ["N@10"], levels={"rec": 0.5, "src": 0.25})
+    spans = [np.ptp(ax.get_ylim()) for ax in figure.axes]
+    assert spans[0] == pytest.approx(spans[1]) and spans[0] > 10 * np.ptp(table.loc[rec, "value"])
+    for ax, level in zip(figure.axes, (0.5, 0.25), strict=True):
+        assert list(ax.get_lines()[-1].get_ydata()) == [level, level]
+    assert texts(figure.legends[0].get_texts()) == ["N@10", "the default"]
+
+
 def test_sensitivity_of_one_metric_one_seed_and_the_tasks_that_its_variants_serve():
     table = runs((*TAUS, "other"), (0,), without=[(name, "rec") for name in TAUS])
     (ax,) = arm_plots.sensitivity(table, TAUS, "τ", ["N@10"]).axes
