@@ -141,7 +141,7 @@ function panel(place, page, get) {
     keep(origin, state);
     for (const task of Object.keys(page.prompts)) {
       if (!wanted(task)) state.answers[task] = undefined;
-      else if (!(await answered(task, isStale))) return;
+      else if (state.answers[task]?.key !== wanted(task) && !(await workOut(task, isStale))) return;
       drawList(task);
     }
     pick(...picked());
@@ -156,9 +156,9 @@ function panel(place, page, get) {
   /** Lists and the look into an item that are of another history or query than what is asked now
    * are pale until their own come. */
   function fade(query = state.query) {
-    const isOld = (task) => state.answers[task] && state.answers[task].key !== wanted(task, query);
+    const isOld = (task) => state.answers[task]?.key !== wanted(task, query);
     const tasks = Object.keys(page.prompts);
-    for (const task of tasks) find(`[data-task=${task}]`).setAttribute("aria-busy", Boolean(isOld(task)));
+    for (const task of tasks) find(`[data-task=${task}]`).setAttribute("aria-busy", isOld(task));
     find(".detail").setAttribute("aria-busy", tasks.some(isOld));
   }
 
@@ -169,13 +169,9 @@ function panel(place, page, get) {
     find("[role=status]").textContent = result;
   }
 
-  /** Whether a task's list is there and still wanted. */
-  async function answered(task, isStale) {
+  /** Work out a task's list; false if meanwhile another one is wanted. */
+  async function workOut(task, isStale) {
     const key = wanted(task);
-    if (state.answers[task]?.key === key) {
-      state.answers[task].events = state.events;
-      return true;
-    }
     const query = task === "src" ? state.query.trim() : "";
     if (!state.answers[task]) drawList(task);
     find(`[data-task=${task}] .name`).textContent = titled(task, query);
@@ -186,11 +182,8 @@ function panel(place, page, get) {
     try {
       asked = question(page, state.events, query);
     } catch (error) {
-      state.answers[task] = undefined;
-      drawList(task);
-      find(".detail").innerHTML = "";
-      say(task, "", `${error.message}.`);
-      return false;
+      state.answers[task] = { key, query, items: [], error: `${error.message}.` };
+      return true;
     }
     const all = page.items.ids.map((_, i) => i + 1);
     const steps = scoring(page, asked, all);
@@ -213,10 +206,13 @@ function panel(place, page, get) {
 
   function pick(task, item) {
     const answer = state.answers[task];
-    if (!answer || item === undefined) return;
+    if (!answer || item === undefined) {
+      find(".detail").innerHTML = "";
+      return;
+    }
     const found = explain(page, answer.asked, item);
     state.picked = { task, item };
-    drawPast(answer.events === state.events ? found.weights : {}); // else of a history that was changed since
+    drawPast(answer.key === wanted(task) ? found.weights : {}); // else of a history that was changed since
     for (const button of place.querySelectorAll("[data-item]")) {
       const isIt = button.closest("[data-task]").dataset.task === task && Number(button.dataset.item) === item;
       button.setAttribute("aria-pressed", isIt);

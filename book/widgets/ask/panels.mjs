@@ -162,12 +162,12 @@ export function titled(task, query) {
   return query ? `${TASKS[task]}: ${query}` : TASKS[task];
 }
 
-/** A ranked list; `answer` is {query, events, asked, items, scores} with items by rank. */
+/** A ranked list; `answer` is {query, events, asked, items, scores} with items by rank, or has an `error`. */
 export function list(page, task, answer, shown, picked) {
   const name = `<span class="name">${escaped(titled(task, answer?.query))}</span>`;
   const title = `<h4>${name} <span class="quiet progress"></span></h4>`;
   const wait = task === "src" ? "Type a query, and the same model ranks the same items for it." : "";
-  if (!answer) return `${title}<p>${wait}</p>`;
+  if (!answer || answer.error) return `${title}<p>${escaped(answer?.error ?? wait)}</p>`;
   const rows = answer.items.slice(0, shown).map((item, k) => found(page, answer, item, k + 1, item === picked));
   const left = answer.items.length - rows.length;
   const next = Math.min(left, shown < 50 ? 50 - shown : left);
