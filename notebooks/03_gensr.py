@@ -335,7 +335,7 @@ differences = {
     "losses": ("Yes or No; views aligned", "click; queries with items, transitions aligned"),
     "weight of search": (ours.search_weight, theirs.search_weight),
     "rows of a step (rec)": (ours.batch_size, theirs.batch_size),
-    "first filter of the CF view": (spec.options.cf_filter_start, "random"),
+    "first filter of the CF view": (spec.options.cf_filter_start, "–"),
     "negatives": (ours.negatives, theirs.negatives),
     "epochs": (ours.epochs, theirs.epochs),
     "learning rate": (f"{ours.learning_rate:g}", f"{theirs.learning_rate:g}"),

@@ -58,8 +58,8 @@ is_simulated = dataset.truth is not None
 #
 # **A sequence, and what follows.** *GRU4Rec* (Hidasi et al., 2016) reads the clicks one by one with a recurrent unit.
 # *SASRec* (Kang and McAuley, 2018) lets each click attend to those before it. *BERT4Rec* (Sun et al., 2019) reads in
-# both directions and is trained to fill gaps, so at the end it is asked for a gap behind the last click. *FMLP-Rec*
-# (Zhou et al., 2022) has no attention at all: it filters the frequencies of the sequence. All four end in one vector
+# both directions and is trained to fill gaps, so at the end it is asked for a gap behind the last click. *FMLP*
+# (FMLP-Rec, Zhou et al., 2022) has no attention at all: it filters the frequencies of the sequence. All four end in one vector
 # of the user, and a candidate's score is its inner product with the candidate's vector; GRU4Rec and BERT4Rec add a
 # number for each item, in which popularity can stand.
 #
@@ -67,7 +67,7 @@ is_simulated = dataset.truth is not None
 # clicks its own way. It is the ancestor of GenSR's soft filter.
 #
 # **Searches tell about tastes.** *NRHUB* (Wu et al., 2019) has three views of a user, the items browsed, the queries
-# typed and the items found, each pooled by attention, then pooled again. *Query-SeqRec* (He et al., 2022) puts queries
+# typed and the items found, each pooled by attention, then pooled again. *SeqRec* (Query-SeqRec, He et al., 2022) puts queries
 # and clicks into one sequence in order of time, and reads it as SASRec does. *SESRec* (Si et al., 2023) asks of each
 # click and each search whether it agrees with the other history or not, and keeps the two kinds apart.
 #
@@ -131,10 +131,10 @@ figure
 # %% [markdown]
 # GRU4Rec and SASRec are *causal*: nothing above the diagonal. So every state can be trained to name the click that
 # follows, and one history gives as many lessons as it has clicks. At random weights a recurrent unit forgets with
-# distance, and attention has no reason to. BERT4Rec and FMLP-Rec read everything from everywhere. What follows would be
-# given away, so BERT4Rec must hide what it is asked for, and FMLP-Rec can be trained at its last position alone.
+# distance, and attention has no reason to. BERT4Rec and FMLP read everything from everywhere. What follows would be
+# given away, so BERT4Rec must hide what it is asked for, and FMLP can be trained at its last position alone.
 #
-# A filter over frequencies is a circular convolution over time: to FMLP-Rec the first position stands right behind the
+# A filter over frequencies is a circular convolution over time: to FMLP the first position stands right behind the
 # last one. And since padding in front of a short history is filtered with the rest, it is no nothing: the model knows
 # from it how long the history is.
 
@@ -248,7 +248,7 @@ names
 # their ranks, curves and all that made them, and read here. What this chapter asks of the trained systems was asked then.
 # `gensr study run comparison --anew` makes them again, and chapter 5 begins one of them anew, another one each day. On other
 # data, and with another seed, the systems are trained now, side by side, with the few steps that the profile's block `studies`
-# gives them: enough for a first look, too short for a verdict (`gensr compare` trains in full, for chapter 5).
+# gives them: enough for a first look, too short for a verdict (`gensr compare` trains as long as the profile says, for chapter 5).
 
 # %%
 CHOICES = ["sasrec, softmax", "sasrec, clicks of both", "idgenrec, new names"]
@@ -286,8 +286,8 @@ if "src" in curves:
 curves.get("src")
 
 # %% [markdown]
-# In recommendation GRU4Rec, SASRec and Query-SeqRec are at their best within six epochs. Most of the others rise until
-# their rate has fallen to zero, BERT4Rec and FMLP-Rec slowest: a cloze asks for a few clicks of a row, and FMLP-Rec for the
+# In recommendation GRU4Rec, SASRec and SeqRec are at their best within six epochs. Most of the others rise until
+# their rate has fallen to zero, BERT4Rec and FMLP slowest: a cloze asks for a few clicks of a row, and FMLP for the
 # last one alone. More epochs than these were tried beforehand, 28 of BERT4Rec, 24 of NRHUB, 16 of SESRec, and ended no
 # higher.
 #
@@ -354,7 +354,7 @@ tables.show(cost, "04_cost", book.figures, digits=1)
 # %% [markdown]
 # An epoch has 23,000 rows of recommendation and 16,000 of search; USER's and UnifiedSSR's end after half of them. The systems
 # of vectors take a second for the searches; CoPPS, which reads four versions of a history twice as long, takes thirty times
-# as long. Query-SeqRec has a softmax over all items at each of forty tokens, and a language model that reads a text for each
+# as long. SeqRec has a softmax over all items at each of forty tokens, and a language model that reads a text for each
 # candidate costs three times that. At scoring the gap is wider: a system that ends in one vector of the user ranks from a
 # hundred thousand to more than a million candidates a second, DIN, which weighs each click for each candidate, 36,000, and
 # the two language models that read or write texts some ten thousand. BSR, a language model too, is as fast as the others: one
@@ -367,7 +367,7 @@ tables.show(cost, "04_cost", book.figures, digits=1)
 # simulated world, say how far one can get with some of the data. *Reader, clicks* is given the last clicks of
 # recommendation and what all clicks of recommendation tell about the items, and no text: what the sequence models and
 # DIN have. *Reader, as GenSR* may also read the texts and the clicks after searches. Neither is a strict bound: they
-# weigh a few features of the law. And neither reads the queries of the past, which NRHUB, Query-SeqRec and SESRec do, or
+# weigh a few features of the law. And neither reads the queries of the past, which NRHUB, SeqRec and SESRec do, or
 # has a vector for each user, as SESRec and CoLLM.
 
 # %%
@@ -408,7 +408,7 @@ ladders.get("rec")
 # The ten that only recommend are above popularity, and their order is that of what they are given. The three that
 # read searches lead (.38 to .40), though no query stands in a row of recommendation: what is searched tells of a
 # taste that recommendation has not shown. Then come DIN (.37) and CoLLM (.36), then the sequence models. These stand
-# around *reader, clicks* (.33), who knows the law and has the same clicks: SASRec, FMLP-Rec and BERT4Rec are within
+# around *reader, clicks* (.33), who knows the law and has the same clicks: SASRec, FMLP and BERT4Rec are within
 # .01 of it. DIN is above, which no bound forbids.
 #
 # None reaches LightGCN (.42), which rests on *all* training clicks of a user, or item neighbours (.45), which read her last
@@ -474,6 +474,12 @@ if book.is_default:
 # What personal search is worth here, in the systems themselves: the same questions, asked with the history and the number
 # of another user, and with the query of another user.
 
+# %%
+ASKED = {
+    "another's user and history": "with another's history",
+    "another's query": "with another's query",
+}
+
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:04-personal
 #| caption: N@10 in search as it is asked, with another user's history and number, and with another user's query.
@@ -481,13 +487,13 @@ personal = None
 if "src" in serving:
     asked = {name: runs[name].evaluation.metrics["src"]["N@10"] for name in serving["src"]}
     personal = pd.Series(asked, name="as asked").to_frame().join(measured("personal_search"))
-    personal = personal.astype(float).rename_axis("system")
+    personal = personal.astype(float).rename_axis("system").rename(columns=ASKED)
 tables.show(personal, "04_personal", book.figures)
 
 # %%
 if book.is_default:
     lost = personal.rsub(personal["as asked"], axis=0)
-    without_user, without_query = lost["another's user and history"], lost["another's query"]
+    without_user, without_query = (lost[column] for column in ASKED.values())
     assert (without_user[["qem", "jsr", "bsr"]] == 0).all() and without_user["unifiedssr"] > 0.1
     assert without_user.drop("unifiedssr").between(-0.005, 0.03).all()
     assert without_query.idxmin() == "unifiedssr"
@@ -527,7 +533,7 @@ if book.is_default and order is not None:
 # %% [markdown]
 # Hardly: shuffled clicks cost the four .01 to .02. In this world's law tastes drift slowly from visit to visit, and which
 # click came right before another one is nowhere in it. So what these systems are built for is hardly here, and DIN, which
-# has no order to lose, is ahead of them. Backwards costs GRU4Rec and FMLP-Rec most, .02 and .04. A recurrent unit
+# has no order to lose, is ahead of them. Backwards costs GRU4Rec and FMLP most, .02 and .04. A recurrent unit
 # has to keep twenty clicks in one state, and untrained it forgets the first, as the matrices above show, where attention
 # can weigh all alike: that may be what GRU4Rec lacks here.
 

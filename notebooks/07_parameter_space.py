@@ -130,9 +130,8 @@ for title, by_task in {"X and Y": joint, "X and Y without the query": wordless}.
 #| caption: t-SNE of inputs and outputs of both tasks, with density contours (the paper's Figure 3a).
 figure, axes = plots.panels(2, height=3.6)
 for ax, (title, points) in zip(axes, coordinates.items(), strict=True):
-    plots.clouds(
-        points, ax=ax, xlabel="t-SNE 1", ylabel="t-SNE 2", title=title, legend=ax is axes[1]
-    )
+    plots.clouds(points, ax=ax, xlabel="t-SNE 1", ylabel="t-SNE 2", title=title, legend=False)
+plots.legend_below(figure, axes)
 plots.save_figure(figure, "07_tsne", book.figures)
 figure
 
@@ -185,7 +184,8 @@ def hidden_states(name: str) -> plots.Figure:
         points = dict(zip(tasks, (found.rec, found.src), strict=False))
         shares = [f"PC {i} ({share:.0%})" for i, share in enumerate(found.explained, 1)]
         look = {"xlabel": shares[0], "ylabel": shares[1], "title": f"{state}, {stage}"}
-        plots.clouds(points, ax=ax, legend=ax is axes[1], **look)
+        plots.clouds(points, ax=ax, legend=False, **look)
+    plots.legend_below(figure, axes)
     return figure
 
 
@@ -375,7 +375,7 @@ print(f"without noise {corrected:.2f}")
 
 # %% [markdown]
 # Where a reliability is hardly above zero there is nothing to divide by: such a gradient says nothing about angles,
-# and neither agreement nor conflict could be seen. There the corrected cosine is a dash, and `noise` names the task.
+# and neither agreement nor conflict could be seen. There the corrected cosine is a dash, and a column `noise` names the task.
 
 # %%
 gradients = {name: book.fit(name).gradients for name in systems}
@@ -407,13 +407,14 @@ for name, table in gradients.items() if measured else ():
 #| caption: Cosine between the tasks' gradients over all shared parameters; right, where both are reliable, without noise.
 figure = None
 if measured:
-    figure, panels = plots.panels(2, sharey=True)
+    figure, axes = plots.panels(2, sharey=True)
     titles = {"cosine": "as measured", "disattenuated": "without noise"}
-    for ax, (column, title) in zip(panels, titles.items(), strict=True):
+    for ax, (column, title) in zip(axes, titles.items(), strict=True):
         curves = pd.DataFrame({name: table[column] for name, table in whole.items()})
-        plots.lines(curves, "training step", "cosine between the tasks", ax=ax, markers=True)
+        look = {"markers": True, "legend": False, "title": title}
+        plots.lines(curves, "training step", "cosine between the tasks", ax=ax, **look)
         ax.axhline(0, color="#777777", linewidth=1)
-        ax.set_title(title)
+    plots.legend_below(figure, axes)
     plots.save_figure(figure, "07_conflict", book.figures)
 figure
 
@@ -441,11 +442,12 @@ figure
 
 # %% [markdown]
 # To the left of zero the tasks conflict. That is 43% of UniSAR's values and 21% of GenSR's, whose start is among them. (A
-# cosine without noise is an estimate, and may pass -1 or 1.) In numbers:
+# cosine without noise is an estimate, and may pass -1 or 1. Of the cosines as measured, those of layers too noisy for this
+# figure included, 43% and 25% are below zero.) In numbers:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-conflict
-#| caption: "Cosines of gradients, means over the measurements. `between`, `rec`, `src`: half the rows; `disattenuated`: of these means, `between` over the root of `rec` times `src`; `noise`: too noisy."
+#| caption: "Cosines of gradients, means over the measurements. Of half the rows each: between the tasks, and between the halves of recommendation and of search, their reliabilities. Without noise: the former over the root of the product of the latter."
 rows = {}
 for name, table in whole.items():
     table = table.reset_index()
@@ -456,13 +458,14 @@ for name, table in whole.items():
         rows[name, over] = summed.loc[name]
 columns = ["cosine", "below zero", "between", "rec", "src", "disattenuated", "noise"]
 conflict = pd.DataFrame(rows, index=columns).T.infer_objects()
+conflict = conflict.drop(columns=() if (conflict["noise"] != "").any() else "noise")
 if measured:
     conflict.index.names = ["system", "over"]
 tables.show(conflict, "07_conflict", book.figures)
 
 # %% [markdown]
-# GenSR's agreement at the start flatters its mean over all steps; the rows `last two thirds` leave it out. Read `rec`
-# and `src` first: they say how well the angle can be known at all. In the default run's last two thirds they are 0.83
+# GenSR's agreement at the start flatters its mean over all steps; the rows `last two thirds` leave it out. Read the
+# reliabilities first: they say how well the angle can be known at all. In the default run's last two thirds they are 0.83
 # and 0.69 in UniSAR, 0.49 and 0.61 in GenSR: enough to take the noise out. The cosine is then -0.05 in UniSAR and 0.09
 # in GenSR, of which the first of these three measurements, still part of the start, has most. The signs are those of the
 # paper's explanation. But once the start is over the tasks' gradients are nearly orthogonal in both models, and a training
@@ -476,7 +479,7 @@ tables.show(conflict, "07_conflict", book.figures)
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
 #| caption: Layers with the lowest and the highest cosine without noise; columns as before, and the number of parameters.
-columns = ["disattenuated", "cosine", "below zero", "rec", "src", "size"]
+columns = ["disattenuated", "below zero", "rec", "src", "size"]
 ends = {}
 for name, table in layers.items():
     by_layer = gradient_conflict.summary(table).dropna(subset="disattenuated")

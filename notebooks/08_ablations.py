@@ -118,7 +118,7 @@ live("stars")
 # Where the law is known, luck can be taken further: each seed draws a *world* of its own, with its users, items and
 # clicks, its LightGCN and its weights, and all arms of a seed share that world. A claim is then about the law, and
 # not about one draw of it. Users of one world share its luck, so that the worlds are the sample: `p` is that of the
-# *t*-test over the worlds' differences. `p_holm` corrects it for the number of mechanisms that are compared in a task.
+# *t*-test over the worlds' differences. `p (Holm)` corrects it for the number of mechanisms that are compared in a task.
 
 # %% [markdown]
 # ## Hundreds of trainings
@@ -360,7 +360,7 @@ if found.is_stored:
 
 # %%
 #| label: fig:08-doses
-#| caption: "Effects over ceilings as the world changes: a panel for each dial of the world, its doses beside the points; 95 % intervals over worlds. On the dotted line a mechanism earns all that it could."
+#| caption: "Effects over ceilings as the world changes: a panel for each dial of the world and mechanism, the doses above it; points grow with the dose. 95 % intervals over worlds. On the dotted line a mechanism earns all that it could."
 figure = None
 if doses is not None:
     figure = study_plots.dose_response(mean_effects(of_model), mean_effects(of_reader), DOSES)
