@@ -629,7 +629,7 @@ tables.show(shown, "03_ceilings", book.figures)
 bounds = None
 if ceilings is not None:
     half = 1.96 * ceilings["se"]
-    gains = pd.DataFrame({"mean": ceilings["ceiling"], "group": "ceiling"})
+    gains = pd.DataFrame({"mean": ceilings["ceiling"], "group": "readers"})
     gains = gains.assign(low=gains["mean"] - half, high=gains["mean"] + half)
     gains = {task: gains.xs(task, level="task") for task in book.tasks}
     bounds = plots.ladders(gains, "ceiling in NDCG@10", reference={".03": 0.03})

@@ -273,6 +273,7 @@ best = {name: run.record["best_epoch"] for name, run in runs.items()}
 curves = {}
 for task, served in serving.items():
     valid = {n: runs[n].history.set_index("epoch")[f"valid {task} N@5"] for n in served}
+    valid = {n: values.rename(task) for n, values in valid.items()}  # in the task's colour
     curves[task] = side_by_side.curves(valid, "epoch", "N@5", marks=best)
 if "rec" in curves:
     plots.save_figure(curves["rec"], "04_training", book.figures)

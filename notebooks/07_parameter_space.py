@@ -478,11 +478,12 @@ tables.show(conflict, "07_conflict", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
-#| caption: Layers with the lowest and the highest cosine without noise; columns as before, and the number of parameters.
-columns = ["disattenuated", "below zero", "rec", "src", "size"]
+#| caption: Layers with the lowest and the highest cosine without noise; the lower of the two reliabilities, and the number of parameters.
+columns = ["disattenuated", "below zero", "reliability", "size"]
 ends = {}
 for name, table in layers.items():
     by_layer = gradient_conflict.summary(table).dropna(subset="disattenuated")
+    by_layer["reliability"] = by_layer[["rec", "src"]].min(axis=1)
     by_layer = by_layer.sort_values("disattenuated")[columns]
     # Of fewer than ten layers each is shown once.
     ends[name] = pd.concat([by_layer.head(5), by_layer.iloc[5:].tail(5)])
