@@ -150,10 +150,11 @@ for name in ("amazon-kindle", "kuaisar"):
 #   l_{utk} &= \log \pi_{uk} + D\,x_{us} \cdot e_k + S\,\frac{h_{utk}}{1 + h_{utk}}
 # \end{aligned}$$
 #
-# where $x_{us}$ is a slow drift from visit to visit and $h_{utk}$ counts the user's recent searches
-# of topic $k$. A search begins with a topic and an item that the user has in mind, whose words make
+# where $x_{us}$ is a slow drift from visit $s$ to visit, $e_k$ the direction in which it leads to topic $k$, $h_{utk}$
+# counts the user's recent searches of topic $k$, and $g_j$ is below zero for items that are hardly shown. A search begins with a topic and an item that the user has in mind, whose words make
 # the query; the click prefers items that have these words ($C$ for each word) and items close to
-# $w_\theta \odot z_{uk}$. So search shifts what is clicked in recommendation, and recommendation
+# $w_\theta \odot z_{uk}$, a weighted taste; [the page on this world](../book/pocket_world.md) has search's formula with its
+# own $A'$ and $B'$, and what $T$, $O$ and $w_\theta$ are. So search shifts what is clicked in recommendation, and recommendation
 # clicks shift what is searched. An item that a user clicked before is rarely clicked again: it
 # counts only $R$ times.
 #

@@ -422,7 +422,7 @@ tables.show(correlations, "02_truth", book.figures)
 
 # %% [markdown]
 # Both answers are yes. The place within the topic is learned too: the correlation, 0.30 and with the
-# topic's mean taken out 0.45, stands a hundred standard deviations clear of the shuffled ones. The topic's common
+# topic's mean taken out 0.45, stands seventy standard deviations and more clear of the shuffled ones. The topic's common
 # direction hides a part of it, as feared.
 
 # %% [markdown]

@@ -149,7 +149,8 @@ def _cell(cell: Cell, aligned: str, mark: str = "") -> str:
         for name, value in (("colspan", cell.colspan), ("rowspan", cell.rowspan))
         if value > 1
     )
-    text = escape(" ".join(cell.text.split()), quote=False)
+    text = re.sub(r"[ \t\r\n]+", " ", cell.text).strip()  # no-break spaces stay
+    text = escape(text, quote=False)
     text = f"<{mark}>{text}</{mark}>" if mark else text
     style = "" if aligned == "left" else f' style="text-align:{aligned}"'
     return f"<{cell.tag}{spans}{style}>{text}</{cell.tag}>"

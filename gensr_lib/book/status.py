@@ -158,7 +158,10 @@ def _rows(page: str) -> list[dict[str, str]]:
 
 def narrow(page: str) -> str:
     """The status page with a narrower table: days for times, what all rows share in a sentence."""
-    rows = [row | {FINISHED: row[FINISHED].partition(" ")[0]} for row in _rows(page)]
+    rows = _rows(page)
+    for row in rows:
+        if FINISHED in row:
+            row[FINISHED] = row[FINISHED].partition(" ")[0]
     same = [name for name in rows[0] if len({row[name] for row in rows}) == 1] if rows[1:] else []
     if not same:
         return page

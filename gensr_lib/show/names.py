@@ -22,6 +22,8 @@ MEASURES = {
     "infonce": "InfoNCE",
     "knn": "kNN",
     "cf": "CF",
+    "bpr": "BPR loss",
+    "l2": "L2 penalty",
 }
 DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS, **MEASURES}
 DISPLAYED |= {name: f"GenSAR, {what}" for name, what in IDENTIFIERS.items()}

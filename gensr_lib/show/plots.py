@@ -9,6 +9,7 @@ name go to `Axes.set`, such as ``title``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from .style import save_figure as save_figure
 from .style import use_style as use_style
 
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
+SHORT = {"rec": "rec.", "src": "search"}  # behaviors, where there is little room
 ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
 
 
@@ -74,6 +76,7 @@ def training_curves(
         ylabel = metric if columns is drawn else "training loss"
         lines(own, "epoch", ylabel, ax=ax, markers=True, title=title, legend=False)
         ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_title(displayed(title))
     if drawn and best_epoch:
         label = f"best epoch ({best_epoch})"
         axes[-1].axvline(best_epoch, color="#777777", linestyle=":", label=label)
@@ -237,13 +240,14 @@ def intervals(
     groups = table["group"] if "group" in table else pd.Series("", index=table.index)
     for number, group in enumerate(groups.unique()):
         _points(ax, table, np.flatnonzero(groups == group), group, number)
-    for number, (name, value) in enumerate((reference or {}).items()):
+    marks, dashes = cycle("D*Pv"), cycle(LINES[1:])
+    for name, value in (reference or {}).items():
         look = {"color": INK, "label": name}
         if isinstance(value, pd.Series):
-            look |= {"marker": "D*Pv"[number % 4], "markersize": 8, "markerfacecolor": "none"}
+            look |= {"marker": next(marks), "markersize": 8, "markerfacecolor": "none"}
             ax.plot(value.reindex(table.index), range(len(table)), linestyle="", zorder=3, **look)
         else:
-            ax.axvline(value, linestyle=LINES[1:][number % 3], linewidth=1.5, **look)
+            ax.axvline(value, linestyle=next(dashes), linewidth=1.5, **look)
     ax.set_yticks(range(len(table)), [*map(displayed, table.index)])
     ax.set(xlabel=xlabel, ylim=(len(table) - 0.5, -0.5), **axes)
     ax.grid(axis="y", visible=False)
@@ -317,10 +321,10 @@ def weights_heatmap(
     fig, (ax,) = panels(height=2.4 + 0.34 * len(candidates))
     numbers = {"annot": np.size(weights) <= MOST_ANNOTATED, "annot_kws": {"fontsize": 7.5}}
     bar = {"label": "weight", "pad": 0.01, "fraction": 0.04}
-    sns.heatmap(weights, vmin=0, cmap="cividis", fmt=".2f", cbar_kws=bar, ax=ax, **numbers)
+    sns.heatmap(weights, vmin=0, cmap="cividis_r", fmt=".2f", cbar_kws=bar, ax=ax, **numbers)
     rows = [_short(name, 34) for name in candidates]
     columns = [_short(name, 30) for name in history]
-    columns = [f"{name} ({task})" for name, task in zip(columns, behaviors, strict=True)]
+    columns = [f"{name} ({SHORT[task]})" for name, task in zip(columns, behaviors, strict=True)]
     ax.set_yticks(np.arange(sizes[0]) + 0.5, rows, rotation=0)
     slanted = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "fontsize": 7.5}
     ax.set_xticks(np.arange(sizes[1]) + 0.5, columns, **slanted)

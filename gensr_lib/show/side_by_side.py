@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..data.schema import TASK_LABELS
 from .names import displayed
 from .plots import lines
-from .style import panels
+from .style import TASK_COLOURS, panels
 
 IN_A_ROW = 5
 LEAST = 1e-3
@@ -43,11 +43,12 @@ def curves(
     return fig
 
 
-def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figure:
+def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str, clabel: str) -> Figure:
     """A panel for each matrix of shares, such as what reads what, on one logarithmic scale.
 
     Args:
         values: by the titles of the panels, numbers up to 1; what is below `LEAST` is white.
+        clabel: what the numbers are.
     """
     fig, axes = panels(len(values), height=2.6, sharey=True)
     for ax, (title, table) in zip(axes, values.items(), strict=True):
@@ -59,7 +60,7 @@ def matrices(values: Mapping[str, np.ndarray], xlabel: str, ylabel: str) -> Figu
         ax.set(title=displayed(title), xlabel=xlabel)
         ax.grid(visible=False)
     axes[0].set_ylabel(ylabel)
-    fig.colorbar(picture, ax=axes, pad=0.02, fraction=0.05)
+    fig.colorbar(picture, ax=axes, pad=0.02, fraction=0.05, label=clabel)
     return fig
 
 
@@ -77,7 +78,7 @@ def orders(values: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
         places = table.rank(ascending=False).to_numpy()
         n = len(table)
         ax.plot([n, 1], [n, 1], color="#bbbbbb", linewidth=1, zorder=0)
-        ax.scatter(*places.T, s=18)
+        ax.scatter(*places.T, s=18, color=TASK_COLOURS[task])
         for name, place in zip(table.index, places, strict=True):
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the line
             ax.annotate(name, place, (4, 3), textcoords="offset points", fontsize=7, bbox=box)

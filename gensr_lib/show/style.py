@@ -21,6 +21,7 @@ from ..data.schema import REC, SRC
 from ..files import write_atomically
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+OTHERS = COLOURS[2:]
 TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
 # Of systems: none of them a task's, so that a colour says one thing only.
 SYSTEM_COLOURS = {
@@ -32,7 +33,7 @@ SYSTEM_COLOURS = {
     "floors": "#332288",
     "readers": "#44AA99",
     "oracle": "#000000",
-    "baselines": "#999933",
+    "baselines": "#8C6D31",
     "sequence": "#DDAA33",
     "candidate asks": "#66CCEE",
     "searches tell": "#CC6677",
@@ -117,7 +118,10 @@ def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> None:
 
 
 def look_of(name: object, number: int) -> dict[str, object]:
-    """Colour and line of the sample or column of that name: a task or a system has its own."""
+    """Colour and line of the sample or column of that name: a task or a system has its own colour,
+    and so have variants of a system, whose names go on behind a comma; all else has no task's.
+    """
     own = {**TASK_COLOURS, **SYSTEM_COLOURS}
-    colour = own.get(name, COLOURS[number % len(COLOURS)])
+    system = str(name).partition(", ")[0].lower()
+    colour = own.get(name, own.get(system, OTHERS[number % len(OTHERS)]))
     return {"color": colour, "linestyle": LINES[number % len(LINES)]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Sequence
 from functools import partial
@@ -44,7 +45,7 @@ def show(
     Args:
         name: of the file, and of the table in the page: equal tables give equal outputs.
         digits: decimal places of floats, in mixed columns too. A number that would round to zero is
-            shown by its order of magnitude, what is missing as a dash.
+            shown by its first digit, what is missing as a dash.
         best_in: columns whose highest number is bold and whose second is underlined.
         among: the rows that can be best; default: all.
         doubtful: True for those cells, of some rows and columns, that are shown with a dagger.
@@ -99,8 +100,10 @@ def _value(value: object, digits: int, sign: str = "") -> str:
         return f"{value:,}{sign}"
     if not isinstance(value, float):
         return f"{value}{sign}"
-    rounds_to_zero = value != 0 and abs(value) < 0.5 * 10**-digits
-    shown = f"{value:.0e}" if rounds_to_zero else f"{value:.{digits}f}"
+    if value == 0 or abs(value) >= 0.5 * 10**-digits:
+        return signed(f"{value:.{digits}f}") + sign
+    places = -math.floor(math.log10(abs(value)))  # of its first digit
+    shown = f"{value:.{places}f}" if places <= digits + 1 else f"{value:.0e}"
     return signed(shown) + sign
 
 

@@ -61,7 +61,8 @@ DECIDED = [
     (judges.ranking, "05_tests", "low", None, -0.01, judges.NOT_FOUND),
     (judges.ranking, "05_tests", "low", {"system": "gensr", "task": "rec"}, 0.01, judges.IN_PART),
     (judges.reader, "03_against", "low", None, 0.01, judges.HOLDS),
-    (judges.reader, "03_against", "low", None, -0.01, judges.NOT_FOUND),
+    (judges.reader, "03_against", "high", None, 0.01, judges.NOT_FOUND),
+    (judges.reader, "03_against", "high", None, -0.001, judges.OPPOSITE),
     (judges.information, "06_order", "low", None, 0.01, judges.HOLDS),
     (judges.information, "06_order", "low", None, -0.01, judges.NOT_FOUND),
     (judges.against_tables, "06_printed", "Table 1 gensr", None, 0.2, judges.HOLDS),
@@ -89,7 +90,7 @@ DECIDED = [
     (judges.joint_training, "08_worth", "p_holm", {"task": "rec"}, 0.5, judges.NOT_FOUND),
     (judges.task_prompt, "08_worth", "p_holm", None, 0.5, judges.NOT_FOUND),
     (judges.cost, "03_cost", "ranking", None, 0.5, judges.HOLDS),
-    (judges.cost, "03_cost", "ranking", None, 3.0, judges.NOT_FOUND),
+    (judges.cost, "03_cost", "ranking", None, 3.0, judges.OPPOSITE),
 ]
 
 
@@ -127,7 +128,7 @@ def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_kn
 
 def test_the_worlds_that_are_said_are_those_of_the_table(figures):
     change(figures, "09_tests", "worlds", 7)
-    assert verdict(figures, judges.best_between).number.endswith("; 7 worlds.")
+    assert verdict(figures, judges.best_between).number.endswith("; 7 worlds, intervals without correction.")
 
 
 def test_a_value_that_is_surely_better_is_not_a_worse_one(figures):

@@ -221,7 +221,7 @@ def test_weights_heatmap_labels_rows_and_columns():
     assert np.array_equal(ax.collections[0].get_array().reshape(2, 4), weights)
     assert ax.yaxis_inverted() and ax.get_title() == "t"
     assert texts(ax.get_yticklabels()) == ["candidate 0", "candidate 1"]
-    expected = ["item 0 (rec)", "item 1 (src)", "item 2 (rec)", "item 3 (src)"]
+    expected = ["item 0 (rec.)", "item 1 (search)", "item 2 (rec.)", "item 3 (search)"]
     assert texts(ax.get_xticklabels()) == expected
     colours = [plots.TASK_COLOURS[task] for task in ["rec", "src"] * 2]
     assert [t.get_color() for t in ax.get_xticklabels()] == colours

@@ -18,7 +18,7 @@ def curves(n: int = 7):
 
 
 def matrices():
-    return side_by_side.matrices(MATRICES, "click", "state")
+    return side_by_side.matrices(MATRICES, "click", "state", "share")
 
 
 @pytest.mark.parametrize("n", [1, 5, 7])

@@ -23,10 +23,10 @@ def test_floats_are_rounded_and_missing_ones_are_a_dash(results, tmp_path):
     assert "0.333" not in html and "nan" not in html
 
 
-def test_what_would_round_to_zero_is_shown_by_its_order_of_magnitude(tmp_path):
+def test_what_would_round_to_zero_is_shown_by_its_first_digit(tmp_path):
     column = pd.Series([0.0, -0.0004, 0.0005, 3.2e-7, 1.0], name="x")
     html = show(column, "x", tmp_path).to_html()
-    assert re.findall(r">(\S+)</td>", html) == ["0.000", "−4e−04", "0.001", "3e−07", "1.000"]
+    assert re.findall(r">(\S+)</td>", html) == ["0.000", "−0.0004", "0.001", "3e−07", "1.000"]
 
 
 def test_the_file_has_all_digits_and_names_of_one_level(results, tmp_path):
