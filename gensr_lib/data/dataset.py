@@ -139,13 +139,21 @@ class Dataset:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 (first 16 digits) over events, texts, split and stored negatives."""
+        """SHA-256 (first 16 digits) over events, texts, split and stored negatives.
+
+        Also over sessions where one has several clicks, and ends of histories where they are given.
+        """
         config = json.dumps(self.config.identity(), separators=(",", ":"), ensure_ascii=False)
         sha = hashlib.sha256(config.encode())
         for table in (self._coded_events(), self.items):
             sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         arrays = {f"{s}_{b}": self.rows[s][b].event for s in SPLITS for b in BEHAVIORS}
         arrays |= {f"{s}_{b}_neg": self.rows[s][b].negatives for s, b in HELD_OUT}
+        session = self.session[self.session >= 0]
+        if len(np.unique(session)) < len(session):
+            arrays["session"] = pd.factorize(session)[0]
+        if self.config.split == "given":
+            arrays |= {f"{s}_{b}_limit": self.rows[s][b].limit for s in SPLITS for b in BEHAVIORS}
         sha.update(checksum(arrays).encode())
         return sha.hexdigest()[:16]
 

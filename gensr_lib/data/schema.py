@@ -205,11 +205,17 @@ def _checked_events(events: pd.DataFrame, origin: Origin, notes: list[str]) -> p
     extra = "stands beside the behavior 'rec'; write 'src', or leave the query empty"
     origin.refuse(~searches & query.ne(""), query, extra)
     session = pd.Series(-1, index=events.index)
-    session[searches] = whole_numbers(events.loc[searches, SESSION], origin)
+    session[searches] = _numbered_sessions(whole_numbers(events.loc[searches, SESSION], origin))
     time = whole_numbers(events[TIME], origin)
     query = _cut_queries(query, origin, notes)
     columns = (user, item, time, behavior.astype(BEHAVIOR_CODES), query, session)
     return _sorted(pd.DataFrame(dict(zip(INTERACTION_COLUMNS, columns, strict=True))))
+
+
+def _numbered_sessions(session: pd.Series) -> pd.Series:
+    """A search without a session, -1, is one of its own."""
+    without = session.eq(-1)
+    return session.mask(without, session.max() + 1 + without.cumsum()) if without.any() else session
 
 
 def _refuse_names(names: pd.Series, origin: Origin, most: int | None = None) -> None:

@@ -25,6 +25,12 @@ EITHER_FIRST = r"\d{1,2}\D\d{1,2}\D\d{2,4}\b"  # day or month
 SECONDS = (10**8, 10**10)  # since 1970, in the years 1973 to 2286
 DAY = 86_400  # seconds
 MILLISECONDS = 10**11  # since 1970, in 1973: nobody has seconds as late
+# Units, the next finer one, and how many of the former are a second.
+FINER = (
+    ("seconds", "milliseconds", 1),
+    ("milliseconds", "microseconds", 10**3),
+    ("microseconds", "nanoseconds", 10**6),
+)
 # What numbers of so many digits at most are taken for in words: from 1973 to 2286 it is that.
 CLOCKS = (
     (8, "whole numbers", ""),
@@ -108,10 +114,12 @@ def moments(column: pd.Series, origin: Origin) -> pd.Series:
         if pd.to_numeric(text.iloc[:1], errors="coerce").isna().all():
             return _since_1970(_dates(text, column, origin))
     number = whole_numbers(text.rename(column.name), origin)
-    if number.between(*SECONDS).any():
-        advice = "write all of them in one unit, or call the column `position`"
-        said = f"looks like milliseconds, and others like seconds; {advice}"
-        origin.refuse(number >= MILLISECONDS, column, said)
+    for unit, finer, times in FINER:
+        low, high = (end * times for end in SECONDS)
+        if number.between(low, high).any():
+            advice = "write all of them in one unit, or call the column `position`"
+            said = f"looks like {finer}, and others like {unit}; {advice}"
+            origin.refuse(number >= MILLISECONDS * times, column, said)
     return number
 
 

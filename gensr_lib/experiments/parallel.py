@@ -214,13 +214,15 @@ def _most_jobs() -> int:
     return max(1, min(cpu_count(), fitting))
 
 
-def _address(workspace: Workspace) -> tuple[str, str, str, int, str]:
+def _address(workspace: Workspace) -> tuple[str, str, str, int, str, str]:
     """What another process needs to open the workspace; the profile may not be its file's.
 
-    What the profile leaves open stays open, for the protocol of a data source to say.
+    What the profile leaves open stays open, for the protocol of a data source to say. The hash of
+    the data is there for a process that has read the files before they were changed.
     """
     where = (workspace.dataset_name, workspace.profile_name, workspace.seed)
-    return (str(project_root()), *where, workspace.profile.model_dump_json(exclude_unset=True))
+    profile = workspace.profile.model_dump_json(exclude_unset=True)
+    return (str(project_root()), *where, profile, workspace.dataset.hash)
 
 
 @dataclass(frozen=True)
@@ -274,14 +276,16 @@ def _called(number: int, call: Call, gpu: int | None) -> _Outcome:
 
 
 @lru_cache(maxsize=1)
-def _workspace(home: str, dataset: str, name: str, seed: int, profile: str) -> Workspace:
-    """One data set for all runs of a process; the profile is the one that the caller has."""
+def _workspace(
+    home: str, dataset: str, name: str, seed: int, profile: str, data_hash: str
+) -> Workspace:
+    """One data set for all runs of a process; profile and data are those that the caller has."""
     workspace = Workspace(dataset, name, seed)
     workspace.profile = Profile.model_validate_json(profile)
     return workspace
 
 
-def _run_at(home: tuple[str, str, str, int, str], variant: str | None, spec: RunSpec) -> None:
+def _run_at(home: tuple[str, str, str, int, str, str], variant: str | None, spec: RunSpec) -> None:
     """`_run` in a process that has only the workspace's address."""
     _run(_workspace(*home), variant, spec)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .. import NUMBERS
 from ..config import Config, ModelBlock, Profile, TrainingConfig, digest, read_profile
 from ..errors import ConfigError, unknown
 from ..models.base import RankingModel
 from ..models.registry import MODELS, model_class
+
+# The code of models from outside when they were first asked for: what this process runs.
+_IMPORTED: WeakKeyDictionary[type[RankingModel], str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def resolve(profile: Profile, model: str, /, **options: Any) -> tuple[Config, Tr
             raise unknown(f"option of {cls.name}", name, known)
     # Later blocks win: the family's defaults, the model's own entry, the caller's options.
     own = profile.models.get(model, profile.models.get(cls.name))
-    blocks = [profile.families.get(cls.family), own, _as_block(options)]
+    blocks = [profile.families.get(cls.family), own, _as_block(options, cls)]
     all_of_them = reduce(ModelBlock.under, filter(None, blocks), ModelBlock())
     config = cls.Config.parse(all_of_them.model, where=f"model {cls.name}")
     cls.check(config, {need: _options_of(profile, need) for need in cls.needs})
@@ -116,23 +121,46 @@ def _options_of(profile: Profile, need: str) -> Config:
     return profile.backbone if need == "language_model" else resolve(profile, need)[0]
 
 
-def _as_block(options: Mapping[str, Any]) -> ModelBlock:
-    trained = {
-        name: value for name, value in options.items() if name in TrainingConfig.model_fields
-    }
+def _as_block(options: Mapping[str, Any], cls: type[RankingModel]) -> ModelBlock:
+    """Options by keyword; a name that both have, such as FMLP's ``negatives``, is the model's."""
+    of_training = TrainingConfig.model_fields.keys() - cls.Config.model_fields.keys()
+    trained = {name: value for name, value in options.items() if name in of_training}
     model = {name: value for name, value in options.items() if name not in trained}
     return ModelBlock(model=model, training=trained)
 
 
 def code_of(cls: type[RankingModel]) -> str:
-    """For a model from outside, the hash of its module without comments and docstrings; else ''.
+    """For a model from outside, the hash of its modules without comments and docstrings; else ''.
 
     `NUMBERS` cannot know of code that is not this library's: without this, an edited model of your
-    own would be answered with the run that it was before.
+    own would be answered with the run that it was before. Its modules are its own and those of the
+    models that it is made from.
+
+    Raises:
+        ConfigError: a module has no file, or its file was edited since it was imported.
     """
-    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+    models = (one for one in cls.__mro__ if issubclass(one, RankingModel))
+    names = dict.fromkeys(one.__module__ for one in models)
+    own = [name for name in names if name.partition(".")[0] != __package__.partition(".")[0]]
+    if not own:
         return ""
-    tree = ast.parse(inspect.getsource(inspect.getmodule(cls)))
+    codes = [_code_of_module(name) for name in own]
+    code = codes[0] if len(codes) == 1 else digest(codes)
+    if _IMPORTED.setdefault(cls, code) != code:
+        message = f"model {cls.__name__}: {own[0]} was edited since it was imported; restart Python"
+        raise ConfigError(message)
+    return code
+
+
+def _code_of_module(name: str) -> str:
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[name]))
+    except (OSError, TypeError):
+        message = (
+            f"module {name} has no file to read its code from, by which a run of your own model is "
+            "known; write the model to a .py file"
+        )
+        raise ConfigError(message) from None
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_text(body[0]):

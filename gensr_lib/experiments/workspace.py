@@ -228,7 +228,20 @@ class Workspace:
         return self.run(self.specify(model, seed=seed, **options), variant)
 
     def run(self, spec: RunSpec, variant: str | None = None) -> Run:
-        """The run of a specification; one that another process is making is waited for."""
+        """The run of a specification; one that another process is making is waited for.
+
+        Raises:
+            ConfigError: as `fit`; a specification of other data than the workspace's, or a variant
+                that is called as what its model is built on.
+        """
+        if spec.data != self.dataset.hash:
+            message = (
+                f"the specification of {spec.model} is of data {spec.data}, and this workspace has "
+                f"{self.dataset.name} ({self.dataset.hash}); specify it here"
+            )
+            raise ConfigError(message)
+        if variant in spec.built_on:
+            raise ConfigError(f"variant '{variant}': {spec.model} is built on that; name it else")
         place = self.place(spec, variant)
         if place in self._runs and is_of(self._runs[place].record, spec):
             return self._runs[place]

@@ -206,7 +206,8 @@ def click_matrix(dataset: Dataset, edges: str) -> csr_array:
     """Which user clicked which item in training: (U, I + 1), zeros and ones.
 
     Args:
-        edges: as in `ItemItemConfig`; data without recommendations have their searches' clicks.
+        edges: as in `ItemItemConfig`; data whose recommendations cannot be trained on and
+            tested have their searches' clicks.
     """
     behaviors = edges if edges == "both" else next(iter(tasks_of(dataset.rows)), REC)
     user, item = np.unique(np.stack(dataset.training_edges(behaviors)), axis=1)

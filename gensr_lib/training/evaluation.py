@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 from ..data.batches import Batch
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
+from ..data.split import TRAIN
 from ..errors import known
 from ..models.base import RankingModel
 from .metrics import (
@@ -28,6 +30,8 @@ from .metrics import (
     summarise,
     summarise_expected,
 )
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -144,6 +148,7 @@ def evaluate(
         raise ValueError(
             f"{dataset.name}: no {split} row for {model.name}, which serves {sorted(model.tasks)}."
         )
+    tasks = _trained(model, dataset, tasks)
     model.eval()
     try:
         own = [
@@ -159,6 +164,17 @@ def evaluate(
     table["order"] = table["task"].map(BEHAVIORS.index)
     table = table.sort_values(["order", "row"]).drop(columns="order").reset_index(drop=True)
     return Evaluation(model.name, split, table, time.perf_counter() - started)
+
+
+def _trained(model: RankingModel, dataset: Dataset, tasks: list[str]) -> list[str]:
+    """Without the tasks that a model which learns had no training row of, unless all are such."""
+    rows = dataset.rows[TRAIN]
+    never = [task for task in tasks if model.learns() and not len(rows[task])]
+    if not never or never == tasks:
+        return tasks
+    names = " and ".join(TASK_LABELS[task] for task in never)
+    LOG.warning("%s: no training row of %s, so it is not evaluated in it", model.name, names)
+    return [task for task in tasks if task not in never]
 
 
 # Not inference_mode: what a model keeps (a graph, say) must still serve training afterwards.

@@ -51,7 +51,7 @@ def ranks(scores: Tensor, positive: int | Tensor = 0) -> Tensor:
     >>> ranks(torch.zeros(1, 100)).item() == 1 + 99 / 2
     True
     """
-    _check_scores(scores)
+    check_scores(scores)
     column = torch.as_tensor(positive, device=scores.device).expand(len(scores)).unsqueeze(1)
     # Counting is enough for one positive, and unlike a sort it does not favor any side of a tie.
     own = scores.gather(1, column)
@@ -69,7 +69,7 @@ def candidate_ranks(scores: Tensor) -> Tensor:
     >>> candidate_ranks(torch.tensor([[0.5, 0.9, 0.7, 0.5, 0.1]]))
     tensor([[3.5000, 1.0000, 2.0000, 3.5000, 5.0000]], dtype=torch.float64)
     """
-    _check_scores(scores)
+    check_scores(scores)
     # Two binary searches in the sorted list find a score's first and last place among its ties:
     # (B, C) of memory, where comparing all pairs takes (B, C, C).
     ascending = scores.sort(dim=1).values
@@ -79,7 +79,8 @@ def candidate_ranks(scores: Tensor) -> Tensor:
     return 1 + (scores.shape[1] - not_better).double() + ties.double() / 2
 
 
-def _check_scores(scores: Tensor) -> None:
+def check_scores(scores: Tensor) -> None:
+    """Raise ValueError for a NaN among scores (B, C), naming its row."""
     if torch.isnan(scores).any():
         row = int(torch.isnan(scores).any(dim=1).nonzero()[0])
         raise ValueError(

@@ -18,7 +18,7 @@ from ..data.batches import Batch
 from ..data.dataset import Dataset
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..models.base import RankingModel
-from .metrics import ranks, summarise
+from .metrics import check_scores, ranks, summarise
 
 AT_ONCE = 1024  # candidates of a row in one call of the model
 
@@ -54,6 +54,7 @@ def ranked(
                 scores = _of_catalogue(model, dataset, batch)
             else:
                 scores = model.score(batch.to(model.device)).float().cpu()
+            check_scores(scores)
             place = ranks(scores) if ties == "half" else 1 + (scores > scores[:, :1]).sum(dim=1)
             rows = np.arange(first, first + len(batch))
             asked = {"user": batch.user.numpy(), "item": batch.cand[:, 0].numpy()}

@@ -85,6 +85,8 @@ def test_positions_are_kept_or_ranked():
     [
         ([1_700_000_000, 10**11], moments, "line 1, .* looks like milliseconds, and others like seconds"),
         ([1_700_000_000, 1_700_000_000_000], moments, "looks like milliseconds"),
+        ([1_700_000_000_000, 1_700_000_000_000_000], moments, "looks like microseconds, and others like milliseconds"),
+        ([1_700_000_000 * 10**6, 1_700_000_000 * 10**9], moments, "nanoseconds, and others like microseconds"),
         (["2024-03-13", "03/13/2024"], moments, "line 1, .* is no date of the calendar"),
         (["2024-02-30"], moments, "is no date of the calendar"),
         (["2024-03-13", "2024-03"], moments, "line 1, .* is no date of the calendar"),

@@ -51,6 +51,18 @@ def test_what_is_there_is_not_made_again(done, home, monkeypatch):
     assert Workspace("pocket", "smoke").fit("sasrec").loaded, "a plain run is that of `fit`"
 
 
+def test_a_process_that_has_read_the_files_reads_them_anew_when_they_change(home, tmp_path):
+    rows = [f"u{u},i{(u * 12 + t) % 160},{t}" for u in range(80) for t in range(12)]
+    (tmp_path / "items.csv").write_text("\n".join(["item_id", *(f"i{number}" for number in range(200))]))
+    hashes = []
+    for last in ("", "u0,i99,99\n"):
+        (tmp_path / "interactions.csv").write_text("user_id,item_id,time\n" + "\n".join(rows) + "\n" + last)
+        mine = Workspace(str(tmp_path), "smoke")
+        hashes.append(mine.dataset.hash)
+        assert parallel._workspace(*parallel._address(mine)).dataset.hash == hashes[-1]
+    assert hashes[0] != hashes[1]
+
+
 def test_names_alone_are_plain_runs(done, home):
     named = fit_all(Workspace("pocket", "smoke"), ["lightgcn", "sasrec"], jobs=1)
     assert list(named) == ["lightgcn", "sasrec"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +140,57 @@ def test_a_model_from_outside_is_trained_again_when_its_code_changes(home, monke
     sys.modules.pop("mine", None)
     assert codes[0] == codes[1] == codes[2] != codes[3]
     assert specs.code_of(specs.model_class("popularity")) == ""
+
+
+def test_a_model_that_was_edited_since_it_was_imported_is_refused(home, monkeypatch):
+    """Its class is the old one, and the run would be known by the new code."""
+    monkeypatch.syspath_prepend(home)
+    text = "from gensr_lib.models import Popularity\n\n\nclass Mine(Popularity):\n    name = 'mine'\n    weight = 2\n"
+    (home / "edited.py").write_text(text)
+    before = Workspace("pocket", "smoke").specify("edited:Mine").code
+    (home / "edited.py").write_text(text.replace("2", "3"))
+    linecache.clearcache()
+    with pytest.raises(ConfigError, match="edited was edited since it was imported"):
+        Workspace("pocket", "smoke").specify("edited:Mine")
+    sys.modules.pop("edited")
+    assert Workspace("pocket", "smoke").specify("edited:Mine").code != before
+
+
+def test_the_code_of_a_model_is_also_that_of_those_it_is_made_from(home, monkeypatch):
+    monkeypatch.syspath_prepend(home)
+    base = "from gensr_lib.models import Popularity\n\n\nclass Base(Popularity):\n    weight = 2\n"
+    (home / "derived.py").write_text("from based import Base\n\n\nclass Mine(Base):\n    name = 'mine'\n")
+    codes = []
+    for text in (base, base.replace("2", "3")):
+        (home / "based.py").write_text(text)
+        for name in ("based", "derived"):
+            sys.modules.pop(name, None)
+        linecache.clearcache()
+        codes.append(Workspace("pocket", "smoke").specify("derived:Mine").code)
+    assert codes[0] != codes[1]
+
+
+def test_a_model_without_a_file_is_told_to_be_written_to_one(home, monkeypatch):
+    module = types.ModuleType("typed_in")
+    exec("from gensr_lib.models import Popularity\nclass Mine(Popularity):\n    name = 'mine'", vars(module))
+    monkeypatch.setitem(sys.modules, "typed_in", module)
+    module.Mine.__module__ = "typed_in"
+    with pytest.raises(ConfigError, match=r"write the model to a \.py file"):
+        Workspace("pocket", "smoke").specify("typed_in:Mine")
+
+
+def test_a_name_that_model_and_training_have_is_the_models_by_keyword(home):
+    found = Workspace("pocket", "smoke").specify("fmlp", negatives=7)
+    plain = Workspace("pocket", "smoke").specify("fmlp")
+    assert found.options.negatives == 7 and found.training == plain.training
+
+
+def test_a_specification_of_other_data_or_called_as_what_it_is_built_on_is_refused(home):
+    book = Workspace("pocket", "smoke")
+    with pytest.raises(ConfigError, match=r"is of data .*, and this workspace has"):
+        book.run(Workspace("pocket", "smoke", 1).specify("popularity"))
+    with pytest.raises(ConfigError, match="variant 'lightgcn': gensr is built on that"):
+        book.fit("gensr", variant="lightgcn")
 
 
 def test_a_model_from_outside_is_fitted_and_loaded_by_its_path(home, monkeypatch):

@@ -47,6 +47,14 @@ def test_a_tie_goes_to_the_positive_where_sorting_would_put_it():
     assert ranked(same, data)["rank"].nunique() == 1
 
 
+@pytest.mark.parametrize("ties", ["half", "positive first"])
+def test_a_model_that_diverged_is_refused_by_either_rule(ties):
+    model = Constant(Config())
+    model.score = lambda batch: torch.full(batch.cand.shape, torch.nan)
+    with pytest.raises(ValueError, match="row 0 has a NaN score"):
+        ranked(model, pocket(), ties=ties)
+
+
 def test_a_catalogue_is_all_items_that_the_user_does_not_touch():
     data = pocket()
     found = ranked(ByNumber(Config()), data, candidates="all", batch_size=5)

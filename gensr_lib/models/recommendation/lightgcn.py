@@ -65,7 +65,8 @@ class LightGCN(RankingModel):
         config: options.
         n_users, n_items: users are 0-based, items 1-based (0 is padding and stays a zero vector).
         edges: (2, E) int64 distinct training pairs (user, item).
-        task: whose clicks these are, ``rec`` or ``both``; ``src`` where nothing was recommended.
+        task: whose clicks these are, ``rec`` or ``both``; ``src`` where recommendation has no
+            training or no test rows.
     """
 
     name = "lightgcn"

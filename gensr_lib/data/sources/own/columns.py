@@ -63,7 +63,8 @@ def interactions_of(
         said = f"is a query, but there is no column {BEHAVIOR}; {advice}"
         origin.refuse(events[QUERY].ne(""), events[QUERY], said)
         events[BEHAVIOR] = REC
-    events[SESSION] = _sessions(events, table.pop(SESSION) if SESSION in table.columns else None)
+    given = ids_of(table.pop(SESSION), origin) if SESSION in table.columns else None
+    events[SESSION] = _sessions(events, given, origin, notes)
     return events if place is None else events.iloc[np.argsort(place.to_numpy(), kind="stable")]
 
 
@@ -99,17 +100,28 @@ def ids_of(column: pd.Series, origin: Origin) -> pd.Series:
     return column.astype("Int64") if is_whole else column
 
 
-def _sessions(events: pd.DataFrame, given: pd.Series | None) -> np.ndarray:
-    """One integer per session: the given ids counted per user, a new one per search without."""
-    single = len(events) + np.arange(len(events))  # above every number of a given one
-    number = single
+def _sessions(
+    events: pd.DataFrame, given: pd.Series | None, origin: Origin, notes: list[str]
+) -> np.ndarray:
+    """One integer per session: the given ids counted per user, a new one per search without.
+
+    A session has one query. Where clicks of one id have several, as under an id that only says that
+    there is none, each query is a session of its own.
+    """
+    is_search = events[BEHAVIOR].eq(SRC).to_numpy()
+    number = len(events) + np.arange(len(events))  # above every number of a given one
     if given is not None:
-        given = given if pd.api.types.is_integer_dtype(given) else name_codes(given)
-        code, distinct = pd.factorize(given)
-        owner = events[USER].cat.codes.to_numpy(dtype=np.int64)
-        number, _ = pd.factorize(owner * len(distinct) + code)
-        number = np.where(given.eq(""), single, number)
-    return np.where(events[BEHAVIOR].eq(SRC), number, -1)
+        given = name_codes(given)
+        columns = {"user": events[USER], "id": given, "query": events[QUERY]}
+        asked = pd.DataFrame(columns)[is_search & given.ne("").to_numpy()]
+        ids = asked.groupby(["user", "id"], observed=True, sort=False).ngroup()
+        queries = asked.groupby(["user", "id", "query"], observed=True, sort=False).ngroup()
+        number[np.flatnonzero(is_search & given.ne("").to_numpy())] = queries
+        if split := queries.nunique() - ids.nunique():
+            first = queries.groupby(ids).transform("first")
+            said = f"{split} sessions were begun because the query changed under one session id."
+            notes.append(Note(said, origin.examples(asked["query"][queries.ne(first)])))
+    return np.where(is_search, number, -1)
 
 
 def items_of(table: pd.DataFrame, origin: Origin) -> pd.DataFrame:

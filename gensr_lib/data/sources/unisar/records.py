@@ -145,6 +145,13 @@ def given_split(
         rows[split][task] = Rows(event[order], limit[order], negatives)
         for name in SPLITS[1 : 1 + SPLITS.index(split)]:
             np.minimum.at(cuts[name], user[event], event)
+    own = sum(
+        int((found.negatives == found.table[[ITEM]].to_numpy()).any(axis=1).sum())
+        for (split, _), found in records.items()
+        if split != TRAIN
+    )
+    if own:
+        notes.append(f"{own} records have their own item among their negatives: a tie with itself.")
     if shorter:
         total = sum(len(found.table) for found in records.values())
         notes.append(f"{shorter} of {total} histories are shorter than their records say.")

@@ -108,6 +108,29 @@ def test_searches_and_sessions(tmp_path):
     assert min(session[key] for key in ("u1", "v1", "u3", "u4")) >= 0
 
 
+@pytest.mark.parametrize("session", ["-1", "0", "nan", "None"])
+def test_another_query_begins_another_session_and_is_told(tmp_path, session):
+    """An id that only says that there is none would make one session of all searches of a user."""
+    rows = [
+        f"u,{item},{time},src,{query},{session}"
+        for time, (item, query) in enumerate(zip("abc", ["pen", "pen", "ink"], strict=True))
+    ]
+    header = "user_id,item_id,time,behavior,query,session_id"
+    tables = read(tmp_path, "\n".join([header, *rows]))
+    first, second, third = tables.interactions["session_id"]
+    assert first == second != third and min(first, third) >= 0
+    (note,) = (note for note in tables.notes if "session" in note)
+    assert note.startswith("1 sessions were begun") and "ink" in str(note.examples())
+
+
+def test_session_ids_that_have_lost_digits_are_refused(tmp_path):
+    events = pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "time": [1], "behavior": ["src"], "query": ["pen"]})
+    events.assign(session_id=[2.0**54]).to_parquet(tmp_path / "interactions.parquet")
+    (tmp_path / "items.csv").write_text("item_id\na\n")
+    with pytest.raises(DataError, match=r"session_id.*lost digits"):
+        read_tables(tmp_path)
+
+
 def test_searches_without_session_column(tmp_path):
     tables = read(tmp_path, "user_id,item_id,time,behavior,query\nu,a,1,src,pen\nu,b,2,src,pen\n")
     assert tables.interactions["session_id"].nunique() == 2

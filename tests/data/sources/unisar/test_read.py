@@ -202,6 +202,17 @@ def test_a_target_that_is_in_no_list_ends_the_log(small):
     assert histories[:, :4].tolist() == [[1, 2, 3, 4], [2, 3, 4, 5]] and histories[:, 4:].sum() == 0
 
 
+def test_a_positive_among_its_own_negatives_is_told(small):
+    change(small, "dataset/rec_test", lambda t: t["neg_items"].iloc[0].__setitem__(0, int(t["item_id"].iloc[0])))
+    assert "1 records have their own item among their negatives: a tie with itself." in read_unisar(small).notes
+
+
+def test_other_ends_of_histories_are_other_data(small):
+    before = Dataset.from_tables(read_unisar(small), GIVEN).hash
+    change(small, "dataset/rec_test", lambda t: t.__setitem__("rec_his", 2))
+    assert Dataset.from_tables(read_unisar(small), GIVEN).hash != before
+
+
 def test_a_history_that_no_row_of_the_log_ends_is_cut_at_the_earlier_one(small):
     """A record that counts four clicks and no search, though a search came before the fourth."""
     change(small, "dataset/rec_test", lambda t: t.__setitem__("src_session_his", 0))
