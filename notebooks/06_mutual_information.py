@@ -229,8 +229,8 @@ tables.show(pd.DataFrame(rows).T.rename_axis("channel"), "06_discrete", book.fig
 # **A product.** Whether an item suits a query is a matter of *both*. The simplest such case: two vectors $q$ and $i$ of
 # two Gaussian numbers each, hidden in 64 columns apiece, and $P(Y = 1) = \sigma(2\, q \cdot i)$, or without noise
 # $Y = 1$ where $q \cdot i > 0$. No column alone says anything. The sum $q \cdot i$ has a Laplace distribution, so
-# the truth is one integral again; without noise it is one bit. We give MINE 4,000 rows, as many as a model's questions
-# will be.
+# the truth is one integral again; without noise it is one bit. We give MINE 4,000 rows, as many as a model has different
+# questions (of 6,000 rows: each click stands there three times, so that yes and no are balanced).
 
 
 # %%
@@ -466,7 +466,7 @@ plots.save_figure(figure, "06_readings", book.figures)
 figure
 
 # %% [markdown]
-# The readings differ by more than the systems do.
+# What is said of the two systems hangs on the reading: in search UniSAR has far more of one, and less of another.
 #
 # **Can the paper's values be nats?** They lie between 0.85 and 0.94. If $Y$ is the answer yes or no, they cannot: the
 # ceiling is 0.693 nats. They can be bits. If $Y$ is the probability, there is no ceiling, and any value is possible.
@@ -679,7 +679,8 @@ tables.show(gap_table, "06_order", book.figures)
 # raise the information of its drawn answers by sharper probabilities, and that of its decided ones by saying yes more
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
 # training of each model stands behind them. GenSR is above UniSAR by 0.039 bit in recommendation
-# [0.012, 0.063] and by 0.035 in search [0.011, 0.061], in the bound; MINE on hidden states agrees in sign. In search
+# [0.012, 0.063] and by 0.035 in search [0.011, 0.061], in the bound; MINE on hidden states agrees in sign,
+# in search within its range [-0.025, 0.084]. In search
 # that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
 # depends on the question, one random item or ninety-nine, and not only on what is called information.
 #
@@ -731,8 +732,8 @@ tables.show(implied_table, "06_printed", book.figures)
 # Two things are assumed. The Gaussian scores are one: other shapes move the bits. On our own models the map is near the
 # bound that assumes no shape in recommendation, and up to 0.16 bit below it in search. That is not the gap between 0.38
 # and 0.85, but it is more than the differences in search. The other is that the *output* is meant. What an input knows
-# may lie above what the system's ranking shows; but then Table 1 would say that both systems leave more than half of
-# what they know in recommendation unused, and it would not speak for either.
+# may lie above what the system's ranking shows; but then Table 1 would say that both systems leave half of what they know in
+# recommendation unused (on KuaiSAR more), and it would not speak for either.
 
 # %%
 low_rate = information_of_ndcg(ranking["rec", "KuaiSAR", "UniSAR"], base_rate=0.2)
@@ -741,8 +742,7 @@ assert np.allclose([first, second, low_rate], [0.381, 0.385, 0.260], atol=0.001)
 
 # %% [markdown]
 # **What remains of Table 1?** Its values can be the decided or the drawn answers, which say how often and how surely a
-# model says yes. Its order about the label, on our data, is the order in the table above: it agrees with the paper's,
-# and in search not with the ranking.
+# model says yes. Its order about the label, on our data, is that of the calibrated bound: it agrees with the paper's, and in search not with the ranking.
 #
 # What this chapter found goes on record, with its provenance:
 
@@ -768,13 +768,13 @@ book.record("06_mutual_information", results).name
 #   product of a few hidden columns decides, it finds nearly all with noise and about three quarters without, at 4,000 rows; of
 #   many columns it finds little.
 # - Values of 0.85 to 0.94 for a yes or no can be bits, not nats. The entropy of the *decided* answer alone gives them to any
-#   model that says yes to three questions in ten.
+#   model that says yes to 28 to 36 questions of a hundred.
 # - MINE on a model's own input is provably too low: the model's score alone tells more. It orders no models. Read literally
 #   (input against P(Yes)), untrained models have about one bit.
 # - A model's calibrated score bounds from below what it knows of the click, without an estimator. GenSR's bound is 0.04 bit above
 #   UniSAR's in both tasks; in search UniSAR ranks better all the same.
-# - The paper's Table 1 cannot be what outputs tell of the click: for KuaiSAR's recommendation its NDCG implies 0.38 (UniSAR) and
-#   0.39 bit (GenSR); Table 1 has 0.85 and 0.92.
+# - The paper's Table 1 cannot be what outputs tell of the click: for KuaiSAR's recommendation its NDCG implies 0.381 (UniSAR) and
+#   0.385 bit (GenSR); Table 1 has 0.848 and 0.917.
 #
 # **Next:** [chapter 7](07_parameter_space.ipynb) looks at the same hidden states as clouds of points: are the tasks
 # apart, and since when?

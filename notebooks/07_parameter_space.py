@@ -392,25 +392,27 @@ if measured:
     print(f"{len(shared_steps)} measurements of up to {probes.pop()} rows of each task")
 
 # %% [markdown]
-# The table of a model has a row for each layer, and one for all shared parameters as a single vector.
+# The table of a model has a row for each layer, and one for all shared parameters as a single vector. The figure shows all
+# measurements; the tables below it have those of the steps at which both models were measured, where UniSAR has a longer training.
 
 # %%
-layers, whole = {}, {}
+layers, whole, all_steps = {}, {}, {}
 for name, table in gradients.items() if measured else ():
-    table = table[table["step"].isin(shared_steps)]
     is_whole = table["layer"] == gradient_conflict.ALL
-    layers[name] = table[~is_whole]
-    whole[name] = table[is_whole].set_index("step")
+    is_shared = table["step"].isin(shared_steps)
+    layers[name] = table[~is_whole & is_shared]
+    whole[name] = table[is_whole & is_shared].set_index("step")
+    all_steps[name] = table[is_whole].set_index("step")
 
 # %%
 #| label: fig:07-conflict
-#| caption: Cosine between the tasks' gradients over all shared parameters; right, where both are reliable, without noise.
+#| caption: Cosine between the tasks' gradients over all shared parameters, over the whole training of each model; right, where both are reliable, without noise.
 figure = None
 if measured:
     figure, axes = plots.panels(2, sharey=True)
     titles = {"cosine": "as measured", "disattenuated": "without noise"}
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
-        curves = pd.DataFrame({name: table[column] for name, table in whole.items()})
+        curves = pd.DataFrame({name: table[column] for name, table in all_steps.items()})
         look = {"markers": True, "legend": False, "title": title}
         plots.lines(curves, "training step", "cosine between the tasks", ax=ax, **look)
         ax.axhline(0, color="#777777", linewidth=1)
@@ -422,8 +424,9 @@ figure
 # Look at the very start first. In GenSR both tasks push the share of "Yes" down to the share of positives, through the
 # same weights, so they agree; UniSAR can learn that share in each task's own head. It is one in ten:
 # a click has nine negatives. The first cosine is 0.96 in GenSR and 0.03 in UniSAR. GenSR's agreement wears off with
-# each measurement, and is over by step 720; at the last one its curve without noise is at 0.02. UniSAR's stays near
-# zero all the time, between -0.06 and 0.06.
+# each measurement, and is over by step 720; at the last one its curve without noise is at 0.02. UniSAR's is between -0.06 and
+# 0.06 as long as GenSR is trained; later, as its gradients get smaller and noisier, it swings between -0.14 and 0.21, and its mean
+# is near zero still.
 #
 # One vector of all shared parameters can hide a conflict in one layer. The next figure has every layer at every
 # measured step, as far as its gradients are reliable.
@@ -464,7 +467,9 @@ if measured:
 tables.show(conflict, "07_conflict", book.figures)
 
 # %% [markdown]
-# GenSR's agreement at the start flatters its mean over all steps; the rows `last two thirds` leave it out. Read the
+# GenSR's agreement at the start flatters its mean over all steps; the rows `last two thirds` (of the
+# steps that both have) leave it out. What is *without noise* there is a ratio of means, in which noisy measurements weigh little,
+# and no mean of the points in the figure above. Read the
 # reliabilities first: they say how well the angle can be known at all. In the default run's last two thirds they are 0.83
 # and 0.69 in UniSAR, 0.49 and 0.61 in GenSR: enough to take the noise out. The cosine is then -0.05 in UniSAR and 0.09
 # in GenSR, of which the first of these three measurements, still part of the start, has most. The signs are those of the
@@ -492,8 +497,8 @@ ends = ends.rename(lambda name: re.sub(r"^lm\.|layers?\.|block\.", "", str(name)
 tables.show(ends, "07_by_layer", book.figures)
 
 # %% [markdown]
-# All means of GenSR are above zero; the start counts here too. UniSAR's lowest five lie behind its
-# encoders, where searches are pooled and both tasks are answered, and are below zero at three to five of the five
+# All means of GenSR are above zero; the start counts here too. UniSAR's lowest five lie beside or behind
+# its encoders, where searches are pooled, the user's vector comes in and both tasks are answered, and are below zero at three to five of the five
 # measurements: if a conflict of tasks is to be found anywhere on these data, it is there. (In the other training of UniSAR
 # they were of the encoder across the two types of events.) The authors' published figure has one layer of each model:
 # GenSR's always positive, UniSAR's often negative. Which layer is shown decides the picture: in this table two of GenSR's
@@ -519,7 +524,7 @@ book.record("07_parameter_space", results).name
 # - Prompts separate GenSR's states even before training; in UniSAR only the task heads do.
 # - UniSAR is "shared" in its encoder and "partitioned" in its heads; the paper names no layer.
 # - With the wrong prompt GenSR loses more than half of its ranking, UniSAR with the wrong head all of it.
-# - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: a cosine of 0.09 in GenSR,
-#   of -0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
+# - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: over the steps that both
+#   have a cosine of 0.09 in GenSR, of -0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
 #
 # **Next:** [chapter 8](08_ablations.ipynb) takes GenSR apart, the task-specific prompt included.

@@ -245,10 +245,10 @@ if book.has("texts", part="the weights of the semantic view"):
 semantic_map
 
 # %% [markdown]
-# Columns that are bright for all candidates are clicks that the filter always looks at; a row that differs from the
+# Columns that stand out for all candidates are clicks that the filter always looks at; a row that differs from the
 # others is a candidate with its own view of the history. Equal weights would be 1 / 36, or 0.03.
-# Of the twelve shown the guitar plectrum is bright for all candidates with a text: it has a tenth of their weight, and is
-# the nearest to audio devices. The swimming goggles, beside it, are no kin of theirs. Most of all has a click that is too
+# Of the twelve shown the guitar plectrum stands out for all candidates with a text: it has a tenth of their weight, and is
+# the nearest to audio devices. The swimming goggles, two columns before it, are no kin of theirs. Most of all has a click that is too
 # old to be shown, the golden suitcase trolley: .14 for the earbuds and .21 for the speaker. Candidates without a text, such as
 # `i01404`, weigh all clicks alike. So look at the weights, but do not read too much into them.
 

@@ -1,6 +1,7 @@
 // What the panel of `ask.mjs` shows, as HTML: pure functions of the state.
 import { sigmoid } from "./algebra.mjs";
 
+const LONGEST = 80; // letters of a query in a heading
 const TASKS = { rec: "Recommendation", src: "Search" };
 const PARTS = { cf: "CF view", semantic: "semantic view", history: "user's history" };
 
@@ -105,15 +106,17 @@ function origin({ provenance: from, items }) {
 /** The history, newest first; `weights` by view over the events that were read. */
 export function past(page, events, read, weights) {
   const place = new Map(read.map((at, j) => [at, j]));
-  const most = Math.max(0.001, ...Object.values(weights).flatMap((row) => Array.from(row)));
+  const highest = Math.max(0.001, ...Object.values(weights).flatMap((row) => Array.from(row)));
   const rows = events.map((event, at) => {
-    const bars = place.has(at) ? weightBars(weights, place.get(at), most) : "";
+    const bars = place.has(at) ? weightBars(weights, place.get(at), highest) : "";
     return click(page, event, at, place.has(at), bars);
   });
   const list = `<ul class="events" tabindex="0" aria-label="clicks of the history, newest first">
     ${rows.reverse().join("")}</ul>`;
   const none = "<p>Empty. GenSR knows nothing of this user: it ranks by the items alone, and by the query.</p>";
-  const left = `<p class="quiet">GenSR reads the ${read.length} most recent; the others are pale.</p>`;
+  const { rec, src } = page.history;
+  const most = `the last ${rec} recommendations and the last ${src} searches`;
+  const left = `<p class="quiet">GenSR reads ${most}; the others are pale.</p>`;
   const isCut = events.length > read.length;
   return `<h4>History, newest first: ${count(events.length, "click")}${isCut ? `, ${read.length} read` : ""}</h4>
     <div class="adder"><input name="add" placeholder="add an item: part of its title"
@@ -159,7 +162,8 @@ export function offers(page, text, most = 6) {
 
 /** The heading of a list, as text. */
 export function titled(task, query) {
-  return query ? `${TASKS[task]}: ${query}` : TASKS[task];
+  const shown = query?.length > LONGEST ? `${query.slice(0, LONGEST)} …` : query;
+  return shown ? `${TASKS[task]}: ${shown}` : TASKS[task];
 }
 
 /** A ranked list; `answer` is {query, events, asked, items, scores} with items by rank, or has an `error`. */
@@ -172,7 +176,7 @@ export function list(page, task, answer, shown, picked) {
   const left = answer.items.length - rows.length;
   const next = Math.min(left, shown < 50 ? 50 - shown : left);
   const more = `<button type="button" class="plain" data-more="${task}">
-    ${next} more of ${left.toLocaleString("en")}</button>`;
+    ${next < left ? `${next} more of` : "the other"} ${left.toLocaleString("en")}</button>`;
   return `${title}
     <p class="quiet">of ${count(answer.items.length, "item")} that the history has not; at the right P(Yes)</p>
     <ol>${rows.join("")}</ol>${left > 0 ? more : ""}`;
@@ -189,7 +193,8 @@ function found({ items }, { scores }, item, rank, isPicked) {
 /** What one item's answer rests on: as `Ranker.explain`. */
 export function detail(page, answer, item, { score, yes, weights, parts }) {
   const most = Math.max(0.01, ...Object.values(parts).map(Math.abs));
-  const rows = Object.entries(parts).map(([part, value]) => partBar(part, value, most));
+  const shown = Object.entries(parts).filter(([part]) => part !== "history" || answer.asked.read.length);
+  const rows = shown.map(([part, value]) => partBar(part, value, most));
   const what = answer.query ? `for “${escaped(answer.query)}”` : "without a query";
   return `<h4>${escaped(page.items.titles[item - 1])}, ${what}</h4>
     <p>P(Yes) is ${number(yes, 3)}, a score (logit) of ${number(score)}: rank ${answer.items.indexOf(item) + 1}.
@@ -210,7 +215,9 @@ function partBar(part, value, most) {
 function looks(page, weights, { events, asked: { read } }) {
   if (!read.length) return "";
   const name = (view) => {
-    const best = weights[view].indexOf(Math.max(...weights[view]));
+    const most = Math.max(...weights[view]);
+    if (most - Math.min(...weights[view]) < 1e-4) return `at all of it alike in the ${PARTS[view]}`;
+    const best = weights[view].indexOf(most);
     const title = escaped(page.items.titles[events[read[best]][0] - 1]);
     return `in the ${PARTS[view]} most at ${title} (${number(weights[view][best], 3)})`;
   };
