@@ -181,7 +181,8 @@ def conflict(read: Read) -> Verdict:
     word = NOT_FOUND if ours.min() < 0 else HOLDS if is_spared else IN_PART
     number = (
         f"Cosine of the tasks' gradients over all shared parameters, noise taken out: GenSR "
-        f"**{ours.iloc[0]:+.2f}** ({ours.iloc[1]:+.2f} over the last two thirds of the steps that both have), "
+        f"**{ours.iloc[0]:+.2f}** ({ours.iloc[1]:+.2f} over the last two thirds of the steps that "
+        f"both have), "
         f"UniSAR **{theirs.iloc[0]:+.2f}** ({theirs.iloc[1]:+.2f}); one training each."
     )
     values = {
