@@ -119,3 +119,17 @@ def test_the_code_in_the_card_runs(tmp_path, monkeypatch):
     exec(code.replace("path/to/this/folder", str(tmp_path)), names)
     assert asked == [(("tables", "smoke"), {"seed": 10})]
     assert len(names["ranker"].recommend(0, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("leave-one-out", "One positive (the user's last event of the task) among\n99 items"),
+        ("last days", "One positive (an event of the last days) among\n99 items"),
+        ("given", "Test events, the items beside each and the ends of histories are those that the data give."),
+    ],
+)
+def test_the_protocol_is_that_of_the_data(split, said):
+    model, record = run("lightgcn")
+    text = model_card(of_data(record, "tables", split=split), model)
+    assert said in text and ("training events only" in text) == (split != "given")

@@ -67,7 +67,7 @@ def effects(table: pd.DataFrame, removed: Sequence[Without], metric: str) -> pd.
             pair = pair[pair.index.get_level_values("task") == task]
             worth = (pair[removal.whole] - pair[arm]).dropna()
             rows.append(worth.rename("effect").reset_index().assign(mechanism=removal.mechanism))
-    found = pd.concat(rows, ignore_index=True)
+    found = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     if found.empty:
         raise ConfigError("no arm shares a part, a world and a task with its whole")
     return found[[*AT, "seed", "effect"]]
@@ -101,7 +101,7 @@ def mean_effects(found: pd.DataFrame) -> pd.DataFrame:
     return table[columns].astype({"worlds": int, "positive": int})
 
 
-def slopes(x: pd.DataFrame, y: pd.DataFrame) -> dict[str, float]:
+def slopes(x: pd.DataFrame | np.ndarray, y: pd.DataFrame) -> dict[str, float]:
     """The slope of y on x within worlds: least squares in each world, then the mean over worlds.
 
     Args:
@@ -139,6 +139,9 @@ def dose_response(
     Returns:
         Columns of `slopes`, and how far the mean ceiling moves over the doses, ``least`` to
         ``most``; a mechanism is in the row of a dial if it was measured at every dose.
+
+    Raises:
+        ConfigError: there is no row.
     """
     rows = {}
     wide = {
@@ -155,6 +158,8 @@ def dose_response(
             own = x.loc[at].mean()
             ends = {"least": own.min(), "most": own.max()}
             rows[(dial, *at)] = slopes(x.loc[at], y.loc[at]) | ends
+    if not rows:
+        raise ConfigError("no dial has a mechanism that was measured at all its doses in one world")
     table = pd.DataFrame(rows).T.rename_axis(["dial", "mechanism", "task"])
     return table.astype({"worlds": int})
 
@@ -180,6 +185,6 @@ def trend(table: pd.DataFrame, values: Mapping[str, float], metric: str) -> pd.D
     rows = {}
     for task, part in own.groupby("task", sort=False):
         y = part.pivot(index="seed", columns="variant", values="value")[list(values)].dropna()
-        x = pd.DataFrame([list(values.values())] * len(y))
+        x = np.tile(list(values.values()), (len(y), 1))
         rows[task] = slopes(x, y)
     return pd.DataFrame(rows).T.rename_axis("task").astype({"worlds": int})

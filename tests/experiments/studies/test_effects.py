@@ -100,6 +100,8 @@ def test_effects_follow_their_ceilings_over_the_doses_of_a_dial():
     assert table["worlds"].dtype == int  # it is shown, and 4.0 worlds are none
     means = ceiling[ceiling["seed"].isin(range(4))].groupby("part")["effect"].mean()
     assert table[["least", "most"]].iloc[0].tolist() == pytest.approx([means.min(), means.max()])
+    with pytest.raises(ConfigError, match="measured at all its doses in one world"):
+        dose_response(found, other, {"d": list(by_dose)})
 
 
 def test_a_trend_is_over_the_option_within_worlds():
@@ -113,3 +115,5 @@ def test_a_trend_is_over_the_option_within_worlds():
     assert found["worlds"].dtype == int
     with pytest.raises(ConfigError, match="unknown arm"):
         trend(table, {"tau=9": 0.0}, "N@10")
+    apart = table.assign(seed=table["seed"] + 100 * table["variant"].map(list(values).index))
+    assert trend(apart, values, "N@10")["worlds"].tolist() == [0], "no world has all values"

@@ -26,7 +26,8 @@ def read_tables(folder: Path, columns: ColumnMap | None = None) -> Tables:
 
     - interactions: ``user_id``, ``item_id`` and ``time`` (whole numbers, or dates of one format:
       `times.moments`) or ``position`` (any number that orders a user's events; taken as the time,
-      or, beside ``time``, to order equal times: `times.positions`). Optional: ``behavior``
+      or, beside ``time``, to order equal times of one behavior: `times.positions`).
+      Optional: ``behavior``
       (``rec`` where the column is missing), ``query``, ``session_id`` (of any type, counted per
       user; a search without one is a session).
     - items: ``item_id``. Optional: ``title``, ``categories`` (``A > B``, paths joined by ``|``),
