@@ -169,7 +169,7 @@ def evaluate(
 def _trained(model: RankingModel, dataset: Dataset, tasks: list[str]) -> list[str]:
     """Without the tasks that a model which learns had no training row of, unless all are such."""
     rows = dataset.rows[TRAIN]
-    never = [task for task in tasks if model.learns() and not len(rows[task])]
+    never = [task for task in tasks if not len(rows[task]) and model.learns()]
     if not never or never == tasks:
         return tasks
     names = " and ".join(TASK_LABELS[task] for task in never)

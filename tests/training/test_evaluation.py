@@ -278,3 +278,14 @@ def test_every_process_has_a_row_in_every_step(rows):
     expected = pocket().user[pocket().rows["train"]["rec"].event[:rows]]
     assert all(users) and set(users[0] + users[1]) == set(expected.tolist())
     assert rows == 1 or len(users[0] + users[1]) == rows
+
+
+def test_a_model_that_learns_is_not_evaluated_in_a_task_that_it_had_no_row_of(monkeypatch, caplog):
+    data = pocket()
+    nothing = data.rows["train"]["src"].taken(np.arange(0))
+    train = {**data.rows["train"], "src": nothing}
+    monkeypatch.setitem(data.rows, "train", train)
+    learner = type("Learner", (Constant,), {"loss": lambda self, batch: {}})
+    assert set(evaluate(learner(Constant.Config()), data).metrics) == {"rec"}
+    assert "no training row of search" in caplog.text
+    assert set(evaluate(Constant(Constant.Config()), data).metrics) == {"rec", "src"}, "a rule needs no training"
