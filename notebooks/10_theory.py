@@ -538,21 +538,21 @@ ax.set(
 )
 ax.set_yticks(task_sizes, task_sizes)
 ax.minorticks_off()
-ax.legend(loc="upper right", frameon=True, facecolor="white", framealpha=1)
+plots.legend_below(sharing, [ax])
 sharing.colorbar(image, ax=ax, label="partitioned minus shared (nats)")
 plots.save_figure(sharing, "10_sharing", book.figures)
 sharing
+
+# %% [markdown]
+# Orange: sharing carries more information. Purple: partition does. The line is the closed form, with nothing fitted.
+# Partition wins for large angles or many rows; sharing wins for tasks that are alike, when rows are few. Circles are
+# the boundary in the simulation. The formula is for large $n$; with hardly more rows than features it is too low.
 
 # %% [markdown]
 # Where would your tasks lie? The same closed form, with its two errors (sliders need JavaScript):
 
 # %% tags=["nbval-ignore-output"]
 live("sharing")
-
-# %% [markdown]
-# Orange: sharing carries more information. Purple: partition does. The line is the closed form, with nothing fitted.
-# Partition wins for large angles or many rows; sharing wins for tasks that are alike, when rows are few. Circles are
-# the boundary in the simulation. The formula is for large $n$; with hardly more rows than features it is too low.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:10-boundary
