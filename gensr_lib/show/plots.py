@@ -16,7 +16,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ..data.schema import BEHAVIORS, TASK_LABELS
+from ..data.schema import BEHAVIORS, REC, SRC, TASK_LABELS
 from ..errors import ConfigError, unknown
 from .names import displayed
 from .style import INK, LINES, SYSTEM_COLOURS, TASK_COLOURS, look_of, panels
@@ -25,7 +25,7 @@ from .style import save_figure as save_figure
 from .style import use_style as use_style
 
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
-SHORT = {"rec": "rec.", "src": "search"}  # behaviors, where there is little room
+SHORT = {REC: "rec.", SRC: "search"}  # behaviors, where there is little room
 ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
 
 

@@ -18,7 +18,7 @@ from gensr_lib.data.split import SPLITS
 from gensr_lib.data.words import ITEM_WORDS, text_ids
 from gensr_lib.errors import ConfigError
 from gensr_lib.models import build_model
-from tests.worlds import TINY, catalogue, log, pocket, tables
+from tests.worlds import TINY, catalogue, log, pocket, tables, twin_events
 
 
 def test_events_are_the_log_in_names_sorted_and_as_plain_strings():
@@ -167,3 +167,18 @@ def test_words_are_numbered_by_the_alphabet_and_long_queries_are_cut():
     ids = dataset.words.get_indexer(["blue", "hat"])
     assert np.array_equal(dataset.word_ids("blue HAT hat")[0], ids)
     assert dataset.word_ids("rare hat")[0].tolist() == [1, ids[1]]
+
+
+def test_a_search_without_a_session_is_one_of_its_own_and_sessions_are_in_the_hash():
+    given = tables(*twin_events("u"), *twin_events("v"))
+    searches = given.interactions["behavior"].eq("src")
+    assert searches.sum() > 1
+    hashes = []
+    for session in (-1, np.arange(len(given.interactions)), one := 5):
+        changed = given.interactions.assign(session_id=np.where(searches, session, -1))
+        found = Dataset.from_tables(Tables(changed, given.items), TINY)
+        own = found.session[found.is_search]
+        assert len(np.unique(own)) == (1 if session is one else len(own)) and (own >= 0).all()
+        assert (found.session[~found.is_search] == -1).all()
+        hashes.append(found.hash)
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -123,6 +123,16 @@ def test_another_query_begins_another_session_and_is_told(tmp_path, session):
     assert note.startswith("1 sessions were begun") and "ink" in str(note.examples())
 
 
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_session_ids_may_be_numbers(tmp_path, dtype):
+    columns = {"user_id": "uuu", "item_id": "abc", "time": [1, 2, 3], "behavior": ["src"] * 3, "query": ["pen"] * 3}
+    events = pd.DataFrame({name: list(values) for name, values in columns.items()})
+    events.assign(session_id=pd.Series([7, 7, 8], dtype=dtype)).to_parquet(tmp_path / "interactions.parquet")
+    (tmp_path / "items.csv").write_text("item_id\na\nb\nc\n")
+    first, second, third = read_tables(tmp_path).interactions["session_id"]
+    assert first == second != third
+
+
 def test_session_ids_that_have_lost_digits_are_refused(tmp_path):
     events = pd.DataFrame({"user_id": ["u"], "item_id": ["a"], "time": [1], "behavior": ["src"], "query": ["pen"]})
     events.assign(session_id=[2.0**54]).to_parquet(tmp_path / "interactions.parquet")
