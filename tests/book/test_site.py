@@ -468,6 +468,10 @@ def test_on_the_site_what_all_chapters_share_is_a_sentence():
     found = narrow(page)
     assert "| chapter | minutes |\n| --- | --- |\n| 01_one | 1.0 |\n| 02_two | 2.0 |\n" in found
     assert "The same for all: outcome ran, data set pocket, profile pocket, seeds 0" in found
+    times = {
+        name: record(chapter=name, finished=f"2026-01-02T03:0{k}:00") for k, name in enumerate(("01_one", "02_two"))
+    }
+    assert "finished (UTC) 2026-01-02." in narrow(status_page(times)), "days, not minutes"
     assert narrow(status_page({"01_one": record()})) == status_page({"01_one": record()}), "one row shares nothing"
     assert narrow("# Status\n") == "# Status\n"
 

@@ -108,3 +108,8 @@ def test_positions_are_kept_or_ranked():
 def test_a_time_that_could_be_read_wrongly_is_refused(values, by, says):
     with pytest.raises(DataError, match=f"^log.csv: .*{says}"):
         read(*values, by=by)
+
+
+@pytest.mark.parametrize("times", [1, 10**3, 10**6, 10**9])
+def test_one_unit_in_all_rows_is_taken_as_it_is(times):
+    assert read(1_600_000_000 * times, 1_700_000_000 * times) == [1_600_000_000 * times, 1_700_000_000 * times]
