@@ -194,7 +194,7 @@ figure
 # %% [markdown]
 # ## Is our order the paper's?
 #
-# Kendall's $\tau$ is 1 for the same order of the systems, -1 for the reverse, and near 0 for two orders that have nothing to
+# Kendall's $\tau$ is 1 for the same order of the systems, −1 for the reverse, and near 0 for two orders that have nothing to
 # do with each other. Its interval is over draws of our users.
 
 # %% tags=["nbval-ignore-output"]
@@ -241,7 +241,7 @@ figure
 # it, and GRU4Rec, BSR and IDGenRec (where it is printed) are near the end. NRHUB, SeqRec and UnifiedSSR are far better here
 # than in print, CoLLM and JSR far worse.
 #
-# In search they do not agree: -.27 with Amazon, -.52 with KuaiSAR. GenSR and UniSAR, in print the first two, are in
+# In search they do not agree: −.27 with Amazon, −.52 with KuaiSAR. GenSR and UniSAR, in print the first two, are in
 # places 11 and 10, and QEM, ZAM, AEM and HEM in the first four. There are candidates for why, and this chapter does not decide
 # between them. *The world*: here weighing the clicks by the candidate can add .05 to a search, which takes much to learn; each
 # item of the paper's Amazon has one query, made of its category. *The language model*: flan-t5 knows words, the pocket T5 is
@@ -486,8 +486,8 @@ book.record("05_results", results, seeds=compared.table["seed"]).name
 #   and LightGCN, which the paper's table does not have, so its lead over what is easy is .02 and not .06.
 # - In search GenSR is eleventh of twelve; QEM, a query without a user, is first. In print GenSR is first, and QEM tenth
 #   (Amazon).
-# - Our order is a little like the paper's in recommendation (Kendall's $\tau$ = .37 and .31), and unlike it in search (-.27,
-#   -.52).
+# - Our order is a little like the paper's in recommendation (Kendall's $\tau$ = .37 and .31), and unlike it in search (−.27,
+#   −.52).
 # - A table is made of choices. One loss for all takes the best of four baselines to third place; answers that the history shows
 #   are worth .06; the whole catalogue brings BM25 up to the best; ties are nothing to trained systems.
 # - GenSAR at this size is below most of the older systems. One item identifier, of text and clicks, does as well as two.

@@ -366,12 +366,16 @@ negatives = 3  # 20 test rows, the fewest, make 120 questions; an estimate needs
 models = {name: run.model for name, run in runs.items()}
 samples = {
     (name, task): collect(model, dataset, task, negatives=negatives, max_rows=2000).balanced()
-    for name, model in models.items()
     for task in book.tasks
+    for name, model in models.items()
 }
-pd.Series(
-    {key: str(sample.input.shape) for key, sample in samples.items()}, name="input (n, d)"
-).to_frame()
+
+# %% tags=["nbval-ignore-output"]
+#| label: tbl:06-samples
+#| caption: The questions that each model was asked, and the columns of its input.
+asked = [(task, name, *sample.input.shape) for (name, task), sample in samples.items()]
+asked = pd.DataFrame(asked, columns=["task", "system", "questions", "columns of the input"])
+tables.show(asked.set_index(["task", "system"]), "06_samples", book.figures)
 
 # %% [markdown]
 # A **reading** is a choice of X and Y. The first is the most literal one of "input and output"; its Y is a *function*
@@ -448,7 +452,7 @@ tables.show(shown, "06_readings", book.figures)
 # %%
 #| label: fig:06-readings
 #| caption: Information under six readings, in bits. Bars are one standard deviation over the repeats.
-figure, axes = plots.panels(len(book.tasks), height=4.4, sharex=True, sharey=True)
+figure, axes = plots.panels(len(book.tasks), height=3.8, sharex=True, sharey=True)
 ceiling = {"ceiling of a yes or no": 1.0}
 for ax, task in zip(axes, book.tasks, strict=True):
     own = (
@@ -669,7 +673,7 @@ for task in book.tasks:
     pairs = (by_repeat["hidden → label", task, name] for name in ("gensr", "unisar"))
     gaps = np.subtract(*pairs)
     rows["hidden → label (MINE)", task] = gaps.mean(), gaps.min(), gaps.max()
-gap_table = pd.DataFrame(rows, index=["GenSR - UniSAR", "low", "high"]).T
+gap_table = pd.DataFrame(rows, index=["gap", "low", "high"]).T
 gap_table = gap_table.rename_axis(["reading", "task"])
 tables.show(gap_table, "06_order", book.figures)
 
@@ -680,7 +684,7 @@ tables.show(gap_table, "06_order", book.figures)
 # often, without a better ranking. Only the rows about the label can be read as what Table 1 is meant to show. One
 # training of each model stands behind them. GenSR is above UniSAR by 0.039 bit in recommendation
 # [0.012, 0.063] and by 0.035 in search [0.011, 0.061], in the bound; MINE on hidden states agrees in sign,
-# in search within its range [-0.025, 0.084]. In search
+# in search within its range [−0.025, 0.084]. In search
 # that is *not* the order of the ranking: UniSAR's NDCG@10 is higher there. Which of two models knows more of the label
 # depends on the question, one random item or ninety-nine, and not only on what is called information.
 #

@@ -61,14 +61,23 @@ n_rows, permutations = (50, 20) if book.is_smoke else (500, 200)
 # two densities have in common; the *principal angle* compares the directions in which the clouds spread. Beside each
 # stands its value when the labels are shuffled: what chance gives.
 
+
+# %%
+def beside_chance(found: pd.DataFrame) -> pd.DataFrame:
+    """Each statistic, what shuffled labels give (mean ± standard deviation), and its p."""
+    mean, sd = (found[f"permuted {what}"].map("{:.3f}".format) for what in ("mean", "sd"))
+    shuffled = (mean + " ± " + sd).map(tables.signed)
+    return found[["value"]].assign(shuffled=shuffled, p=found["p"])
+
+
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-tiny
-#| caption: Two clouds of 200 points in ten dimensions, half a standard deviation apart in one direction.
+#| caption: Two clouds of 200 points in ten dimensions, half a standard deviation apart in one direction. Angles are in degrees.
 rng = np.random.default_rng(0)
 near, other = rng.standard_normal((2, 200, 10))
 other[:, 0] += 0.5
 tiny = separation(near, other, permutations=200, seed=0)
-tables.show(tiny, "07_tiny", book.figures)
+tables.show(beside_chance(tiny), "07_tiny", book.figures)
 
 # %% [markdown]
 # Half a standard deviation in one of ten directions can hardly be seen in a picture, and yet it is there: `p` is the
@@ -141,14 +150,14 @@ figure
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-data
-#| caption: How far the data of the two tasks lie apart in the full space, beside shuffled tasks.
+#| caption: How far the data of the two tasks lie apart in the full space, beside shuffled tasks (mean ± standard deviation). Angles are in degrees.
 users = tuple(asked["trained", "gensr", task].user for task in tasks)
 shuffles = {"permutations": permutations, "groups": users}
 data = {}
 if both:
     data["X and Y"] = separation(joint["rec"], joint["src"], seed=SEED, **shuffles)
     data["without the query"] = separation(wordless["rec"], wordless["src"], **shuffles)
-apart = pd.concat(data, names=["data", "statistic"]) if both else None
+apart = beside_chance(pd.concat(data, names=["data", "statistic"])) if both else None
 tables.show(apart, "07_data", book.figures)
 
 # %% [markdown]
@@ -160,10 +169,14 @@ tables.show(apart, "07_data", book.figures)
 # overlapped by half. Here is the overlap of the two densities in its plane:
 
 # %% tags=["nbval-ignore-output"]
-overlap = pd.DataFrame(columns=["overlap in the t-SNE plane"], dtype=float)
-for title, points in coordinates.items() if both else ():
-    overlap.loc[title] = kde_overlap(points["rec"], points["src"])
-overlap.round(3)
+#| label: tbl:07-overlap
+#| caption: "Overlap of the two tasks' densities in the plane of t-SNE: 1 where they are the same, 0 apart."
+overlap = {
+    title: kde_overlap(points["rec"], points["src"])
+    for title, points in (coordinates.items() if both else ())
+}
+overlap = pd.Series(overlap, name="overlap", dtype=float).rename_axis("data")
+tables.show(overlap, "07_overlap", book.figures)
 
 # %% [markdown]
 # ## Figures 3b and 3c: hidden states
@@ -236,7 +249,8 @@ separations = pd.concat(rows, names=levels) if both else pd.DataFrame()
 shown = None
 if both:
     value, chance = (
-        separations[column].map("{:.3f}".format) for column in ("value", "permuted mean")
+        separations[column].map("{:.3f}".format).map(tables.signed)
+        for column in ("value", "permuted mean")
     )
     shown = (value + " (" + chance + ")").unstack("statistic")[
         separations.index.unique("statistic")
@@ -424,8 +438,8 @@ figure
 # Look at the very start first. In GenSR both tasks push the share of "Yes" down to the share of positives, through the
 # same weights, so they agree; UniSAR can learn that share in each task's own head. It is one in ten:
 # a click has nine negatives. The first cosine is 0.96 in GenSR and 0.03 in UniSAR. GenSR's agreement wears off with
-# each measurement, and is over by step 720; at the last one its curve without noise is at 0.02. UniSAR's is between -0.06 and
-# 0.06 as long as GenSR is trained; later, as its gradients get smaller and noisier, it swings between -0.14 and 0.21, and its mean
+# each measurement, and is over by step 720; at the last one its curve without noise is at 0.02. UniSAR's is between −0.06 and
+# 0.06 as long as GenSR is trained; later, as its gradients get smaller and noisier, it swings between −0.14 and 0.21, and its mean
 # is near zero still.
 #
 # One vector of all shared parameters can hide a conflict in one layer. The next figure has every layer at every
@@ -433,19 +447,20 @@ figure
 
 # %%
 #| label: fig:07-layers
-#| caption: Distribution of the cosine without noise over all shared layers and measured steps.
+#| caption: Distribution of the cosine without noise over all shared layers and measured steps. Estimates beyond ±1 lie outside the picture.
 figure = None
 cosines = {name: table["disattenuated"].dropna() for name, table in layers.items()}
 cosines = {name: values for name, values in cosines.items() if len(values)}
 if cosines:
-    figure = plots.distributions(cosines, "cosine between the tasks' gradients of a layer")
+    xlabel = "cosine of the tasks' gradients, without noise"
+    figure = plots.distributions(cosines, xlabel, xlim=(-1, 1))
     figure.axes[0].axvline(0, color="#777777", linewidth=1)
     plots.save_figure(figure, "07_layers", book.figures)
 figure
 
 # %% [markdown]
 # To the left of zero the tasks conflict. That is 43% of UniSAR's values and 21% of GenSR's, whose start is among them. (A
-# cosine without noise is an estimate, and may pass -1 or 1. Of the cosines as measured, those of layers too noisy for this
+# cosine without noise is an estimate, and may pass −1 or 1. Of the cosines as measured, those of layers too noisy for this
 # figure included, 43% and 25% are below zero.) In numbers:
 
 # %% tags=["nbval-ignore-output"]
@@ -471,7 +486,7 @@ tables.show(conflict, "07_conflict", book.figures)
 # steps that both have) leave it out. What is *without noise* there is a ratio of means, in which noisy measurements weigh little,
 # and no mean of the points in the figure above. Read the
 # reliabilities first: they say how well the angle can be known at all. In the default run's last two thirds they are 0.83
-# and 0.69 in UniSAR, 0.49 and 0.61 in GenSR: enough to take the noise out. The cosine is then -0.05 in UniSAR and 0.09
+# and 0.69 in UniSAR, 0.49 and 0.61 in GenSR: enough to take the noise out. The cosine is then −0.05 in UniSAR and 0.09
 # in GenSR, of which the first of these three measurements, still part of the start, has most. The signs are those of the
 # paper's explanation. But once the start is over the tasks' gradients are nearly orthogonal in both models, and a training
 # of UniSAR that differed from this one by the order of its sums alone had 0.06: three measurements of nearly nothing. The
@@ -483,12 +498,13 @@ tables.show(conflict, "07_conflict", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
-#| caption: Layers with the lowest and the highest cosine without noise; the lower of the two reliabilities, and the number of parameters.
-columns = ["disattenuated", "below zero", "reliability", "size"]
+#| caption: Layers (by their names in the code) with the lowest and the highest cosine without noise; the share of measurements below zero, the lower of the two reliabilities, and the number of parameters.
+columns = ["disattenuated", "below zero", "reliability", "parameters"]
 ends = {}
 for name, table in layers.items():
     by_layer = gradient_conflict.summary(table).dropna(subset="disattenuated")
     by_layer["reliability"] = by_layer[["rec", "src"]].min(axis=1)
+    by_layer = by_layer.rename(columns={"size": "parameters"})
     by_layer = by_layer.sort_values("disattenuated")[columns]
     # Of fewer than ten layers each is shown once.
     ends[name] = pd.concat([by_layer.head(5), by_layer.iloc[5:].tail(5)])
@@ -525,6 +541,6 @@ book.record("07_parameter_space", results).name
 # - UniSAR is "shared" in its encoder and "partitioned" in its heads; the paper names no layer.
 # - With the wrong prompt GenSR loses more than half of its ranking, UniSAR with the wrong head all of it.
 # - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: over the steps that both
-#   have a cosine of 0.09 in GenSR, of -0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
+#   have a cosine of 0.09 in GenSR, of −0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
 #
 # **Next:** [chapter 8](08_ablations.ipynb) takes GenSR apart, the task-specific prompt included.

@@ -103,13 +103,16 @@ answers += 0.14 * rng.standard_normal((400, 5, 500, 3))
 p = crossed_test(answers[:, 1:] - answers[:, :1]).p  # (experiments, variants)
 corrected = np.array([holm(family) for family in p])
 share = {
-    name: (found < 0.05).any(axis=1).mean() for name, found in {"p": p, "p_holm": corrected}.items()
+    name: (found < 0.05).any(axis=1).mean()
+    for name, found in {"p": p, "p (Holm)": corrected}.items()
 }
-assert 0.05 < share["p_holm"] < 0.15 < share["p"]
+assert 0.05 < share["p (Holm)"] < 0.15 < share["p"]
 pd.Series(share, name="experiments with some p < .05").round(2).to_frame()
 
 # %% [markdown]
-# How many trainings does a star need? The same with sliders (they need JavaScript):
+# Call an effect with p < .05 after the correction a *star*. How many trainings does a star need? The same with sliders (they need
+# JavaScript). With three seeds more users can cost stars: what users differ by averages out, what the three trainings differ by does
+# not, and the test has hardly more than two degrees of freedom left to judge by.
 
 # %% tags=["nbval-ignore-output"]
 live("stars")
@@ -143,11 +146,12 @@ if found.is_stored:
         assert check.is_good, "gensr study run --anew says what has changed"
 
 # %% [markdown]
-# Are the trainings at their end? `gain` is what the last epoch of each added to validation NDCG@5, the mean of both tasks.
+# Are the trainings at their end? `gain` is what the last of their epochs (a fifth of them, one at least) added to validation
+# NDCG@5, the mean of both tasks.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-trainings
-#| caption: "Trainings by arm: their median seconds of one core, and what the last fifth of the epochs (one at least) added to validation NDCG@5, mean."
+#| caption: "Trainings by arm: how many, their median seconds of one core, and their mean gain."
 trained = found.trainings.groupby(["part", "variant"], sort=False)
 trained = trained.agg(
     trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean")
@@ -166,8 +170,8 @@ tables.show(trained, "08_trainings", book.figures)
 #
 # *Without a view*, its encoder, its filter and its two slots in the prompt are gone. *Without the soft filter*, the
 # average of the encoded history stands in the slot, the same for all candidates. *Without the contrastive loss*, eq. 8
-# has one term. Bars are means over worlds (over trainings, where there is one), whiskers one standard deviation, dots the
-# single ones. An axis that does not begin at zero says so. Much of the spread is that of the worlds' own levels, which all
+# has one term. Points are means over worlds (over trainings, where there is one), whiskers one standard deviation, dots the
+# single ones. Much of the spread is that of the worlds' own levels, which all
 # arms share; the tests below compare within worlds.
 
 # %%
@@ -178,7 +182,7 @@ FIGURE_4 = [WHOLE, "w/o CF view", "w/o semantic view", "w/o soft filter", "w/o c
 default = found.part("pocket") if found.is_stored else found
 metrics = EXPECTED if is_simulated else METRICS
 drawn = [name for name in metrics if "N@" in name]
-figure = arm_plots.ablation_bars(default.arms(*FIGURE_4).table, metrics=drawn)
+figure = arm_plots.ablations(default.arms(*FIGURE_4).table, metrics=drawn)
 plots.save_figure(figure, "08_figure_4", book.figures)
 figure
 
@@ -264,7 +268,7 @@ figure
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-worth
-#| caption: "The same in numbers, with the effect that would have been found with a power of 80 %."
+#| caption: "The same in numbers, with how many worlds have an effect above zero, and the effect that would have been found with a power of 80 %."
 shown = by_t5.copy()
 if ceilings is not None:
     shown.insert(1, "ceiling", ceilings["effect"].reindex(shown.index))
@@ -286,7 +290,7 @@ tables.show(shown, "08_worth", book.figures)
 # - **Joint history.** In recommendation .031 of .038. In search there is nothing to be had, and nothing is found.
 # - **Joint training.** Nothing: .000 and .005, where a reader who learns the views from both tasks' clicks gains .039 and .019.
 #   The tasks share all weights, and neither teaches the other. (A training on one task takes as many steps as one on both.)
-# - **Task prompt.** Nothing: .001 and -.010. In search a reader with one law for both tasks loses .043, and .021 would have been
+# - **Task prompt.** Nothing: .001 and −.010. In search a reader with one law for both tasks loses .043, and .021 would have been
 #   found. What tells the tasks apart is the query, which only search has; the words around it add nothing to that.
 #
 # In the paper each of the four losses of Figure 4 hurts both tasks. Here four of the eight do: the CF view in both tasks, the
@@ -372,7 +376,10 @@ figure
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-doses
 #| caption: "The slope of the effect over its ceiling within worlds, with its 95 % interval: 1, all that is there is earned; 0, nothing of it. Behind it, how far the dial moves the mean ceiling."
-tables.show(responses, "08_doses", book.figures)
+ends = {"least": "ceiling, from", "most": "to"}
+tables.show(
+    responses if responses is None else responses.rename(columns=ends), "08_doses", book.figures
+)
 
 # %% [markdown]
 # In eight of the sixteen rows the effect follows its ceiling for more than luck (p < .05).
@@ -436,6 +443,7 @@ if prompts is not None:
     told = told[told["metric"] == metric].assign(value=lambda t: t["value"].astype(float))
     other = told.groupby(["part", "task"])["value"].mean().rename("other prompt")
     swapped = pd.concat([own, other.reindex(own.index)], axis=1).loc[[*ANGLES]]
+    swapped = swapped.rename(index=ANGLES, level="part").rename_axis(["degrees apart", "task"])
 tables.show(swapped, "08_swapped", book.figures)
 
 # %% [markdown]

@@ -123,7 +123,7 @@ channel
 
 # %% [markdown]
 # The marks lie on the curve with $w^2$. The printed curve meets them at $w = 0$ and $w = 1$; on the left it leaves the
-# picture and falls without bound towards $w = -\sigma_\epsilon^2 / \sigma_X^2$, here -1. We take this for a slip of the pen; the rest of this chapter uses $w^2$.
+# picture and falls without bound towards $w = -\sigma_\epsilon^2 / \sigma_X^2$, here −1. We take this for a slip of the pen; the rest of this chapter uses $w^2$.
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:10-formulas

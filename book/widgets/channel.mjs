@@ -1,11 +1,11 @@
 // What an estimate ŵ of a task's weights w* has to do with information: the three readings of
 // chapter 10, and the binary channel that is left when only the sign of the score is read.
 import {
-  BLUE,
   GREEN,
   INK,
   PINK,
-  RED,
+  REC,
+  SRC,
   dot,
   legend,
   normal,
@@ -141,8 +141,8 @@ function curves({ search, recommendation, times, length }, width) {
     return (
       ceiling +
       Object.keys(LOOKS).map(curve).join("") +
-      mark(search, "S", RED) +
-      mark(recommendation, "R", BLUE)
+      mark(search, "S", SRC) +
+      mark(recommendation, "R", REC)
     );
   });
 }

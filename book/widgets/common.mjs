@@ -4,11 +4,12 @@
 // A page gets one file for each equation, so this one is put in the place of its import when the
 // site is staged and when a notebook shows an equation (gensr_lib/show/live_equations.py).
 
-// Okabe and Ito's, as in gensr_lib/show/style.py; of the tasks, recommendation is blue, search red.
-export const BLUE = "#0072B2";
-export const RED = "#D55E00";
-export const GREEN = "#009E73";
-export const PINK = "#CC79A7";
+// Okabe and Ito's, as in gensr_lib/show/style.py; a page in the dark has lighter ones (book/style.css).
+// The tasks' are for tasks alone.
+export const REC = "var(--gensr-rec, #0072B2)";
+export const SRC = "var(--gensr-src, #D55E00)";
+export const GREEN = "var(--gensr-green, #009E73)";
+export const PINK = "var(--gensr-pink, #CC79A7)";
 export const INK = "currentColor"; // dark on a light page, light on a dark one
 
 export const STYLE = `
@@ -17,11 +18,11 @@ export const STYLE = `
   .live form { display: grid; gap: 4px 24px; margin: 0 0 8px; align-items: end;
     grid-template-columns: repeat(auto-fit, minmax(min(240px, 100%), 1fr)); }
   .live label { display: flex; justify-content: space-between; gap: 8px; flex-wrap: wrap; }
-  .live input { flex: 1 0 100%; width: 100%; min-height: 24px; margin: 0; accent-color: ${BLUE}; }
+  .live input { flex: 1 0 100%; width: 100%; min-height: 24px; margin: 0; accent-color: #777; }
   .live b { font-variant-numeric: tabular-nums; }
   .live button { font: inherit; color: inherit; background: none; border: 1px solid currentColor;
     border-radius: 4px; padding: 4px 12px; justify-self: start; cursor: pointer; }
-  .live :focus-visible { outline: 2px solid ${RED}; outline-offset: 2px; }
+  .live :focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
   .live .figures { display: flex; flex-wrap: wrap; gap: 8px 16px; }
   .live svg { display: block; overflow: visible; }
   .live .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 4px 0; padding: 0;

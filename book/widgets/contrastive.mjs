@@ -1,5 +1,5 @@
 // Eq. 10 for one user of a batch, and its weight in eq. 8: the tiny example of chapter 9.
-import { BLUE, RED, bar, dot, half, legend, number, path, plot, widget } from "./common.mjs";
+import { GREEN, PINK, bar, dot, half, legend, number, path, plot, widget } from "./common.mjs";
 
 export const OTHERS = [0.8, 0.5, 0]; // cosines of three other users
 export const TAUS = [0.01, 0.02, 0.03, 0.05, 0.07, 0.09, 0.15, 0.3, 0.5, 1];
@@ -62,8 +62,8 @@ export function draw({ tau, beta, own }, width) {
   return {
     figures: [pushes(parts, half(width)), sizes(own, beta, tau, half(width))],
     legend: legend([
-      [`own cosine ${number(own)}`, BLUE],
-      ["cosine 0: views not yet aligned", RED, "6 4"],
+      [`own cosine ${number(own)}`, GREEN],
+      ["cosine 0: views not yet aligned", PINK, "6 4"],
     ]),
     says: sentence(parts, size, { tau, beta, own }),
   };
@@ -78,7 +78,7 @@ function pushes(parts, width) {
   };
   const y = { range: [0, 1.08], ticks: [0, 0.25, 0.5, 0.75, 1], label: "share of the push" };
   return plot("Share of the push on each other user", width, 260, x, y, (X, Y) =>
-    parts.map((part, j) => bar(X(j + 1), Y(0), Y(part), 36, BLUE, number(part, 3))).join(""),
+    parts.map((part, j) => bar(X(j + 1), Y(0), Y(part), 36, GREEN, number(part, 3))).join(""),
   );
 }
 
@@ -98,7 +98,7 @@ function sizes(own, beta, tau, width) {
   return plot("Size of the gradient over the temperature", width, 260, x, y, (X, Y) => {
     const place = (cosine) => (t) => [X(t), Y(Math.max(force(cosine, OTHERS, t, beta), 1e-5))];
     const curve = (cosine, ...look) => path(TAUS.map(place(cosine)), ...look);
-    return curve(0, RED, "6 4") + curve(own, BLUE) + dot(...place(own)(tau), BLUE);
+    return curve(0, PINK, "6 4") + curve(own, GREEN) + dot(...place(own)(tau), GREEN);
   });
 }
 

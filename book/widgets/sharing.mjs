@@ -1,8 +1,8 @@
 // Two linear tasks, one shared ŵ or one each: the closed form of chapter 10, to first order in 1/n.
 import {
-  BLUE,
+  GREEN,
   INK,
-  RED,
+  PINK,
   dot,
   half,
   legend,
@@ -75,8 +75,8 @@ export function draw(values, width) {
   return {
     figures: [misses(values, half(width)), map(values, half(width))],
     legend: legend([
-      ["one shared <i>ŵ</i>", RED],
-      ["one <i>ŵ</i> for each task", BLUE, "8 4"],
+      ["one shared <i>ŵ</i>", PINK],
+      ["one <i>ŵ</i> for each task", GREEN, "8 4"],
       ["where they are equal", INK, "2 2"],
     ]),
     says: sentence(values),
@@ -95,8 +95,8 @@ function rowAxis() {
 function misses({ angle, rows, features, noise }, width) {
   const sizes = steps(Math.log(ROWS[0]), Math.log(ROWS.at(-1)), 60).map(Math.exp);
   const lines = [
-    [(n) => sharedMisses(angle, n, features, noise), RED, ""],
-    [(n) => separateMisses(n, features, noise), BLUE, "8 4"],
+    [(n) => sharedMisses(angle, n, features, noise), PINK, ""],
+    [(n) => separateMisses(n, features, noise), GREEN, "8 4"],
   ];
   const highest = Math.max(...lines.flatMap(([law]) => sizes.map(law)));
   const y = {
@@ -150,7 +150,7 @@ function map({ angle, rows, features, noise }, width) {
     return (
       edge +
       names +
-      dot(X(rows), Y(angle), isSharedBetter(angle, rows, features, noise) ? RED : BLUE)
+      dot(X(rows), Y(angle), isSharedBetter(angle, rows, features, noise) ? PINK : GREEN)
     );
   });
 }

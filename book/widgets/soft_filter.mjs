@@ -1,5 +1,5 @@
 // Eq. 5 and 6 on the three items of chapter 3: one head, all projections the identity.
-import { BLUE, INK, RED, bar, half, legend, number, path, plot, widget, words } from "./common.mjs";
+import { GREEN, INK, PINK, bar, half, legend, number, path, plot, widget, words } from "./common.mjs";
 
 export const HISTORY = [
   [2, 0],
@@ -60,8 +60,8 @@ export function draw({ angle, length }, width) {
     figures: [plane(candidate, found, half(width)), bars(alpha, half(width))],
     legend: legend([
       ["history <i>h</i><sub>1</sub>, <i>h</i><sub>2</sub>, <i>h</i><sub>3</sub>", INK],
-      ["candidate", RED, "5 3"],
-      ["filtered history", BLUE],
+      ["candidate", PINK, "5 3"],
+      ["filtered history", GREEN],
     ]),
     says: sentence(angle, length, alpha, found),
   };
@@ -80,7 +80,7 @@ function plane(candidate, found, width) {
       const [a, b] = item.map((value) => value * 1.17);
       return arrow(item, INK) + words(X(a), Y(b) + 4, `h${"₁₂₃"[j]}`);
     });
-    return items.join("") + arrow(found, BLUE, "", 4) + arrow(candidate, RED, "5 3");
+    return items.join("") + arrow(found, GREEN, "", 4) + arrow(candidate, PINK, "5 3");
   });
 }
 
@@ -111,7 +111,7 @@ function bars(alpha, width) {
   };
   const y = { range: [0, 1.08], ticks: [0, 0.25, 0.5, 0.75, 1], label: "weight α of eq. 5" };
   return plot("The weights of the three items", width, Math.min(width, 300), x, y, (X, Y) =>
-    alpha.map((weight, j) => bar(X(j + 1), Y(0), Y(weight), 36, BLUE, number(weight, 3))).join(""),
+    alpha.map((weight, j) => bar(X(j + 1), Y(0), Y(weight), 36, GREEN, number(weight, 3))).join(""),
   );
 }
 

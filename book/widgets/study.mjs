@@ -2,10 +2,10 @@
 // and correction. The data are put into the page by gensr_lib/book/study_data.py: for each world
 // the mean difference over users and its standard error, from which every test here follows.
 import {
-  BLUE,
   GREEN,
   INK,
-  RED,
+  REC,
+  SRC,
   STYLE,
   critical,
   dot,
@@ -20,7 +20,7 @@ import {
 } from "./common.mjs";
 
 const ALPHA = 0.05;
-const TASKS = { rec: ["Recommendation", BLUE], src: ["Search", RED] };
+const TASKS = { rec: ["Recommendation", REC], src: ["Search", SRC] };
 const TESTS = {
   worlds: "over worlds",
   users: "over users of one world",

@@ -11,16 +11,17 @@ from itertools import groupby
 
 PAGE = "paper_versus_code.md"
 FIRST = "what"  # head of the first column of such a table
+NOTHING = "–"
 CELLS = re.compile(r"(?<!\\)\|")  # a bar that is written \| is a part of its cell
 
 
 def with_cards(text: str) -> str:
     """The page with each of its wide tables as cards, all else as it is.
 
+    A column that has nothing (a dash) has no line in the card.
+
     >>> print(with_cards("| what | they | we |\\n| --- | --- | --- |\\n| a norm | – | two |"))
     :::{card} a norm
-    **they**: –
-    <BLANKLINE>
     **we**: two
     :::
     <BLANKLINE>
@@ -44,6 +45,6 @@ def _card(head: list[str], cells: list[str]) -> Iterator[str]:
     """A row's card: its first cell is the title, what the others are of stands before them."""
     yield f":::{{card}} {cells[0]}"
     columns = zip(head[1:], cells[1:], strict=True)
-    yield "\n\n".join(f"**{name}**: {cell}" for name, cell in columns)
+    yield "\n\n".join(f"**{name}**: {cell}" for name, cell in columns if cell != NOTHING)
     yield ":::"
     yield ""

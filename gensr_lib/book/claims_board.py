@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ..show import plots, style
+from ..show import plots, saving
 from ..show.tables import signed
 from .claims import Claim, judged
 from .judges import Verdict
@@ -34,7 +34,7 @@ def write_board(root: Path, folder: Path) -> None:
     cards = []
     for claim, verdict in judged(root / "figures"):
         path = f"{THUMBS}/{claim.judge.__name__}.svg"
-        style.save_drawing(draw(verdict.marks), folder / path)
+        saving.save_drawing(draw(verdict.marks), folder / path)
         cards.append(card(claim, verdict, path))
     text = "\n\n".join(["::::{grid} 1 1 2 2", *cards, "::::"])
     (folder / BOARD).write_text(text + "\n", encoding="utf-8")

@@ -80,7 +80,7 @@ def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:
 def information(read: Read) -> Verdict:
     """Whether GenSR's information is above UniSAR's, in both tasks and by all readings."""
     gaps = read("06_order")
-    column = "GenSR - UniSAR"
+    column = "gap"
     bound = gaps[gaps["reading"].str.startswith("score")]
     others = gaps.drop(bound.index)[column]
     number = (

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from ..show.live_equations import directive
+from ..show.saving import PHONE
 from .html_tables import page_table
 
 Cell = dict[str, Any]
@@ -42,7 +43,8 @@ def prepare_notebook(path: Path, figures: Path, made: str = "") -> None:
     Args:
         path: of the copy, which is changed; pictures are written beside it.
         figures: where the chapters have saved theirs: a labelled one that is there as a drawing
-            (SVG) stands on the page as such, sharp at every size; others as in the notebook.
+            (SVG) stands on the page as such, sharp at every size, and beside it the one for phones,
+            of which the style shows one; others as in the notebook.
         made: the line on how its numbers were made, for the end of the page; '' for none.
     """
     notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -159,9 +161,11 @@ def _shown(output: Cell, options: dict[str, Any], path: Path, figures: Path) -> 
     data = output.get("data", {})
     if "image/png" in data:
         drawing = figures / f"{saved_as(options.get('label', ''))}.svg"
-        if drawing.is_file():
-            return _figure(drawing.read_bytes(), "svg", options, path)
-        return _figure(b64decode("".join(data["image/png"])), "png", options, path)
+        if not drawing.is_file():
+            return _figure(_written(b64decode("".join(data["image/png"])), "png", path), options)
+        phone = drawing.with_stem(drawing.stem + PHONE)
+        small = _written(phone.read_bytes(), "svg", path) if phone.is_file() else ""
+        return _figure(_written(drawing.read_bytes(), "svg", path), options, small)
     if "text/markdown" in data:  # such as code of the library
         return "".join(data["text/markdown"])
     table = page_table("".join(data.get("text/html", "")))
@@ -170,13 +174,21 @@ def _shown(output: Cell, options: dict[str, Any], path: Path, figures: Path) -> 
     return f":::{{table}} {options.get('caption', '')}\n:label: {options['label']}\n{table}\n:::"
 
 
-def _figure(picture: bytes, kind: str, options: dict[str, Any], path: Path) -> str:
-    """A figure with its alternative text; the picture is written beside the page."""
-    name = f"{path.stem}-{sha256(picture).hexdigest()[:8]}.{kind}"
+def _written(picture: bytes, kind: str, path: Path) -> str:
+    """Where a picture lies, beside the page."""
+    name = f"{PICTURES}/{path.stem}-{sha256(picture).hexdigest()[:8]}.{kind}"
     (path.parent / PICTURES).mkdir(exist_ok=True)
-    (path.parent / PICTURES / name).write_bytes(picture)
+    (path.parent / name).write_bytes(picture)
+    return name
+
+
+def _figure(picture: str, options: dict[str, Any], small: str = "") -> str:
+    """A figure with its alternative text; where there is one for phones, that before it."""
     caption = options.get("caption", "")
-    lines = [f":::{{figure}} {PICTURES}/{name}", ":class: plot", f":alt: {plain(caption)}"]
+    alt = f":alt: {plain(caption)}"
+    lines = [f":::{{image}} {small}", ":class: small", alt, ":::", ""] if small else []
+    look = "plot large" if small else "plot"
+    lines += [f":::{{figure}} {picture}", f":class: {look}", alt]
     lines += [f":label: {options['label']}"] if "label" in options else []
     return "\n".join([*lines, "", caption, ":::"])
 

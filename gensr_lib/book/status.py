@@ -30,6 +30,7 @@ HEAD = """\
 When each chapter was last run, with what, and how long it took. `make book` notes this in
 `runs/`; the page of the site is made from it by `python -m gensr_lib site pages`. A chapter that
 finds its trained models in `runs/` loads them: its minutes are then without their training.
+*Numbers* is the edition of what trainings compute: it rises when a change of the code alters them.
 """
 
 

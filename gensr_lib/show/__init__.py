@@ -4,7 +4,7 @@ from ..lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    {"live_equations": ["live"], "style": ["save_figure", "use_style"]},
+    {"live_equations": ["live"], "saving": ["save_figure"], "style": ["use_style"]},
     modules=[
         "arm_plots",
         "listings",

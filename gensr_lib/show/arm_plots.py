@@ -13,76 +13,49 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from ..data.schema import BEHAVIORS, TASK_LABELS
 from ..errors import ConfigError, unknown
 from ..training.metrics import METRICS
-from .style import COLOURS, INK, legend_below, legend_of, panels
+from .plots import intervals, row_places
+from .style import COLOURS, INK, legend_below, panels
 
-# Dark to light, so that the order survives printing in grey; hatches part neighbours.
-BARS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
-HATCHES = ("", "//", "", "\\\\", "xx", "..")
 AXES = ("linear", "log", "even")
 
 
-def ablation_bars(
+def ablations(
     by_seed: pd.DataFrame,
     *,
     tasks: Sequence[str] = BEHAVIORS,
     metrics: Sequence[str] = METRICS,
-    from_zero: bool = False,
 ) -> Figure:
-    """A panel per task, a group per metric, in it a bar per variant: mean ± sd, a dot per seed.
+    """A panel per task, a row per variant, in it a point per metric: mean ± sd, a dot per seed.
 
     Args:
-        by_seed: as above; its variants in their order, at most six. One that does
-            not serve a task leaves a gap there.
-        tasks: of the panels, from top to bottom; those that no variant serves are left out.
-        metrics: of the groups, from left to right.
-        from_zero: begin the axes at zero. Else each begins at a round value below everything that
-            is drawn, and its label says so: differences between variants are small beside values.
+        by_seed: as above; its variants in their order. The row of one that does not serve a task is
+            empty there.
+        tasks: of the panels, from left to right; those that no variant serves are left out.
+        metrics: of the points, from top to bottom.
 
     Raises:
-        ConfigError: too many variants, or an unknown task or metric.
+        ConfigError: an unknown task or metric.
     """
     tasks = _served(by_seed, tasks, metrics)
-    variants = list(by_seed["variant"].unique())
-    if len(variants) > len(BARS):
-        raise ConfigError(f"draw at most {len(BARS)} variants, of {len(variants)}: bars look alike")
-    fig, axes = panels(rows=len(tasks), height=0.6 + 2.5 * len(tasks))
+    levels = by_seed["variant"].unique(), metrics
+    cells = pd.MultiIndex.from_product(levels, names=["variant", "group"])
+    fig, axes = panels(len(tasks), height=1.3 + 0.26 * len(cells), sharey=True)
     for ax, task in zip(axes, tasks, strict=True):
-        own = by_seed[(by_seed["task"] == task) & by_seed["metric"].isin(metrics)]
-        _bars(ax, own, variants, metrics)
-        begin = 0.0 if from_zero else _round_below(own)
-        ylabel = f"value (axis begins at {begin:g})" if begin else "value"
-        ax.set(title=TASK_LABELS[task], xlabel="", ylabel=ylabel)
-        ax.set_ylim(bottom=begin)
-    looks = zip(variants, BARS, HATCHES, strict=False)
-    legend_of(fig, {name: Patch(fc=fc, hatch=hatch, ec="white") for name, fc, hatch in looks})
+        value = by_seed[by_seed["task"] == task].set_index(["variant", "metric"])["value"]
+        found = value.groupby(level=[0, 1]).agg(["mean", "std"]).reindex(cells)
+        sd = found["std"].fillna(0)  # of a single seed
+        ends = {"low": found["mean"] - sd, "high": found["mean"] + sd}
+        found = found.assign(**ends).reset_index("group")
+        intervals(found, "value", ax=ax, legend=False, title=TASK_LABELS[task])
+        places = pd.Series(row_places(found.index), cells)
+        own = value[value.index.isin(cells)]
+        ax.plot(own, places.loc[own.index], ".", color="#777777", markersize=4, zorder=1)
+    legend_below(fig, axes)
     return fig
-
-
-def _bars(ax: Axes, own: pd.DataFrame, variants: Sequence[str], metrics: Sequence[str]) -> None:
-    cells = {"data": own, "x": "metric", "y": "value", "hue": "variant", "order": metrics}
-    cells |= {"hue_order": variants, "legend": False, "ax": ax}
-    whiskers = {"errorbar": "sd", "capsize": 0.1, "err_kws": {"color": INK, "linewidth": 1.2}}
-    colours = list(BARS[: len(variants)])
-    sns.barplot(**cells, palette=colours, saturation=1, edgecolor="white", **whiskers)
-    dots = {"palette": ["white"] * len(variants), "edgecolor": INK, "linewidth": 0.7, "size": 4}
-    sns.stripplot(**cells, **dots, dodge=True, jitter=False)
-    for bars, hatch in zip(ax.containers, HATCHES, strict=False):
-        for bar in bars:
-            bar.set_hatch(hatch)
-
-
-def _round_below(own: pd.DataFrame) -> float:
-    """A round number from zero on, some way below all that is drawn: the smallest bar is a bar."""
-    runs = own.groupby(["variant", "metric"])["value"]
-    lowest = min(own["value"].min(), (runs.mean() - runs.std()).min())
-    spread = max(runs.mean().max() - lowest, 0.01)
-    step = 10 ** np.floor(np.log10(spread))
-    return max(0.0, round(np.floor((lowest - 0.1 * spread) / step) * step, 10))
 
 
 def sensitivity(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..data.schema import TASK_LABELS
 from ..experiments.comparison import PRINTED
 
@@ -27,19 +29,30 @@ MEASURES = {
 }
 DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS, **MEASURES}
 DISPLAYED |= {name: f"GenSAR, {what}" for name, what in IDENTIFIERS.items()}
+SYMBOLS = {"tau": "τ", "beta": "β"}  # as the paper writes settings
+SETTING = re.compile(r"([a-z_]+)=(.+)")
 CLICKS = {"rec": "recommendation clicks", "both": "all clicks"}  # that a system counts
 
 
 def displayed(name: object) -> object:
     """The name of a task or a system as people know it; anything else as it is.
 
-    What stands behind a comma is a variant: the clicks that it counts, or a name that stays.
+    What stands behind a comma is a variant: the clicks that it counts, a setting, or a name that
+    stays.
 
     >>> displayed("unisar"), displayed("item_knn, rec"), displayed("rec"), displayed("loss")
     ('UniSAR', 'itemKNN, recommendation clicks', 'recommendation', 'loss')
+    >>> displayed("tau=0.01"), displayed("perceptron, topic_taste=0")
+    ('τ = 0.01', 'perceptron, topic taste = 0')
     """
     if not isinstance(name, str):
         return name
     system, *variant = name.split(", ")
-    named = (CLICKS.get(part, DISPLAYED.get(part, part)) for part in variant)
-    return ", ".join([DISPLAYED.get(system, system), *named])
+    return ", ".join([_known(system), *(CLICKS.get(part, _known(part)) for part in variant)])
+
+
+def _known(name: str) -> str:
+    if setting := SETTING.fullmatch(name):
+        option, value = setting.groups()
+        return f"{SYMBOLS.get(option, option.replace('_', ' '))} = {value}"
+    return DISPLAYED.get(name, name)

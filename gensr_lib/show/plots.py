@@ -19,14 +19,15 @@ from matplotlib.figure import Figure
 from ..data.schema import BEHAVIORS, REC, SRC, TASK_LABELS
 from ..errors import ConfigError, unknown
 from .names import displayed
+from .saving import save_figure as save_figure
 from .style import INK, LINES, SYSTEM_COLOURS, TASK_COLOURS, look_of, panels
 from .style import legend_below as legend_below
-from .style import save_figure as save_figure
 from .style import use_style as use_style
 
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
 SHORT = {REC: "rec.", SRC: "search"}  # behaviors, where there is little room
 ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
+APART = 0.3  # rows of one name, where rows of two names are one apart
 
 
 def lines(
@@ -119,12 +120,11 @@ def system_bars(
         title = TASK_LABELS[task]
         best = values[task].get(reference, np.nan)
         if not np.isnan(best):
-            ax.axvline(best, color=INK, linestyle="--", linewidth=1.5, label=reference)
-            title += f" ({reference}: {best:.3f})"
+            ax.axvline(best, color=INK, linestyle="--", linewidth=1.5)
+            title += f" (dashed: {reference}, {best:.3f})"
         ax.margins(x=0.25)  # room for the numbers
         ax.set(title=title, xlabel=metric, ylim=(len(systems) - 0.5, -0.5))  # first row on top
         ax.grid(axis="y", visible=False)
-    legend_below(fig, axes)
     return fig
 
 
@@ -231,25 +231,28 @@ def intervals(
     """A point with its interval per row, first row on top, such as estimates and the truth.
 
     Args:
-        table: columns ``mean``, ``low``, ``high`` and, for colours, optionally ``group``.
+        table: columns ``mean``, ``low``, ``high`` and, for colours, optionally ``group``. Rows of
+            one name stand close together, and are named once.
         reference: by its name in the legend, either one number, drawn as a line across all rows (a
             ceiling), or a number per row of the table, each a mark on its row (the truth).
     """
     alone = ax is None
     ax = ax or panels(height=1.3 + 0.34 * len(table))[1][0]
     groups = table["group"] if "group" in table else pd.Series("", index=table.index)
+    names, heights = table.index.unique(), row_places(table.index)
     for number, group in enumerate(groups.unique()):
-        _points(ax, table, np.flatnonzero(groups == group), group, number)
+        own = (groups == group).to_numpy()
+        _points(ax, table[own], heights[own], group, number)
     marks, dashes = cycle("D*Pv"), cycle(LINES[1:])
     for name, value in (reference or {}).items():
         look = {"color": INK, "label": name}
         if isinstance(value, pd.Series):
             look |= {"marker": next(marks), "markersize": 8, "markerfacecolor": "none"}
-            ax.plot(value.reindex(table.index), range(len(table)), linestyle="", zorder=3, **look)
+            ax.plot(value.reindex(table.index), heights, linestyle="", zorder=3, **look)
         else:
             ax.axvline(value, linestyle=next(dashes), linewidth=1.5, **look)
-    ax.set_yticks(range(len(table)), [*map(displayed, table.index)])
-    ax.set(xlabel=xlabel, ylim=(len(table) - 0.5, -0.5), **axes)
+    ax.set_yticks(range(len(names)), [*map(displayed, names)])
+    ax.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5), **axes)
     ax.grid(axis="y", visible=False)
     if legend and alone:
         legend_below(ax.figure, [ax])
@@ -258,14 +261,22 @@ def intervals(
     return ax.figure
 
 
-def _points(ax, table: pd.DataFrame, rows: np.ndarray, group: str, number: int) -> None:
-    """Points with intervals of some rows of a table, in the look of their group."""
-    own = table.iloc[rows]
+def row_places(index: pd.Index) -> np.ndarray:
+    """Where `intervals` draws the rows of a table: names are one apart, the first at 0, and the
+    rows of a name `APART`, around their name.
+    """
+    rows = index.to_series().groupby(level=0, sort=False)
+    nth, count = rows.cumcount(), rows.transform("size")
+    return rows.ngroup().to_numpy() + (nth - (count - 1) / 2).to_numpy() * APART
+
+
+def _points(ax, own: pd.DataFrame, heights: np.ndarray, group: str, number: int) -> None:
+    """Points with intervals at these heights, in the look of their group."""
     half = [own["mean"] - own["low"], own["high"] - own["mean"]]
     if group in SYSTEM_COLOURS:
         number = list(SYSTEM_COLOURS).index(group)  # one mark in all figures
     look = {"fmt": "os^v"[number % 4], "color": look_of(group, number)["color"], "capsize": 3}
-    ax.errorbar(own["mean"], rows, xerr=half, label=displayed(group) or None, **look)
+    ax.errorbar(own["mean"], heights, xerr=half, label=displayed(group) or None, **look)
 
 
 def ladders(
@@ -287,7 +298,7 @@ def ladders(
         best_first = table.sort_values("mean", ascending=False)
         for number, group in enumerate(groups):
             rows = np.flatnonzero(best_first["group"] == group)
-            _points(ax, best_first, rows, group, number)
+            _points(ax, best_first.iloc[rows], rows, group, number)
         for name, value in (reference or {}).items():
             ax.axvline(value, color=INK, linestyle="--", linewidth=1.5, label=name)
         ax.set_yticks(range(len(table)), [*map(displayed, best_first.index)])

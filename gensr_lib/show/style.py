@@ -1,4 +1,4 @@
-"""The style of all figures of the book: colours, lines, sizes, and how a figure is made and saved.
+"""The style of all figures of the book: colours, lines, sizes, panels and legends.
 
 The colours are Okabe and Ito's, those of systems Paul Tol's, safe for readers with a colour vision
 deficiency.
@@ -7,18 +7,14 @@ deficiency.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..data.schema import REC, SRC
-from ..files import write_atomically
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 OTHERS = COLOURS[2:]
@@ -44,9 +40,7 @@ SYSTEM_COLOURS = {
 INK = "#222222"
 LINES = ("-", "--", "-.", ":")  # lines that coincide stay visible, and survive printing in grey
 WIDTH, DPI = 7.5, 150  # inches; 10 pt in the figure are about 10 pt on the page
-LEGEND_WIDTH = 85  # characters that fit the page's width
-# What a file is written in, and what of it would name the version of matplotlib, or the time.
-NAMELESS = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
+LEGEND_WIDTH = 85 / WIDTH  # characters an inch
 
 
 def use_style() -> None:
@@ -63,29 +57,6 @@ def use_style() -> None:
     mpl.rc(("xtick", "ytick"), labelsize=9, color="#444444")
     mpl.rc("lines", linewidth=2, markersize=4.5)
     mpl.rc("legend", frameon=False, fontsize=9)
-
-
-def save_figure(fig: Figure, name: str, folder: str | Path) -> Path:
-    """Write ``<name>.png`` and ``<name>.svg``, each whole or not at all; equal figures give equal
-    bytes.
-
-    Returns:
-        The path of the former.
-    """
-    if isinstance(fig.get_layout_engine(), ConstrainedLayoutEngine):
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")  # each further draw would move a colour bar a little
-    path = Path(folder) / f"{name}.png"
-    save_drawing(fig, path)
-    save_drawing(fig, path.with_suffix(".svg"))
-    return path
-
-
-def save_drawing(fig: Figure, path: Path) -> None:
-    """Write a file of the kind that its suffix says, ``.png`` or ``.svg``, whole or not at all."""
-    kind = path.suffix[1:]
-    with mpl.rc_context({"svg.hashsalt": "gensr"}):  # ids that are not drawn by chance
-        write_atomically(path, partial(fig.savefig, format=kind, dpi=DPI, metadata=NAMELESS[kind]))
 
 
 def panels(n: int = 1, height: float = 3.0, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:
@@ -111,9 +82,10 @@ def legend_below(fig: Figure, axes: Sequence[Axes]) -> None:
 
 
 def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> None:
-    """A legend of these labels below the panels, in three columns where one line is too long."""
-    fits = sum(len(label) + 7 for label in entries) <= LEGEND_WIDTH
-    ncols = len(entries) if fits else 3
+    """A legend of these labels below the panels, in at most three columns if one line is short."""
+    room = LEGEND_WIDTH * fig.get_figwidth()
+    lengths = [len(label) + 7 for label in entries]
+    ncols = len(entries) if sum(lengths) <= room else min(3, round(room / max(lengths)) or 1)
     fig.legend(entries.values(), entries, loc="outside lower center", ncols=ncols)
 
 

@@ -15,7 +15,7 @@ from pandas.io.formats.style import Styler
 from ..files import write_atomically
 from .names import displayed
 
-NAMING = ("task", "system")  # columns of names
+NAMING = ("task", "system", "best")  # columns of names
 CHANCES = ("p", "p_holm")  # columns of p-values
 LONG = 10_000  # whole numbers from here on have their thousands apart
 
@@ -99,7 +99,7 @@ def _value(value: object, digits: int, sign: str = "") -> str:
     if isinstance(value, Integral) and abs(value) >= LONG:
         return f"{value:,}{sign}"
     if not isinstance(value, float):
-        return f"{value}{sign}"
+        return f"{value}{sign}".replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
     if value == 0 or abs(value) >= 0.5 * 10**-digits:
         return signed(f"{value:.{digits}f}") + sign
     places = -math.floor(math.log10(abs(value)))  # of its first digit

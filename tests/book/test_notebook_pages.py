@@ -55,6 +55,16 @@ def test_a_figure_that_was_saved_as_a_drawing_stands_as_such(tmp_path):
     assert (tmp_path / names[1]).read_bytes() == b"a picture" and names[1].endswith(".png")
 
 
+def test_a_figure_for_phones_stands_before_the_other_with_the_same_words(tmp_path):
+    (tmp_path / "figures").mkdir()
+    for name in ("01_a.svg", "01_a_phone.svg"):
+        (tmp_path / "figures" / name).write_text(name)
+    _, figure, _ = page_of(tmp_path, code("#| label: fig:01-a\n#| caption: C.\nplot()", png=b64encode(b"p").decode()))
+    small, large = re.findall(r":::\{(?:image|figure)\} (\S+)\n:class: (.+)\n:alt: C\.\n", figure.source)
+    assert [small[1], large[1]] == ["small", "plot large"], "the style shows one of them"
+    assert [(tmp_path / name).read_text() for name, _ in (small, large)] == ["01_a_phone.svg", "01_a.svg"]
+
+
 def test_a_table_stands_by_its_caption_and_one_label_names_one_thing(tmp_path):
     html = "<table><tbody><tr><td>1</td></tr></tbody></table>"
     cell = code("#| label: tbl:a\n#| caption: 'Rows: all.'\nshow()", plain="said", html=html)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from itertools import product
@@ -270,11 +271,14 @@ def test_it_starts_with_the_numbers_of_the_chapter(widgets, name):
 def test_what_all_share(widgets):
     body = """const m = await import(given[0]);
     const stops = [{ name: "tau", value: 1 }, { name: "beta", value: 2 }];
-    return [[m.BLUE, m.RED, m.GREEN, m.PINK], [m.number(-0.001), m.number(-1.5, 1)], m.ticks(0.45),
+    return [[m.REC, m.SRC, m.GREEN, m.PINK], [m.number(-0.001), m.number(-1.5, 1)], m.ticks(0.45),
       m.nearest([1, 2, 5], 4), m.started(stops, (name) => ({ tau: 7, beta: "x" })[name]).map((c) => c.value),
       [-9, -6.5, -1.2, 0, 3, 8].map(m.normal)];"""
     colours, numbers, ticks, place, values, normal = node(body, (widgets / "common.mjs").as_uri())
-    assert colours == list(style.COLOURS[:4])
+    named = [re.fullmatch(r"var\((--gensr-[a-z]+), (#\w+)\)", colour).groups() for colour in colours]
+    assert [colour for _, colour in named] == list(style.COLOURS[:4]), "of light pages"
+    dark = re.search(r":root\.dark \{(.*?)\}", (widgets.parent / "style.css").read_text(), re.DOTALL)[1]
+    assert all(f"{name}: #" in dark for name, _ in named), "and those of dark ones"
     assert numbers == ["0.00", "−1.5"] and ticks == [0, 0.1, 0.2, 0.3, 0.4]
     assert place == 2 and values == [7, 2], "what is no number is left out"
     np.testing.assert_allclose(normal, stats.norm.cdf([-9, -6.5, -1.2, 0, 3, 8]), rtol=0, atol=1e-11)

@@ -56,6 +56,28 @@ type("");
 await until(() => !/marble/.test(place.innerText));
 await until(isDone);
 note("cleared");
+const adder = () => place.querySelector("[name=add]");
+const press = (on, key) => on.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true, cancelable: true }}));
+const look = (text) => {{
+  adder().value = text;
+  adder().dispatchEvent(new Event("input", {{ bubbles: true }}));
+}};
+look("a");
+press(adder(), "ArrowDown");
+press(document.activeElement, "ArrowDown");
+seen.second = document.activeElement.dataset.add === place.querySelectorAll("[data-add]")[1].dataset.add;
+press(document.activeElement, "Escape");
+seen.escaped = [adder().value, place.querySelectorAll("[data-add]").length, document.activeElement === adder()];
+look("a");
+press(adder(), "Enter");
+await until(isDone);
+note("added");
+seen.focus = document.activeElement === adder();
+seen.anew = place.querySelector(".anew").hidden;
+place.querySelector(".anew").click();
+await until(isDone);
+note("own");
+seen.own.anew = place.querySelector(".anew").hidden;
 document.body.innerHTML = "<pre>" + JSON.stringify(seen).replaceAll("<", "&lt;") + "</pre>";
 </script>
 """
@@ -74,7 +96,7 @@ def seen(root, tmp_path_factory) -> dict[str, dict[str, list[str]]]:
     Thread(target=server.serve_forever, daemon=True).start()
     options = [f"--disable-{name}" for name in QUIET]
     options += ["--headless", "--no-sandbox", "--no-first-run", f"--user-data-dir={folder}/me"]
-    options += ["--virtual-time-budget=60000", "--dump-dom", f"http://127.0.0.1:{server.server_port}/"]
+    options += ["--virtual-time-budget=300000", "--dump-dom", f"http://127.0.0.1:{server.server_port}/"]
     try:
         done = subprocess.run([browser, *options], capture_output=True, text=True, timeout=120)
     finally:
@@ -108,3 +130,10 @@ def test_a_query_marks_the_list_of_search_alone_and_names_it_when_it_is_asked(se
 def test_a_panel_that_is_made_anew_goes_on_where_the_reader_was(seen):
     assert seen["back"]["heads"][:3] == seen["searched"]["heads"][:3]
     assert seen["back"]["query"] == "marble" != seen["begun"]["query"] == "kennel"
+
+
+def test_an_item_is_added_by_keys_alone_and_the_own_history_comes_back(seen):
+    assert seen["second"] and seen["escaped"] == ["", 0, True], "arrows go through the offers, Escape leaves them"
+    clicks = {when: int(re.search(r"(\d+) click", seen[when]["heads"][0])[1]) for when in ("answered", "added", "own")}
+    assert clicks["added"] == clicks["answered"] + 1 and seen["focus"], "and the next can be typed"
+    assert clicks["own"] == clicks["added"] and not seen["anew"] and seen["own"]["anew"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,7 +44,7 @@ def texts(artists) -> list[str]:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: arm_plots.ablation_bars(runs()),
+        lambda: arm_plots.ablations(runs()),
         lambda: sensitivity(reference=0.1, axis="log")[1],
     ],
 )
@@ -58,76 +56,36 @@ def test_equal_figures_are_equal_files(tmp_path, make):
 # --- ablations --------------------------------------------------------------------------------
 
 
-def test_ablation_bars_are_means_with_their_spread_and_a_dot_per_seed():
+def test_ablations_are_means_with_their_spread_and_a_dot_per_seed():
     table = runs()
-    fig = arm_plots.ablation_bars(table)
+    fig = arm_plots.ablations(table)
     assert [ax.get_title() for ax in fig.axes] == ["recommendation", "search"]
-    assert texts(fig.legends[0].get_texts()) == list(VARIANTS)
-    looks = [(to_hex(p.get_facecolor()), p.get_hatch()) for p in fig.legends[0].get_patches()]
-    variant_of = dict(zip(looks, VARIANTS, strict=True))
+    assert texts(fig.axes[0].get_yticklabels()) == list(VARIANTS)
+    assert texts(fig.legends[0].get_texts()) == list(METRICS)
     for ax, task in zip(fig.axes, TASKS, strict=True):
         own = table[table["task"] == task].groupby(["variant", "metric"])["value"]
-        whiskers = {line.get_xdata()[0]: line.get_ydata() for line in ax.get_lines()}
         seen = 0
-        for container in ax.containers:
-            for bar, metric in zip(container, METRICS, strict=False):
-                middle = bar.get_x() + bar.get_width() / 2
-                variant = variant_of[to_hex(bar.get_facecolor()), bar.get_hatch()]
-                values = own.get_group((variant, metric))
-                assert bar.get_height() == pytest.approx(values.mean())
-                assert abs(middle - METRICS.index(metric)) < 0.41, "in its group"
-                (ends,) = [y for x, y in whiskers.items() if bar.get_x() < x < middle + 1e-9]
-                spread = [values.mean() - values.std(), values.mean() + values.std()]
-                assert [np.nanmin(ends), np.nanmax(ends)] == pytest.approx(spread)
-                inside = dots(ax)[np.isclose(dots(ax)[:, 0], middle)]
-                assert sorted(inside[:, 1]) == pytest.approx(sorted(values))
+        for metric, points in zip(METRICS, ax.containers, strict=True):
+            (segments,) = (bars.get_segments() for bars in points.lines[2])
+            for x, y, ends in zip(*points.lines[0].get_data(), segments, strict=True):
+                if np.isnan(x):
+                    continue
+                values = own.get_group((VARIANTS[round(y)], metric))
+                assert x == pytest.approx(values.mean()) and abs(y - round(y)) < 0.5
+                assert ends[:, 0] == pytest.approx([x - values.std(), x + values.std()])
+                single = ax.get_lines()[-1]
+                assert sorted(single.get_xdata()[single.get_ydata() == y]) == pytest.approx(sorted(values))
                 seen += 1
         assert seen == len(own)
-        edges = sorted((b.get_x(), b.get_x() + b.get_width()) for c in ax.containers for b in c)
-        assert all(a[1] <= b[0] + 1e-9 for a, b in pairwise(edges)), "no bar on another"
-        assert texts(ax.get_xticklabels()) == list(METRICS)
 
 
-def test_ablation_bars_of_chosen_panels_and_one_seed():
+def test_ablations_of_chosen_panels_and_one_seed():
     table = runs(("a", "b"), seeds=(4,), without=())
-    fig = arm_plots.ablation_bars(table, tasks=["src", "rec"], metrics=["N@5"])
+    fig = arm_plots.ablations(table, tasks=["src", "rec"], metrics=["N@5"])
     assert [ax.get_title() for ax in fig.axes] == ["search", "recommendation"]
     expected = table.query("metric == 'N@5' and task == 'rec'")["value"].tolist()
-    heights = [bar.get_height() for c in fig.axes[1].containers for bar in c]
-    assert heights == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("values", "begin"),
-    [
-        ({"a": [0.80, 0.84], "b": [0.85, 0.85]}, 0.78),  # whisker to 0.792, lower than the dots
-        ({"a": [0.77, 0.86, 0.86], "b": [0.85, 0.85]}, 0.76),  # a dot is lower than the whiskers
-        ({"a": [0.1], "b": [0.85]}, 0.0),
-        ({"a": [0.5], "b": [0.5]}, 0.49),
-        ({"a": [0.001, 0.003], "b": [0.002]}, 0.0),  # never negative
-    ],
-)
-def test_the_axis_of_bars_begins_below_everything_and_says_so(values, begin):
-    rows = [(name, seed, value) for name, run in values.items() for seed, value in enumerate(run)]
-    table = pd.DataFrame(rows, columns=["variant", "seed", "value"]).assign(task="rec", metric="R@5")
-    (ax,) = arm_plots.ablation_bars(table, metrics=["R@5"]).axes
-    assert ax.get_ylim()[0] == begin and ("begins" in ax.get_ylabel()) == (begin > 0)
-    (ax,) = arm_plots.ablation_bars(table, metrics=["R@5"], from_zero=True).axes
-    assert (ax.get_ylim()[0], ax.get_ylabel()) == (0, "value")
-
-
-def test_six_variants_are_told_apart_in_colour_and_in_grey_and_their_legend_fits():
-    names = [f"without the part number {i}" for i in range(6)]
-    fig = arm_plots.ablation_bars(runs(names, without=()))
-    bars = [c[0] for c in fig.axes[0].containers]
-    assert all(a.get_hatch() != b.get_hatch() for a, b in pairwise(bars))
-    grey = [np.dot(bar.get_facecolor()[:3], [0.299, 0.587, 0.114]) for bar in bars]
-    assert grey == sorted(set(grey))
-    fig.draw_without_rendering()
-    box = fig.legends[0].get_window_extent()
-    assert 0 <= box.x0 < box.x1 <= fig.bbox.x1
-    with pytest.raises(ConfigError, match="at most 6"):
-        arm_plots.ablation_bars(runs(tuple("abcdefg"), without=()))
+    points = fig.axes[1].containers[0].lines[0]
+    assert points.get_xdata().tolist() == pytest.approx(expected) and list(points.get_ydata()) == [0, 1]
 
 
 # --- differences ------------------------------------------------------------------------------
@@ -189,9 +147,9 @@ def test_sensitivity_of_one_metric_one_seed_and_the_tasks_that_its_variants_serv
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: arm_plots.ablation_bars(runs(), tasks=["recs"]), "did you mean 'rec'"),
-        (lambda: arm_plots.ablation_bars(runs(), metrics=["N@100"]), "did you mean 'N@10'"),
-        (lambda: arm_plots.ablation_bars(runs(VARIANTS[:1]), tasks=["rec"]), "no rows"),
+        (lambda: arm_plots.ablations(runs(), tasks=["recs"]), "did you mean 'rec'"),
+        (lambda: arm_plots.ablations(runs(), metrics=["N@100"]), "did you mean 'N@10'"),
+        (lambda: arm_plots.ablations(runs(VARIANTS[:1]), tasks=["rec"]), "no rows"),
         (lambda: arm_plots.sensitivity(runs(), {"ful": 3}, "τ"), "did you mean 'full'"),
         (lambda: arm_plots.sensitivity(runs(), {"full": 1, "b": 1}, "τ"), "same value"),
         (lambda: sensitivity(reference=0.0, axis="log"), "logarithmic"),

@@ -9,7 +9,6 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.contour import ContourSet
-from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 
 from gensr_lib.errors import ConfigError
@@ -80,7 +79,7 @@ def legend(fig) -> list[str]:
     return texts(fig.legends[0].get_texts()) if fig.legends else []
 
 
-# --- saving -----------------------------------------------------------------------------------
+# --- all of them -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
@@ -88,32 +87,13 @@ def test_equal_figures_are_equal_files_and_none_stays_open(tmp_path, make):
     fig = make()
     files = [plots.save_figure(fig, "a", tmp_path), plots.save_figure(fig, "b", tmp_path / "deep")]
     files.append(plots.save_figure(make(), "c", tmp_path))
-    for kind in (".png", ".svg"):
-        written = {file.with_suffix(kind).read_bytes() for file in files}
+    for kind in (".png", ".svg") + ("_phone.svg",) * (make is not heatmap):
+        written = {file.with_name(file.stem + kind).read_bytes() for file in files}
         assert len(written) == 1 and mpl.__version__.encode() not in written.pop()
     assert plt.get_fignums() == []
     written = sorted(p.name for p in tmp_path.rglob("*") if p.is_file())
-    assert written == ["a.png", "a.svg", "b.png", "b.svg", "c.png", "c.svg"]
-
-
-def test_a_cloud_of_points_is_small_as_a_drawing_too(tmp_path):
-    points = {"rec": np.random.default_rng(0).standard_normal((3000, 2))}
-    drawn = plots.save_figure(plots.clouds(points), "a", tmp_path).with_suffix(".svg").read_text()
-    assert len(drawn) < 200_000 and "data:image/png" in drawn
-
-
-def test_a_failed_save_leaves_the_old_file(tmp_path):
-    path = plots.save_figure(ALL["lines"](), "a", tmp_path)
-    before = path.read_bytes()
-
-    class Broken(Figure):
-        def savefig(self, part, **options):
-            part.write_bytes(b"half")
-            raise OSError("disk full")
-
-    with pytest.raises(ConfigError, match=r"a.png: cannot be written .*disk full"):
-        plots.save_figure(Broken(), "a", tmp_path)
-    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+    kinds = [".png", ".svg", "_phone.svg"][: 2 if make is heatmap else 3]
+    assert written == [f"{name}{kind}" for name in "abc" for kind in kinds]
 
 
 # --- lines and training curves ----------------------------------------------------------------
@@ -175,7 +155,12 @@ def test_system_bars_draws_a_bar_per_system_and_a_line_for_the_oracle():
         assert to_hex(ax.patches[0].get_facecolor()).upper() == plots.TASK_COLOURS[task]
         assert ax.yaxis_inverted(), "the first system on top"
     assert texts(fig.axes[0].get_yticklabels()) == ["popularity", "GenSR"]
-    assert legend(fig) == ["oracle"]
+    titles = [ax.get_title() for ax in fig.axes]
+    best = table.xs("N@10", axis=1, level=1).loc["oracle"]
+    assert all(
+        f"(dashed: oracle, {best[task]:.3f})" in title for task, title in zip(("rec", "src"), titles, strict=True)
+    )
+    assert legend(fig) == [], "the line is named once"
 
 
 def test_system_bars_of_one_task_with_errors_and_without_the_oracle():
@@ -324,6 +309,14 @@ def test_intervals_has_a_row_each_from_low_to_high():
     assert legend(ax.figure) == ["recommendation", "search"]
     plain = plots.intervals(estimates().drop(columns="group"), "x")
     assert legend(plain) == [] and plain.axes[0].get_legend() is None
+
+
+def test_rows_of_one_name_stand_together_and_are_named_once():
+    numbers = pd.DataFrame({"mean": [0.1, 0.2, 0.3], "low": 0.0, "high": 0.5, "group": ["x", "y", "x"]}, list("aab"))
+    ax = plots.intervals(numbers, "bits").axes[0]
+    x, y = (c.lines[0] for c in ax.containers)
+    assert list(x.get_ydata()) == pytest.approx([-0.15, 1]) and list(y.get_ydata()) == pytest.approx([0.15])
+    assert texts(ax.get_yticklabels()) == ["a", "b"] and ax.get_ylim() == (1.5, -0.5)
 
 
 def test_ladders_have_the_best_on_top_and_one_look_per_group():

@@ -116,6 +116,13 @@ def test_small_p_values_are_said_to_be_small(tmp_path):
     assert "3e-106" in (tmp_path / "p.csv").read_text(), "the file keeps all digits"
 
 
+def test_a_number_and_its_spread_stand_on_one_line(tmp_path):
+    assert (
+        ">1 \N{PLUS-MINUS SIGN} 2<".replace(" ", "\N{NO-BREAK SPACE}")
+        in show(pd.DataFrame({"a": ["1 ± 2"]}), "t", tmp_path).to_html()
+    )
+
+
 def test_a_negative_number_that_names_a_row_or_column_has_the_sign_too(tmp_path):
     table = pd.DataFrame([[1]], index=pd.Index([-0.5], name="x"), columns=[-2.0])
     html = show(table, "t", tmp_path).to_html()

@@ -115,9 +115,13 @@ function panel(place, page, get) {
     return { user: user?.id, events: [...(user?.events ?? [])], query: get("query") ?? user?.query ?? "" };
   }
 
+  function ownHistory(id) {
+    return [...(page.users.find((one) => one.id === id)?.events ?? [])];
+  }
+
   function begun(id) {
     state.user = id;
-    state.events = [...(page.users.find((one) => one.id === id)?.events ?? [])];
+    state.events = ownHistory(id);
     state.picked = null;
     hint();
     ask();
@@ -125,7 +129,7 @@ function panel(place, page, get) {
 
   /** Offer the query that the user whose history it was had searched for next. */
   function hint() {
-    const button = find(".hint");
+    const button = find(".searched");
     button.value = page.users.find(({ id }) => id === state.user)?.query ?? "";
     button.textContent = `take the user's held-out search, “${button.value}”`;
   }
@@ -135,7 +139,8 @@ function panel(place, page, get) {
     const isStale = () => turn !== state.turn || !place.isConnected;
     const shown = place.clientWidth < 560 ? SHOWN / 2 : SHOWN;
     state.shown = { rec: shown, src: shown };
-    find(".hint").hidden = [state.query.trim(), ""].includes(find(".hint").value);
+    find(".searched").hidden = [state.query.trim(), ""].includes(find(".searched").value);
+    find(".anew").hidden = JSON.stringify(state.events) === JSON.stringify(ownHistory(state.user));
     drawPast();
     fade();
     keep(origin, state);
@@ -228,7 +233,7 @@ function panel(place, page, get) {
     find(".past").innerHTML = past(page, state.events, readEvents(page.history, state.events), weights);
     if (find(".events")) find(".events").scrollTop = scrolled;
     find("[name=add]").value = typing;
-    find(".offers").innerHTML = offers(page, typing);
+    find(".offers").innerHTML = offers(page, typing, state.events);
     if (isFocused) find("[name=add]").focus();
   }
 
@@ -236,6 +241,12 @@ function panel(place, page, get) {
     const isPicked = state.picked?.task === task ? state.picked.item : null;
     find(`[data-task=${task}]`).innerHTML = list(page, task, state.answers[task], state.shown[task], isPicked);
     fade();
+  }
+
+  function stopAdding() {
+    find("[name=add]").value = "";
+    find(".offers").innerHTML = "";
+    find("[name=add]").focus();
   }
 
   function change(events) {
@@ -254,22 +265,40 @@ function panel(place, page, get) {
     }, WAIT);
   });
   place.addEventListener("input", ({ target }) => {
-    if (target.name === "add") find(".offers").innerHTML = offers(page, target.value);
+    if (target.name === "add") find(".offers").innerHTML = offers(page, target.value, state.events);
+  });
+  place.addEventListener("keydown", (event) => {
+    if (!event.target.closest(".adder")) return;
+    const stops = [find("[name=add]"), ...place.querySelectorAll("[data-add]")];
+    const at = stops.indexOf(event.target);
+    const to = { ArrowDown: stops[at + 1], ArrowUp: stops[at - 1] }[event.key];
+    if (to) to.focus();
+    else if (event.key === "Enter" && at === 0) stops[1]?.click();
+    else if (event.key === "Escape") stopAdding();
+    else return;
+    event.preventDefault();
   });
   place.addEventListener("click", ({ target, detail: pointed }) => {
     const { drop, add, more, item } = target.closest("button")?.dataset ?? {};
     if (drop) change(state.events.filter((_, at) => at !== Number(drop)));
     if (add) {
-      find("[name=add]").value = "";
+      stopAdding();
       change([...state.events, [Number(add), -1]]);
     }
-    if ((drop || add) && !pointed) find("[name=add]").focus(); // by keyboard: the button is gone
+    if (drop && !pointed) find("[name=add]").focus(); // by keyboard: the button is gone
     if (more) {
-      state.shown[more] = state.shown[more] < 50 ? 50 : Infinity;
+      const before = state.shown[more];
+      state.shown[more] = before < 50 ? 50 : Infinity;
       drawList(more);
+      if (!pointed) place.querySelectorAll(`[data-task=${more}] [data-item]`)[before]?.focus();
     }
-    if (target.closest(".hint")) {
-      form.elements.query.value = state.query = find(".hint").value;
+    if (target.closest(".anew")) {
+      begun(state.user);
+      form.elements.user.focus();
+    }
+    if (target.closest(".searched")) {
+      form.elements.query.value = state.query = find(".searched").value;
+      form.elements.query.focus();
       ask();
     }
     if (item) pick(target.closest("[data-task]").dataset.task, Number(item));

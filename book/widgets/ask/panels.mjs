@@ -24,7 +24,7 @@ export const STYLE = `
   .ask button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
     text-align: left; }
   .ask .plain { border: 1px solid var(--edge); border-radius: 4px; padding: 4px 10px; }
-  .ask :focus-visible { outline: 2px solid #D55E00; outline-offset: 1px; }
+  .ask :focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
   .ask .hint { font-size: 13px; text-decoration: underline; min-height: 24px; }
   .ask .body { display: grid; grid-template-columns: minmax(210px, 4fr) 7fr; gap: 16px; }
   .ask .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; align-content: start; }
@@ -40,13 +40,14 @@ export const STYLE = `
   .ask .marks { display: flex; flex-wrap: wrap; gap: 2px 12px; }
   .ask .mark { display: inline-flex; gap: 4px; align-items: center; white-space: nowrap; }
   .ask .dot { flex: none; width: 10px; height: 10px; border-radius: 50%; border: 2px solid; box-sizing: border-box; }
-  .ask .dot.rec { border-color: #0072B2; background: #0072B2; }
-  .ask .dot.src { border-color: #D55E00; }
+  .ask .dot.rec { border-color: var(--gensr-rec, #0072B2); background: var(--gensr-rec, #0072B2); }
+  .ask .dot.src { border-color: var(--gensr-src, #D55E00); }
   .ask .bar { display: block; height: 4px; margin-top: 2px; border-radius: 2px; min-width: 1px; }
-  .ask .cf { background: #009E73; } .ask .semantic { background: #CC79A7; } .ask .history { background: #E69F00; }
+  .ask .cf { background: var(--gensr-green, #009E73); } .ask .semantic { background: var(--gensr-pink, #CC79A7); }
+  .ask .history { background: var(--gensr-gold, #E69F00); }
   .ask .found ol button { display: grid; grid-template-columns: 26px 1fr auto; gap: 2px 6px; width: 100%;
     padding: 4px; border-radius: 4px; align-items: baseline; }
-  .ask .found [aria-pressed="true"] { background: color-mix(in srgb, #0072B2 22%, transparent); }
+  .ask .found [aria-pressed="true"] { background: color-mix(in srgb, currentColor 14%, transparent); }
   .ask .found small { grid-column: 2 / 4; opacity: 0.75; font-size: 12px; }
   .ask .number { font-variant-numeric: tabular-nums; }
   .ask .key { display: inline-block; width: 14px; height: 6px; border-radius: 2px; vertical-align: middle; }
@@ -64,7 +65,8 @@ export const STYLE = `
   @container (max-width: 560px) {
     .ask .body, .ask .fields { grid-template-columns: 1fr; }
     .ask .lists { grid-template-columns: 1fr; }
-    .ask .fields > span { display: none; }
+    .ask .fields label:has([name="query"]) { order: 1; }
+    .ask .fields .searched { order: 2; }
     .ask .events { max-height: 240px; }
   }
 `;
@@ -89,7 +91,8 @@ export function frame(page) {
         <select name="user"><option value="">nobody: an empty history</option>${options}</select></label>
       <label>query <input name="query" type="search" autocomplete="off" spellcheck="false"
         placeholder="empty: recommendation alone"></label>
-      <span></span><button type="button" class="hint"></button>
+      <span><button type="button" class="hint anew">take the user's own history again</button></span>
+      <span><button type="button" class="hint searched"></button></span>
     </form>
     <div class="body"><section class="past"></section><div class="lists">${lists.join("")}</div></div>
     <section class="detail"></section>
@@ -120,7 +123,7 @@ export function past(page, events, read, weights) {
   const isCut = events.length > read.length;
   return `<h4>History, newest first: ${count(events.length, "click")}${isCut ? `, ${read.length} read` : ""}</h4>
     <div class="adder"><input name="add" placeholder="add an item: part of its title"
-      aria-label="add an item by its title" autocomplete="off"><div class="offers"></div></div>
+      aria-label="add an item by its title; Enter takes the first, Escape none" autocomplete="off"><div class="offers"></div></div>
     <p class="quiet marks"><span class="mark"><span class="dot rec"></span> recommendation</span>
       <span class="mark"><span class="dot src"></span> search</span>${keys(weights)}</p>
     ${rows.length ? list : none}${isCut ? left : ""}`;
@@ -147,15 +150,17 @@ function keys(weights) {
   return Object.keys(weights).map(key).join("");
 }
 
-/** Items that a reader may add, for a part of a title or an id. */
-export function offers(page, text, most = 6) {
+/** Items that a reader may add, for a part of a title or an id; those in the history once more. */
+export function offers(page, text, events = [], most = 6) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return "";
   const { titles, ids } = page.items;
   const fits = (i) => titles[i].toLowerCase().includes(wanted) || ids[i].toLowerCase() === wanted;
   const found = ids.map((_, i) => i).filter(fits);
   if (!found.length) return `<p class="quiet">No item's title has “${escaped(text.trim())}” in it.</p>`;
-  const offer = (i) => `<button type="button" data-add="${i + 1}">+ ${escaped(titles[i])}</button>`;
+  const had = new Set(events.map(([item]) => item));
+  const offer = (i) => `<button type="button" data-add="${i + 1}">+ ${escaped(titles[i])}
+    ${had.has(i + 1) ? '<span class="quiet">(once more)</span>' : ""}</button>`;
   const more = `<p class="quiet">and ${found.length - most} more: type more of the title</p>`;
   return found.slice(0, most).map(offer).join("") + (found.length > most ? more : "");
 }

@@ -23,6 +23,7 @@ from ...errors import ConfigError, known
 from ..significance import crossed_test, detectable, holm
 
 AT = ["part", "mechanism", "task"]
+ABOVE = "above zero"
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def mean_effects(found: pd.DataFrame) -> pd.DataFrame:
     """Mean over worlds, a row per part, mechanism and task.
 
     Columns ``effect``, its 95 % interval ``low`` to ``high``, ``p`` and ``p_holm`` (corrected
-    within part and task), ``worlds``, ``positive`` (worlds in which it is above zero), and
-    ``detectable``, the smallest effect that the test would find with a power of 80 %.
+    within part and task), ``worlds``, ``above zero`` (worlds in which it is), and ``detectable``,
+    the smallest effect that the test would find with a power of 80 %.
 
     Raises:
         ConfigError: an effect in a single world.
@@ -91,14 +92,14 @@ def mean_effects(found: pd.DataFrame) -> pd.DataFrame:
             )
         values = own["effect"].to_numpy()
         test = {name: value.item() for name, value in vars(crossed_test(values[:, None])).items()}
-        positive = int((values.round(12) > 0).sum())
-        rows[at] = {**test, "worlds": len(values), "positive": positive}
+        above = int((values.round(12) > 0).sum())
+        rows[at] = {**test, "worlds": len(values), ABOVE: above}
     table = pd.DataFrame(rows).T.rename_axis(AT)
     table["detectable"] = detectable(table)
     table["p_holm"] = table.groupby(["part", "task"], sort=False)["p"].transform(holm)
     table = table.rename(columns={"difference": "effect"})
-    columns = ["effect", "low", "high", "p", "p_holm", "worlds", "positive", "detectable"]
-    return table[columns].astype({"worlds": int, "positive": int})
+    columns = ["effect", "low", "high", "p", "p_holm", "worlds", ABOVE, "detectable"]
+    return table[columns].astype({"worlds": int, ABOVE: int})
 
 
 def slopes(x: pd.DataFrame | np.ndarray, y: pd.DataFrame) -> dict[str, float]:

@@ -50,7 +50,7 @@ def test_the_mean_is_tested_as_scipy_tests_it():
     interval = test.confidence_interval(0.95)
     assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
     assert row["p_holm"] == pytest.approx(row["p"]), "the larger of two p-values is multiplied by one"
-    assert (row["worlds"], row["positive"]) == (5, 5) and 0 < row["detectable"] < 0.05
+    assert (row["worlds"], row["above zero"]) == (5, 5) and 0 < row["detectable"] < 0.05
     assert found.loc[("p", "filter", "src"), "p"] == 1
 
 
