@@ -26,6 +26,16 @@ OF_THE_DISK = (
 )
 
 
+def of_seed(folder: Path, seed: int) -> Path:
+    """Where in a folder the results of a seed lie: those of 0 in itself, others in one of their
+    own, so that no seed replaces another's.
+
+    >>> of_seed(Path("runs"), 0).as_posix(), of_seed(Path("runs"), 3).as_posix()
+    ('runs', 'runs/seed-3')
+    """
+    return folder / f"seed-{seed}" if seed else folder
+
+
 def project_root() -> Path:
     """The folder that holds ``notebooks/``, ``data/``, ``figures/`` and ``runs/``.
 

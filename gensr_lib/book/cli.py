@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, DataError
-from ..files import project_root, read_json
+from ..files import of_seed, project_root, read_json
 from .arguments import whole_number
 from .data_commands import add_data
 from .study_commands import add_study, remake_studies
@@ -82,9 +82,9 @@ def resolve_dataset(name: str) -> str:
     return find(name).address
 
 
-def output_folder(dataset: str, profile: str) -> Path:
-    """Where the executed chapters go: ``runs/book/<data set>/<profile>``."""
-    return project_root() / "runs" / "book" / Path(dataset).name / profile
+def output_folder(dataset: str, profile: str, seed: int) -> Path:
+    """Where the executed chapters go: ``runs/book/<data set>/<profile>`` (`of_seed`)."""
+    return of_seed(project_root() / "runs" / "book" / Path(dataset).name / profile, seed)
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -236,7 +236,7 @@ def _run_book(args: argparse.Namespace) -> int:
 
     profile = load_profile(args.profile).name  # a typo is found here, not in the first chapter
     dataset = resolve_dataset(args.dataset)
-    out = output_folder(dataset, profile)
+    out = output_folder(dataset, profile, args.seed)
     if args.full and (dataset, profile) != DEFAULT[:2]:
         raise ConfigError("--full: the studies are of the data set and profile pocket")
     if args.full:
@@ -254,21 +254,21 @@ def _run_book(args: argparse.Namespace) -> int:
     except BookError as error:
         print(error, file=sys.stderr)
         return 1
-    _say_notes(_recorded_notes(dataset, profile, [record.chapter for record in records]))
+    recorded = of_seed(project_root() / "runs" / Path(dataset).name / profile, args.seed)
+    _say_notes(_recorded_notes(recorded, [record.chapter for record in records]))
     print(f"executed chapters and status.md: {out}")
     return 0
 
 
-def _recorded_notes(dataset: str, profile: str, chapters: list[str]) -> list[str]:
+def _recorded_notes(folder: Path, chapters: list[str]) -> list[str]:
     """What the chapters have recorded of their data; the runner itself reads none."""
-    folder = project_root() / "runs" / Path(dataset).name / profile / "chapters"
-    paths = [folder / f"{chapter}.json" for chapter in chapters]
+    paths = [folder / "chapters" / f"{chapter}.json" for chapter in chapters]
     found = [read_json(path) for path in paths if path.exists()]
     return found[-1].get("notes", []) if found else []
 
 
 def _book_status(args: argparse.Namespace) -> None:
-    pages = sorted(project_root().glob("runs/book/*/*/status.md"))
+    pages = sorted(project_root().glob("runs/book/**/status.md"))
     texts = [page.read_text(encoding="utf-8") for page in pages]
     print("\n".join(texts) or "the book has not been run here yet: python -m gensr_lib book run")
 

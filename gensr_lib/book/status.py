@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..files import git_commit, project_root, write_atomically
+from ..files import git_commit, of_seed, project_root, write_atomically
 
 PAGE = "book/status.md"
 FINISHED = "finished (UTC)"
@@ -112,8 +112,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _row(record: ChapterRecord) -> dict[str, Any]:
     dataset, profile, seed = (record.parameters.get(name, "") for name in DEFAULT_RUN)
-    place = Path("runs", Path(dataset).name, profile, "chapters", f"{record.chapter}.json")
-    source = _provenance(project_root() / place)
+    folder = of_seed(project_root() / "runs" / Path(dataset).name / profile, seed)
+    source = _provenance(folder / "chapters" / f"{record.chapter}.json")
     has_read = source.get("data_read", True)
     return {
         "chapter": record.chapter,

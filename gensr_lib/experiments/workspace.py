@@ -27,7 +27,7 @@ from ..data.dataset import Dataset
 from ..data.sources.load import find, load_dataset
 from ..data.split import TEST
 from ..errors import ConfigError, DataError
-from ..files import project_root, remove_litter, write_json
+from ..files import of_seed, project_root, remove_litter, write_json
 from ..models.base import RankingModel
 from ..models.language_model import Backbone, identity, load_backbone
 from ..models.registry import build_model, model_class
@@ -147,7 +147,9 @@ class Workspace:
     @property
     def figures(self) -> Path:
         """``figures/`` for the default run (the committed ones), else a folder of the run."""
-        return project_root() / "figures" if self.is_default else self.folder / "figures"
+        if self.is_default:
+            return project_root() / "figures"
+        return of_seed(self.folder, self.seed) / "figures"
 
     # --- what a model is made of -------------------------------------------------------------
 
@@ -274,7 +276,7 @@ class Workspace:
         self._runs.clear()
 
     def record(self, chapter: str, results: dict[str, Any], seeds: Iterable[int] = ()) -> Path:
-        """Write what a chapter found, with provenance, to ``chapters/<chapter>.json``.
+        """Write what a chapter found, with provenance, to ``chapters/<chapter>.json`` (`of_seed`).
 
         Args:
             seeds: of all runs or worlds that it speaks of; default: the workspace's alone.
@@ -287,7 +289,8 @@ class Workspace:
             "notes": self.dataset.notes,
             "provenance": {**provenance(self.dataset, self.seed), **source},
         }
-        return write_json(self.folder / "chapters" / f"{chapter}.json", content)
+        folder = of_seed(self.folder, self.seed) / "chapters"
+        return write_json(folder / f"{chapter}.json", content)
 
     def _load(self, folder: Path, spec: RunSpec) -> Run:
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)  # left if killed when just finished

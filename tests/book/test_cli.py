@@ -115,7 +115,7 @@ def test_book_run_and_status(home, capsys):
     assert "ZeroDivisionError" in error and "Traceback" not in error
     assert main([*command, "--seed", "2"]) == 0
     parameters = {"DATASET": str(home / "tables"), "PROFILE": "smoke", "SEED": 2}
-    assert read_status(home / "runs/book/tables/smoke")["01_first"].parameters == parameters
+    assert read_status(home / "runs/book/tables/smoke/seed-2")["01_first"].parameters == parameters
     capsys.readouterr()
     assert main(["book", "status"]) == 0
     assert "| 01_first | ran |" in capsys.readouterr().out
