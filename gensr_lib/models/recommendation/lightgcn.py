@@ -87,7 +87,8 @@ class LightGCN(RankingModel):
         self.embedding = nn.Parameter(vectors * config.init_std)
         self.register_buffer("edges", edges)
         self._graph: Tensor | None = None
-        self._final: Tensor | None = None  # propagated embeddings, kept while evaluating
+        self._final: tuple[Tensor, Tensor] | None = None  # of `propagate`, kept while evaluating
+        self._final_of: tuple | None = None  # and of what embeddings
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
@@ -101,7 +102,9 @@ class LightGCN(RankingModel):
 
     def graph(self) -> Tensor:
         """D^-1/2 A D^-1/2 as a sparse CSR matrix over users, padding and items: (U+I+1, U+I+1)."""
-        if self._graph is None or self._graph.device != self.embedding.device:
+        of = self.embedding
+        kept = self._graph
+        if kept is None or (kept.device, kept.dtype) != (of.device, of.dtype):
             user = self.edges[0]
             item = self.edges[1] + self.n_users
             both = torch.cat([torch.stack([user, item]), torch.stack([item, user])], dim=1)
@@ -163,8 +166,9 @@ class LightGCN(RankingModel):
         if self.training:
             users, items = self.propagate()
         else:
-            if self._final is None:
-                self._final = self.propagate()
+            now = self.embedding._version, self.embedding.device, self.embedding.dtype
+            if self._final is None or self._final_of != now:  # moved, loaded or trained since
+                self._final, self._final_of = self.propagate(), now
             users, items = self._final
         return torch.einsum("bd,bcd->bc", users[batch.user], items[batch.cand]).float()
 

@@ -132,3 +132,12 @@ def test_evaluation_sees_new_weights_after_training_mode():
     with torch.no_grad():
         ours.train().embedding.mul_(2.0)
     assert torch.allclose(ours.eval().score(batch), 4 * before, rtol=1e-4)
+
+
+def test_scores_are_of_the_weights_that_are_there_also_without_a_change_of_mode():
+    dataset, ours = pocket(), model().eval()
+    batch = dataset.batch("test", "rec", np.arange(4))
+    before = ours.score(batch)
+    ours.load_state_dict({**ours.state_dict(), "embedding": 2 * ours.embedding.detach()})
+    assert torch.allclose(ours.score(batch), 4 * before, rtol=1e-4)
+    assert torch.allclose(ours.double().score(batch), 4 * before, rtol=1e-4), "of the type and place of the weights"
