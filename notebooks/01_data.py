@@ -348,7 +348,7 @@ plots.save_figure(fig, "01_behaviors", book.figures)
 fig
 
 # %% [markdown]
-# In the left panel, the curve further to the left is the rarer behavior. That is search, and most of
+# In the first panel, the curve further to the left is the rarer behavior. That is search, and most of
 # its queries have two or three words; none has more than four.
 
 # %% [markdown]
@@ -752,7 +752,7 @@ fig = log_plots.plateau(
     base_rate=(f"one positive in five: H(1/5) = {entropy:.4f} nats", entropy),
     chance=(f"chance: {chance['R@5']:.2f}", chance["R@5"]),
     until=4,
-    note="four epochs at the base rate",
+    note="four epochs\nat the base rate",
 )
 plots.save_figure(fig, "01_released_log", book.figures)
 fig

@@ -349,8 +349,8 @@ differences = pd.DataFrame(differences, index=["GenSR", "UniSAR"]).T.astype(str)
 tables.show(differences, "03_differences", book.figures)
 
 # %% [markdown]
-# Three of these help GenSR, three UniSAR. GenSR reads texts, has item vectors that LightGCN was trained for, and in the
-# profiles without a pretrained model its T5 begins with $W_q = W_k$ in each layer of the encoder: a token attends to
+# Four of these help GenSR, three UniSAR. GenSR reads texts, has item vectors that LightGCN was trained for, where the first
+# filter of the CF view is said to be *aligned* begins to compare them at once, and in the profiles without a pretrained model its T5 begins with $W_q = W_k$ in each layer of the encoder: a token attends to
 # its like from the first step on, as a pretrained model can. Without this start a short training spends most of its
 # steps on finding it out, and search is far worse (`pocket_t5` has the numbers); UniSAR gets no such help. UniSAR is
 # told which events were searches and what was asked in them, has a vector of its own for each user, and its alignment
@@ -381,7 +381,7 @@ plots.save_figure(curves, "03_training", book.figures)
 curves
 
 # %% [markdown]
-# Read the left panel for what is learned first: the loss of search falls faster and further, because a query says much more
+# Read the panel *generation* for what is learned first: the loss of search falls faster and further, because a query says much more
 # about the click than a history does. Search still gains .04 in the last of three epochs, in which the rate falls to zero.
 # More of them were tried beforehand, on validation rows: four at the same rate ended no higher, five at half of it gained .02
 # in search and nothing in recommendation.
@@ -521,7 +521,7 @@ tables.show(shares_table, "03_shares", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:03-cost
-#| caption: "Cost of GenSR and UniSAR in training (loss and gradient, nine negatives a row) and in ranking (the stored candidates). The columns of these two names are multiples of UniSAR. One thread of this machine."
+#| caption: "Cost of GenSR and UniSAR in training (loss and gradient, nine negatives a row) and in ranking (the stored candidates). `training` and `ranking` are multiples of UniSAR. One thread of this machine."
 threads = torch.get_num_threads()
 torch.set_num_threads(1)
 forms = {"GenSR, two-way": {"one_way": False}, "GenSR, one-way": {"one_way": True}}
@@ -529,7 +529,7 @@ forms["GenSR, perceptron"] = {"reader": "mlp"}
 built = {name: book.build("gensr", **options) for name, options in forms.items()}
 built["UniSAR"] = book.build("unisar")
 cost = costs(built, dataset, to="UniSAR", rows=8 if book.is_smoke else 32)
-cost["prompts per second"] = cost["prompts per second"].round().astype(int)
+cost["candidates per second"] = cost["candidates per second"].round().astype(int)
 tables.show(cost, "03_cost", book.figures, digits=1)
 
 # %% [markdown]
@@ -565,14 +565,14 @@ tables.show(by_history, "03_history", book.figures, digits=1)
 # day: each candidate is a prompt of its own. One-way, about 1.5 and 3 times remain. The perceptron is cheaper than UniSAR
 # in both. The multiples of ranking depend on what is asked: the table has 32 rows at once, of both tasks. With four rows of
 # recommendation, as in the figure, they are 4 and 2: a search's prompt is longer, and with more rows at once UniSAR takes
-# less for each and GenSR, on this processor, more.
+# less for each and two-way GenSR, on this processor, more.
 # So the language model is what costs, and that of the paper is a thousand times as large: its promise
 # of efficiency is about one model in the place of two, not about a cheap one. In the paper's own log flan-t5-base
 # ranks some 2,500 candidates a second on an A100; `python benchmarks/throughput.py` measures it where there is a GPU.
 #
 # Up to some hundred candidates the encoding of the history is a part of the price; from there on it is one of candidates, and
 # the whole catalogue costs two-way GenSR more than ten times what UniSAR takes. The length of the history hardly counts: eight
-# times as many clicks cost two-way GenSR a tenth more, one-way GenSR a sixth.
+# times as many clicks cost the forms that read a prompt a tenth more, or less than that.
 
 # %% [markdown]
 # ## Pairs that training has seen

@@ -26,7 +26,7 @@
 # You need [chapter 1](01_data.ipynb) for the protocol and [chapter 2](02_lightgcn.ipynb) for LightGCN, which CoLLM is
 # built on.
 
-# %%
+# %% tags=["hide-input"]
 import logging
 
 import numpy as np
@@ -224,6 +224,8 @@ for text in available_models()["collm"].prompts[:2]:
 # are not in most texts; where two items would have the same name, further words of the text part them, then numbers.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:04-names
+#| caption: Texts of a few items, and the identifiers that IDGenRec begins with.
 names = None
 if "idgenrec" in systems:
     first = book.build("idgenrec")
@@ -235,7 +237,7 @@ if "idgenrec" in systems:
         {"text": [dataset.item_text[i][:60] for i in some], "first id": [ids[i] for i in some]},
         index=pd.Index([dataset.item_ids[i] for i in some], name="item"),
     )
-names
+tables.show(names, "04_names", book.figures)
 
 # %% [markdown]
 # ## Training
@@ -590,6 +592,8 @@ if book.is_default:
 # have the name they began with (for the default data alone).
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:04-renamed
+#| caption: The same items, with their identifiers after the turn.
 named = compared.measures.query("measure == 'names'")
 named = named.pivot(index="variant", columns="name", values="value")
 if "idgenrec, new names" in named.index:
@@ -598,7 +602,7 @@ if "idgenrec, new names" in named.index:
     assert named.loc["idgenrec", "item 1"] == ids[1], "without a turn the first names stay"
     names["id after the turn"] = [turned[f"item {i}"] for i in some]
     print(f"{turned['kept']:.0%} of the items have the name that they began with.")
-names
+tables.show(names, "04_renamed", book.figures)
 
 # %% [markdown]
 # The turn did harm: with the new names IDGenRec is at .14, below popularity, where the first ones have .25. And it is

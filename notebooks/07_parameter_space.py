@@ -165,7 +165,7 @@ tables.show(apart, "07_data", book.figures)
 # left: users and items of the two tasks differ beyond chance, but the probe is right in 57% of the cases, where chance
 # gives 50%, and the silhouette is below 0.01. The paper's first insight, that the tasks "exhibit distinct data
 # distributions", is here the statement that searches have queries. How much of it a picture shows is another matter, since
-# t-SNE keeps neighbourhoods and not distances: of models that were trained with sums in another order the clouds on the left
+# t-SNE keeps neighbourhoods and not distances: of models that were trained with sums in another order the clouds of $X$ and $Y$
 # overlapped by half. Here is the overlap of the two densities in its plane:
 
 # %% tags=["nbval-ignore-output"]
@@ -255,7 +255,7 @@ if both:
     shown = (value + " (" + chance + ")").unstack("statistic")[
         separations.index.unique("statistic")
     ]
-    shown = shown.sort_index(level=["system", "state", "stage"])
+    shown = shown.reorder_levels(["system", "state", "stage"]).sort_index()
 tables.show(shown, "07_separation", book.figures)
 
 # %% [markdown]
@@ -420,10 +420,10 @@ for name, table in gradients.items() if measured else ():
 
 # %%
 #| label: fig:07-conflict
-#| caption: Cosine between the tasks' gradients over all shared parameters, over the whole training of each model; right, where both are reliable, without noise.
+#| caption: Cosine between the tasks' gradients over all shared parameters, over the whole training of each model, as measured, and without noise where both gradients are reliable (the last ones of UniSAR are not).
 figure = None
 if measured:
-    figure, axes = plots.panels(2, sharey=True)
+    figure, axes = plots.panels(2, sharex=True, sharey=True)
     titles = {"cosine": "as measured", "disattenuated": "without noise"}
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
         curves = pd.DataFrame({name: table[column] for name, table in all_steps.items()})
@@ -498,13 +498,12 @@ tables.show(conflict, "07_conflict", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:07-by-layer
-#| caption: Layers (by their names in the code) with the lowest and the highest cosine without noise; the share of measurements below zero, the lower of the two reliabilities, and the number of parameters.
-columns = ["disattenuated", "below zero", "reliability", "parameters"]
+#| caption: Layers (by their names in the code) with the lowest and the highest cosine without noise; the share of measurements below zero, and the lower of the two reliabilities.
+columns = ["disattenuated", "below zero", "reliability"]
 ends = {}
 for name, table in layers.items():
     by_layer = gradient_conflict.summary(table).dropna(subset="disattenuated")
     by_layer["reliability"] = by_layer[["rec", "src"]].min(axis=1)
-    by_layer = by_layer.rename(columns={"size": "parameters"})
     by_layer = by_layer.sort_values("disattenuated")[columns]
     # Of fewer than ten layers each is shown once.
     ends[name] = pd.concat([by_layer.head(5), by_layer.iloc[5:].tail(5)])
@@ -540,7 +539,8 @@ book.record("07_parameter_space", results).name
 # - Prompts separate GenSR's states even before training; in UniSAR only the task heads do.
 # - UniSAR is "shared" in its encoder and "partitioned" in its heads; the paper names no layer.
 # - With the wrong prompt GenSR loses more than half of its ranking, UniSAR with the wrong head all of it.
-# - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: over the steps that both
-#   have a cosine of 0.09 in GenSR, of −0.05 in UniSAR and of 0.06 in another training of it. Which layers conflict differs between trainings, too.
+# - After the start, where GenSR's tasks agree, their gradients are nearly orthogonal in both models: over the last two
+#   thirds of the steps that both have a cosine of 0.09 in GenSR, of −0.05 in UniSAR and of 0.06 in another training of it. Which
+#   layers conflict differs between trainings, too.
 #
 # **Next:** [chapter 8](08_ablations.ipynb) takes GenSR apart, the task-specific prompt included.

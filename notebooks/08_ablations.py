@@ -149,6 +149,14 @@ if found.is_stored:
 # Are the trainings at their end? `gain` is what the last of their epochs (a fifth of them, one at least) added to validation
 # NDCG@5, the mean of both tasks.
 
+
+# %%
+def plain_names(at: tuple[str, str]) -> tuple[str, str]:
+    """A part and a variant, whose reader is said by the part where it is another than T5."""
+    part, variant = at
+    return part, variant.removeprefix("perceptron, ") if "perceptron" in part else variant
+
+
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-trainings
 #| caption: "Trainings by arm: how many, their median seconds of one core, and their mean gain."
@@ -157,7 +165,8 @@ trained = trained.agg(
     trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean")
 )
 trained = trained.dropna().assign(seconds=lambda t: t["seconds"].round().astype(int))
-tables.show(trained, "08_trainings", book.figures)
+trained.index = trained.index.map(plain_names)
+tables.show(trained.rename_axis(["part", "variant"]), "08_trainings", book.figures)
 
 # %% [markdown]
 # The last of three epochs still adds .01 to .04 with T5 and .02 or less with the perceptron: the rate falls to zero over the
@@ -375,8 +384,8 @@ figure
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-doses
-#| caption: "The slope of the effect over its ceiling within worlds, with its 95 % interval: 1, all that is there is earned; 0, nothing of it. Behind it, how far the dial moves the mean ceiling."
-ends = {"least": "ceiling, from", "most": "to"}
+#| caption: "The slope of the effect over its ceiling within worlds, with its 95 % interval: 1, all that is there is earned; 0, nothing of it. Behind it the lowest and the highest of the mean ceilings of its doses."
+ends = {"least": "lowest ceiling", "most": "highest"}
 tables.show(
     responses if responses is None else responses.rename(columns=ends), "08_doses", book.figures
 )
@@ -470,9 +479,9 @@ every = table[table["metric"].isin(shown)].groupby(
 every = every["value"].agg(mean="mean", sd="std")
 text = every["mean"].map("{:.3f}".format) + " ± " + every["sd"].map("{:.3f}".format)
 text = text.unstack(["task", "metric"]).fillna("–")
-tables.show(
-    text.reindex(table.set_index(["part", "variant"]).index.unique()), "08_all", book.figures
-)
+text = text.reindex(table.set_index(["part", "variant"]).index.unique())
+text.index = text.index.map(plain_names)
+tables.show(text.rename_axis(["part", "variant"]), "08_all", book.figures)
 
 # %% [markdown]
 # What this chapter found goes on record, with its provenance:

@@ -275,7 +275,7 @@ for knob, own in within.items():
 ranges = pd.DataFrame(rows).T.astype({"range": float, "sd": float, "by luck": float})
 ranges.insert(3, "range / sd", ranges["range"] / ranges["sd"])
 by_knob = ranges.droplevel(2).rename_axis(["knob", "task"])  # all have one metric
-tables.show(by_knob, "09_range", book.figures, digits=4)
+tables.show(by_knob, "09_range", book.figures)
 
 # %% [markdown]
 # Read `range / sd` against `by luck`. For $\tau$ in recommendation it is what luck gives. Everything else is near three times

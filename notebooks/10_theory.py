@@ -81,13 +81,16 @@ sizes = [20 * 2**k for k in range(5 if book.is_smoke else 9)]  # 20 ... 5120
 listings.code(theory.channel_information, theory.printed_information)
 
 # %% tags=["nbval-check-output"]
+#| label: tbl:10-printed
+#| caption: Information by eq. 14 over the weight w, as printed and with its square (nats).
 weights = np.array([-2, -1, -0.5, 0, 0.5, 1, 2])
 formulas = {
     "printed": theory.printed_information(weights),
     "squared": theory.channel_information(weights),
 }
 assert np.isclose(formulas["squared"][-1], np.log(5) / 2)
-pd.DataFrame(formulas, index=pd.Index(weights, name="w")).round(3)
+formulas = pd.DataFrame(formulas, index=pd.Index(weights, name="w"))
+tables.show(formulas, "10_printed", book.figures)
 
 # %% [markdown]
 # The two agree at $w = 0$ and $w = 1$ and nowhere else. As printed, a negative weight gives negative information, and
@@ -162,6 +165,8 @@ listings.code(theory.vector_information, theory.score_information)
 # Let $w^* = (2, 0)$, and let $\hat w$ be too long, too short or turned.
 
 # %% tags=["nbval-check-output"]
+#| label: tbl:10-readings
+#| caption: Estimates of one separator: their error, and their information by three readings (nats).
 classes = theory.world("gaussian", d=2, distance=2.0)
 truth = classes.separator
 turned = {
@@ -179,7 +184,7 @@ readings = pd.DataFrame({"error": np.linalg.norm(vectors - truth, axis=1)}, inde
 readings["(a) eq. 14"] = theory.vector_information(vectors, np.eye(2))
 readings["(b) score, Gaussian Y"] = theory.score_information(vectors, truth, np.eye(2))
 readings["(c) score, two classes"] = classes.information(vectors)
-readings.round(3)
+tables.show(readings, "10_readings", book.figures)
 
 # %% [markdown]
 # The same for two tasks whose estimates are turned and stretched (sliders need JavaScript):
@@ -198,6 +203,8 @@ live("channel")
 # count the pairs where the closer one has more.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-agree
+#| caption: Pairs of estimates of which the one with the smaller error has more information, by three readings.
 classes = theory.world("gaussian")
 truth, pairs = classes.separator, 2000
 offsets = rng.standard_normal((2, pairs, 10)) * rng.uniform(0.1, 0.8, (2, pairs, 1))
@@ -212,7 +219,8 @@ assert (
     agree["(a) eq. 14"] < 0.4
     and min(agree["(b) score, Gaussian Y"], agree["(c) score, two classes"]) > 0.75
 )
-pd.Series(agree, name="pairs where the smaller error has more information").round(3).to_frame()
+right = pd.Series(agree, name="share of pairs").rename_axis("reading")
+tables.show(right, "10_agree", book.figures)
 
 # %% [markdown]
 # For (a) the order is mostly the wrong way round: noise makes an estimate longer, and (a) rewards length. For (b) and
@@ -235,10 +243,13 @@ listings.code(theory.lda, theory.log_loss_derivatives)
 # First a single sample of 60 rows:
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-single
+#| caption: Weights of the four features, true and as five methods estimate them from one sample of 60 rows.
 small = theory.world("gaussian", d=4)
 x, y = small.draw(60, repetitions=1, seed=SEED)
 single = {name: theory.estimate(name, x, y)[0][0] for name in theory.ESTIMATORS}
-pd.DataFrame({"w*": small.separator, **single}, index=["w_1", "w_2", "w_3", "w_4"]).T.round(2)
+single = pd.DataFrame({"w*": small.separator, **single}, index=["w₁", "w₂", "w₃", "w₄"]).T
+tables.show(single, "10_single", book.figures, digits=2)
 
 # %% [markdown]
 # All of them see the first two features, and each is off in its own way. Now many samples, over $n$, in the world for
@@ -280,9 +291,9 @@ plots.save_figure(estimation, "10_estimates", book.figures)
 estimation
 
 # %% [markdown]
-# Left: LDA lies below logistic regression for every $n$ where the latter exists, as (13) says, and both fall like
-# $n^{-1/2}$. Logistic regression has no line at first, because most small samples are separable. Right: both approach
-# the information of $w^*$ (dotted). But look at the L2 line: a *discriminative* estimate with a penalty beats LDA in
+# The error: LDA lies below logistic regression for every $n$ where the latter exists, as (13) says, and both fall like
+# $n^{-1/2}$. Logistic regression has no line at first, because most small samples are separable. The information: both approach
+# that of $w^*$ (dotted). But look at the L2 line: a *discriminative* estimate with a penalty beats LDA in
 # small samples, even in LDA's own world. So (13) depends on the estimates that are compared, not on the paradigm alone.
 # The table gives the medians.
 
@@ -346,6 +357,8 @@ wide = everything.pivot(
 # put the true moments into $\Sigma^{-1}(\mu_1 - \mu_0)$.
 
 # %% tags=["nbval-check-output"]
+#| label: tbl:10-limits
+#| caption: Where generative estimates end with ever more rows: the error that stays, and the information (nats). A dash: no linear score is exact.
 limits = {}
 for name in theory.WORLDS:
     law = theory.world(name)
@@ -357,7 +370,7 @@ for name in theory.WORLDS:
             "information": float(law.information(w)),
         }
 limits = pd.DataFrame(limits).T.unstack()
-limits.loc[list(theory.WORLDS)].round(3)
+tables.show(limits.loc[list(theory.WORLDS)], "10_limits", book.figures)
 
 # %% [markdown]
 # LDA keeps an error with heavy tails and with clusters, naive Bayes with correlated features too. With heavy tails the
@@ -408,18 +421,18 @@ for ax, name in zip(axes, ("LDA", "naive Bayes"), strict=True):
         markers=True,
         legend=ax is axes[1],
     )
-    ax.axhline(0, color="#222222", linewidth=1)
+    ax.axhline(0, color="#777777", linewidth=1)
     ax.set_yscale("symlog", linthresh=0.003)
     ax.set(
         xscale="log",
         yticks=[-0.1, -0.01, 0, 0.01, 0.1],
-        yticklabels=["-0.1", "-0.01", "0", "0.01", "0.1"],
+        yticklabels=["−0.1", "−0.01", "0", "0.01", "0.1"],
     )
 plots.save_figure(gain_figure, "10_gain", book.figures)
 gain_figure
 
 # %% [markdown]
-# Above the black line the generative estimate carries more information. Naive Bayes leads at small $n$ in every world:
+# Above zero the generative estimate carries more information. Naive Bayes leads at small $n$ in every world:
 # it has few parameters, and being wrong costs little there. With correlated features, clusters and unequal spread its
 # lines cross zero: there, more data help the discriminative estimate only. LDA with heavy tails is behind throughout,
 # since its moments are at the mercy of few rows. And at $n = 20$ LDA does not lead even where its model is right: 18
@@ -483,12 +496,15 @@ tables.show(leads, "10_crossing", book.figures)
 # $-\frac12\ln(1 - \frac12 \cdot \frac12) = 0.144$.
 
 # %% tags=["nbval-check-output"]
+#| label: tbl:10-limit
+#| caption: Information about both tasks together (nats) with ever more rows, tasks at a right angle.
 apart = theory.task_pair(90.0)
 mean_of_both = apart.mean(axis=0)
 limit = {"partitioned": theory.score_information(apart, apart, np.eye(10)).sum(),
          "shared": theory.score_information(mean_of_both, apart, np.eye(10)).sum()}  # fmt: skip
 assert np.isclose(limit["shared"], 2 * -np.log(1 - 1 / 4) / 2)
-pd.Series(limit, name="I_S + I_R").round(3).to_frame()
+limit = pd.Series(limit, name="both tasks").rename_axis("weights")
+tables.show(limit, "10_limit", book.figures)
 
 # %% [markdown]
 # So with enough data partition wins, for every $\theta > 0$. With few rows the shared weights have the smaller
@@ -591,6 +607,8 @@ tables.show(some, "10_pooling", book.figures)
 # way does.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-opposite
+#| caption: Gradients of two tasks at the optimum of their sum: cosine, and length of each, by the angle between the tasks (degrees).
 gram, cross = theory.draw_tasks(100, 10, 1, seed=SEED)
 conflict = {}
 for angle in (0, 10, 90):
@@ -600,7 +618,7 @@ for angle in (0, 10, 90):
     lengths = np.linalg.norm(search), np.linalg.norm(recommendation)
     conflict[angle] = {"cosine": search @ recommendation / np.prod(lengths), "length": lengths[0]}
     assert np.isclose(conflict[angle]["cosine"], -1)
-pd.DataFrame(conflict).T.rename_axis("angle").round(3)
+tables.show(pd.DataFrame(conflict).T.rename_axis("angle"), "10_opposite", book.figures)
 
 # %% [markdown]
 # ### The inequality of the Hessians
@@ -611,6 +629,8 @@ pd.DataFrame(conflict).T.rename_axis("angle").round(3)
 # split one has the blocks $H_S$ and $H_R$, and its inverse is never smaller.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-inverses
+#| caption: "Norm of the inverse of two Hessians, taken as one and with the blocks of the two tasks alone."
 factor = np.random.default_rng(SEED).standard_normal((60, 20))
 coupled = factor.T @ factor  # (20, 20): two sets of 10 parameters that interact
 deleted = coupled * np.kron(np.eye(2), np.ones((10, 10)))
@@ -628,9 +648,8 @@ assert (
     norms["a given Hessian"][0] > norms["a given Hessian"][1]
     and norms["two tasks"][0] < norms["two tasks"][1]
 )
-pd.DataFrame(
-    norms, index=["as one: norm of the inverse", "in blocks: norm of the inverse"]
-).T.round(4)
+inverted = pd.DataFrame(norms, index=["as one", "in blocks"]).T.rename_axis("Hessian")
+tables.show(inverted, "10_inverses", book.figures, digits=4)
 
 # %% [markdown]
 # In the second row the partition has the *larger* inverse: this is its variance, seen from the proof. And in GenSR
@@ -670,10 +689,13 @@ taylor
 # slopes say the orders.
 
 # %% tags=["nbval-ignore-output"]
+#| label: tbl:10-slopes
+#| caption: Fitted slopes of the terms over n, on logarithmic axes, and each term's share of the error at the largest n.
 assert abs(slopes["gradient"] + 0.5) < 0.15 and abs(slopes["remainder"] + 1) < 0.3
 assert terms["remainder"].iloc[-1] < terms["gradient"].iloc[-1] / 3
 share = terms.iloc[-1] / terms["error"].iloc[-1]
-pd.DataFrame({"slope": slopes, "ratio to the error at the largest n": share}).round(3)
+slopes_table = pd.DataFrame({"slope": slopes, "share of the error": share}).rename_axis("term")
+tables.show(slopes_table, "10_slopes", book.figures)
 
 # %% [markdown]
 # So bounds on $R$, such as separability gives, order the small term. To order the errors one needs the large one,

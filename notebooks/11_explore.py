@@ -167,7 +167,7 @@ if searches:
 # ## Your turn
 #
 # Choose a user or type a new one's items; type a query, or leave it empty for recommendation. What is wrong with a
-# question, such as an item that does not exist, is said in place of the answer.
+# question, such as an item that does not exist, is said there.
 #
 # In JupyterLab (`make lab`, run all cells) a form asks all four systems. The published page has GenSR itself in the
 # form's place: it computes in your browser, with JavaScript, from [model.json](../book/ask/model.json) and

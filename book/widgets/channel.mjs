@@ -153,8 +153,8 @@ function sentence({ search, recommendation, times, length }) {
   const wrong = [search, recommendation].map((angle) => number(100 * flips(angle, length), 0));
   return `Reading (c): search has ${number(s.c, 3)} nats and recommendation ${number(r.c, 3)},
     together ${sum("c")} of at most ${number(2 * Math.LN2, 3)}. The signs of their scores are wrong
-    in ${wrong[0]} % and ${wrong[1]} % of the answers. Reading (a) says ${sum("a")}
-    for both, whatever the angles.`;
+    in ${wrong[0]} % and ${wrong[1]} % of the answers. Reading (a) says ${number(s.a, 3)}
+    for each, whatever the angles.`;
 }
 
 export default widget("Information of two estimates", controls, draw);

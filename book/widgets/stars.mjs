@@ -165,12 +165,19 @@ function sentence(values, counts, curves) {
   const enough = curves.map(
     (curve) => counts[curve.findIndex((value) => value >= 0.8)] ?? `more than ${SEEDS[1]}`,
   );
+  const takes = values.effect
+    ? ` For 80 % it takes ${enough[0]} seeds, or ${enough[1]} worlds.`
+    : " Such a star is luck.";
   return `An effect of ${values.effect} gets a star (p &lt; .05 after Holm) with ${values.seeds} seeds in ${now[0]} of
-    such experiments, or in ${now[1]} where each seed has a world of its own. For 80 % it takes
-    ${enough[0]} seeds, or ${enough[1]} worlds. Where nothing is true, the usual test over users
-    alone gives a star in ${percent(falseAlarm(values))} of the comparisons instead of 5 %; of
-    ${values.variants} independent exact tests without Holm, one at least in
-    ${percent(someAlarm(values.variants))}, with Holm in at most 5 %.`;
+    such experiments, or in ${now[1]} where each seed has a world of its own.${takes} Where nothing is true, the usual test over users
+    alone gives a star in ${percent(falseAlarm(values))} of the comparisons instead of
+    5 %${several(values.variants, percent)}.`;
+}
+
+function several(variants, percent) {
+  if (variants === 1) return "";
+  return `; of ${variants} independent exact tests without Holm, one at least in
+    ${percent(someAlarm(variants))}, with Holm in at most 5 %`;
 }
 
 export default widget("How many seeds a star needs", controls, draw);

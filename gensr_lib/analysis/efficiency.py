@@ -53,8 +53,8 @@ def costs(
 ) -> pd.DataFrame:
     """What systems cost in training and in ranking, a row each.
 
-    Columns: trained ``parameters``; ``prompts per second``, candidates of training rows of both
-    tasks, loss and gradient; ``ms per query``, to rank the stored candidates of a test row; and
+    Columns: trained ``parameters``; ``candidates per second``, of training rows of both tasks,
+    loss and gradient; ``ms per query``, to rank the stored candidates of a test row; and
     ``training`` and ``ranking``, the same as multiples of one system's.
 
     Args:
@@ -69,13 +69,13 @@ def costs(
     asked = [_test_batch(dataset, task, rows) for task in tasks]
     trained = timed({n: _training_call(m, lessons) for n, m in models.items()}, repeats)
     ranked = timed({n: _ranking_call(m, asked) for n, m in models.items()}, repeats)
-    prompts = sum(batch.cand.numel() for batch in lessons)
+    candidates = sum(batch.cand.numel() for batch in lessons)
     queries = sum(len(batch) for batch in asked)
     sizes = {name: model.trained_parameters for name, model in models.items()}
     return pd.DataFrame(
         {
             "parameters": pd.Series(sizes),
-            "prompts per second": prompts / trained.median(),
+            "candidates per second": candidates / trained.median(),
             "training": ratios(trained, to),
             "ms per query": ranked.median() / queries * 1e3,
             "ranking": ratios(ranked, to),

@@ -1,6 +1,6 @@
-"""*Paper versus code* on the site: a wide table becomes a card for each of its rows.
+"""Tables of sentences on the site: a card for each row, or on a phone a row of blocks.
 
-A table of five columns of sentences is easy to edit, and hard to read in a page's column.
+A table of several columns of sentences is easy to edit, and hard to read in a page's column.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-PAGE = "paper_versus_code.md"
+PAGES = ("paper_versus_code.md", "book/what_can_go_wrong.md", "book/pocket_world.md")
 FIRST = "what"  # head of the first column of such a table
 NOTHING = "–"
+WIDE = 3  # columns
 CELLS = re.compile(r"(?<!\\)\|")  # a bar that is written \| is a part of its cell
 
 
 def with_cards(text: str) -> str:
-    """The page with each of its wide tables as cards, all else as it is.
+    """The page with its tables of choices as cards; other wide ones are marked for the style, which
+    stacks their cells on a phone.
 
     A column that has nothing (a dash) has no line in the card.
 
@@ -32,6 +34,8 @@ def with_cards(text: str) -> str:
         head = _cells(block[0]) if is_table else []
         if head[:1] == [FIRST]:
             parts += [line for row in block[2:] for line in _card(head, _cells(row))]
+        elif len(head) >= WIDE:
+            parts += [":::{div}", ":class: stacked", "", *block, ":::"]
         else:
             parts += block
     return "\n".join(parts)

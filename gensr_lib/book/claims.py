@@ -148,7 +148,7 @@ CLAIMS = (
         judges.best_between,
     ),
     Claim(
-        "GenSR is efficient beside other systems",
+        "GenSR is efficient (here beside UniSAR)",
         "section 1",
         "03_gensr",
         judges.cost,

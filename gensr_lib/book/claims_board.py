@@ -16,8 +16,9 @@ from .marks import Marks
 
 BOARD = "book/claims.md"  # included by index.md; in the staged copy alone
 THUMBS = "book/thumbs"
-INCHES = (3.6, 1.9)  # of a picture, as large as a card shows it
-SMALL = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 8, "ytick.labelsize": 8}
+WIDTH = 3.6  # inches of a picture, about as large as a card shows it
+AROUND, ROW = 0.95, 0.24  # inches of height: of the axis and its label, and of a number
+SMALL = {"font.size": 9, "axes.labelsize": 9, "xtick.labelsize": 9, "ytick.labelsize": 9}
 
 
 def write_board(root: Path, folder: Path) -> None:
@@ -44,10 +45,11 @@ def draw(marks: Marks) -> Figure:
     """The numbers that decide, for a card: a point with its interval in each row."""
     plots.use_style()
     with mpl.rc_context(SMALL):
-        fig, ax = plt.subplots(figsize=INCHES, layout="constrained")
+        size = (WIDTH, AROUND + ROW * len(marks.table))
+        fig, ax = plt.subplots(figsize=size, layout="constrained")
         plt.close(fig)
         plots.intervals(marks.table, "", ax=ax, reference=marks.reference, legend=False)
-        fig.supxlabel(marks.xlabel, fontsize=8)  # below the picture: the panel may be narrower
+        fig.supxlabel(marks.xlabel, fontsize=9)  # below the picture: the panel may be narrower
         ax.locator_params(axis="x", nbins=4)
         ax.margins(x=0.1)
     return fig

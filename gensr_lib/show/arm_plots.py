@@ -41,6 +41,7 @@ def ablations(
         ConfigError: an unknown task or metric.
     """
     tasks = _served(by_seed, tasks, metrics)
+    xlabel = "NDCG" if all("N@" in metric for metric in metrics) else "value"
     levels = by_seed["variant"].unique(), metrics
     cells = pd.MultiIndex.from_product(levels, names=["variant", "group"])
     fig, axes = panels(len(tasks), height=1.3 + 0.26 * len(cells), sharey=True)
@@ -50,7 +51,7 @@ def ablations(
         sd = found["std"].fillna(0)  # of a single seed
         ends = {"low": found["mean"] - sd, "high": found["mean"] + sd}
         found = found.assign(**ends).reset_index("group")
-        intervals(found, "value", ax=ax, legend=False, title=TASK_LABELS[task])
+        intervals(found, xlabel, ax=ax, legend=False, title=TASK_LABELS[task])
         places = pd.Series(row_places(found.index), cells)
         own = value[value.index.isin(cells)]
         ax.plot(own, places.loc[own.index], ".", color="#777777", markersize=4, zorder=1)

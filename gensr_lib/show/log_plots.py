@@ -54,5 +54,5 @@ def plateau(
 def _reference(ax: Axes, label: str, height: float) -> None:
     """A dashed line with its label above the right end, which a curve that learns has left."""
     ax.axhline(height, color=INK, linestyle="--", linewidth=1.2)
-    place = {"xy": (1, height), "xycoords": ax.get_yaxis_transform(), "xytext": (-4, 4)}
+    place = {"xy": (1, height), "xycoords": ax.get_yaxis_transform(), "xytext": (-4, 7)}
     ax.annotate(label, **place, textcoords="offset points", ha="right", fontsize=9)

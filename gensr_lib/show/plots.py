@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from seaborn.utils import relative_luminance
 
 from ..data.schema import BEHAVIORS, REC, SRC, TASK_LABELS
 from ..errors import ConfigError, unknown
@@ -24,6 +25,7 @@ from .style import INK, LINES, SYSTEM_COLOURS, TASK_COLOURS, look_of, panels
 from .style import legend_below as legend_below
 from .style import use_style as use_style
 
+DARK = 0.18  # luminance: a darker cell parts better from white numbers than from black ones
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
 SHORT = {REC: "rec.", SRC: "search"}  # behaviors, where there is little room
 ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
@@ -305,6 +307,7 @@ def ladders(
         if "gensr" in best_first.index:
             ax.get_yticklabels()[best_first.index.get_loc("gensr")].set_fontweight("bold")
         ax.set(title=TASK_LABELS[task], ylim=(len(table) - 0.5, -0.5))
+        ax.tick_params(labelbottom=True)  # a panel's own numbers: the next one's are far away
         ax.grid(axis="y", visible=False)
     axes[-1].set_xlabel(xlabel)
     legend_below(fig, axes)
@@ -333,6 +336,8 @@ def weights_heatmap(
     numbers = {"annot": np.size(weights) <= MOST_ANNOTATED, "annot_kws": {"fontsize": 7.5}}
     bar = {"label": "weight", "pad": 0.01, "fraction": 0.04}
     sns.heatmap(weights, vmin=0, cmap="cividis_r", fmt=".2f", cbar_kws=bar, ax=ax, **numbers)
+    for text, cell in zip(ax.texts, ax.collections[0].get_facecolors(), strict=False):
+        text.set_color(INK if relative_luminance(cell) > DARK else "white")
     rows = [_short(name, 34) for name in candidates]
     columns = [_short(name, 30) for name in history]
     columns = [f"{name} ({SHORT[task]})" for name, task in zip(columns, behaviors, strict=True)]

@@ -23,6 +23,7 @@ NAMELESS = {"png": {"Software": None}, "svg": {"Creator": None, "Date": None}}
 PHONE = "_phone"  # how the names of drawings for phones end
 PHONE_WIDTH = 4.2  # inches; 10 pt in the figure are about 12 px on a phone
 IN_ONE_COLUMN = 8  # panels; more of them stand in two columns
+PANEL_PAD = 0.1  # inches above and below a panel, whose title follows on another one's label
 MOST_TICKS = 6  # of an axis across
 
 
@@ -72,6 +73,7 @@ def for_phone(fig: Figure) -> Figure | None:
         _stack(axes, fig.add_gridspec(rows, columns))
         fig.set_figheight(panel_height * rows)
     fig.set_figwidth(PHONE_WIDTH)
+    fig.get_layout_engine().set(h_pad=PANEL_PAD)
     for ax in axes:
         if isinstance(locator := ax.xaxis.get_major_locator(), MaxNLocator):
             locator.set_params(nbins=MOST_TICKS)

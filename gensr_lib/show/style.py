@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..data.schema import REC, SRC
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-OTHERS = COLOURS[2:]
+OTHERS = (*COLOURS[2:-1], "#888888")  # of what is no task; black is that of axes
 TASK_COLOURS = {REC: COLOURS[0], SRC: COLOURS[1]}
 # Of systems: none of them a task's, so that a colour says one thing only.
 SYSTEM_COLOURS = {
@@ -56,7 +56,7 @@ def use_style() -> None:
     mpl.rc("grid", color="#DDDDDD", linewidth=0.7)
     mpl.rc(("xtick", "ytick"), labelsize=9, color="#444444")
     mpl.rc("lines", linewidth=2, markersize=4.5)
-    mpl.rc("legend", frameon=False, fontsize=9)
+    mpl.rc("legend", frameon=False, fontsize=9, handlelength=2.6)
 
 
 def panels(n: int = 1, height: float = 3.0, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:

@@ -32,14 +32,14 @@ def test_a_ratio_is_taken_within_each_repeat():
     assert efficiency.ratios(seconds, "a")["b"] == 2 and efficiency.ratios(seconds, "a")["a"] == 1
 
 
-def test_costs_count_prompts_queries_and_parameters(models, monkeypatch):
+def test_costs_count_candidates_queries_and_parameters(models, monkeypatch):
     monkeypatch.setattr(efficiency, "_seconds", lambda call: call() or 0.5)
     data = pocket()
     before = {name: {k: v.clone() for k, v in model.state_dict().items()} for name, model in models.items()}
     for model in models.values():
         model.eval()
     found = costs(models, data, to=16, rows=4, negatives=3, repeats=2)
-    assert found["prompts per second"].tolist() == [2 * 4 * 4 / 0.5] * 2, "two tasks, four rows, four candidates"
+    assert found["candidates per second"].tolist() == [2 * 4 * 4 / 0.5] * 2, "two tasks, four rows, four candidates"
     assert found["ms per query"].tolist() == [500 / 8] * 2 and (found[["training", "ranking"]] == 1).all().all()
     for name, model in models.items():
         assert found.loc[name, "parameters"] == model.trained_parameters

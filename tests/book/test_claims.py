@@ -115,7 +115,10 @@ def test_an_effect_stands_beside_what_it_could_be(figures):
     for column, value in (("effect", 0.111), ("ceiling", 0.222)):
         change(figures, "08_worth", column, value)
     number = verdict(figures, judges.soft_filter).number
-    assert "0.111" in number and "loses 0.222 and 0.222" in number
+    assert "0.111" in number and "loses 0.222 and 0.222" in number and "could not be seen" not in number
+    for column, value in (("p_holm", 0.5), ("detectable", 0.333)):
+        change(figures, "08_worth", column, value, {"mechanism": "soft filter", "task": "src"})
+    assert verdict(figures, judges.soft_filter).number.endswith("in search less than 0.333 could not be seen.")
 
 
 def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_knobs(figures):
@@ -128,7 +131,7 @@ def test_a_best_value_between_extremes_needs_worse_ones_on_both_sides_of_both_kn
 
 def test_the_worlds_that_are_said_are_those_of_the_table(figures):
     change(figures, "09_tests", "worlds", 7)
-    assert verdict(figures, judges.best_between).number.endswith("; 7 worlds, intervals without correction.")
+    assert verdict(figures, judges.best_between).number.endswith("; 7 worlds. The picture has the ends of both knobs.")
 
 
 def test_a_value_that_is_surely_better_is_not_a_worse_one(figures):

@@ -253,7 +253,7 @@ def test_every_slider_can_go_to_both_ends(widgets, name):
 SAID = {
     "soft_filter": ("0.882, 0.106, 0.013", "(1.738, 0.211)"),  # chapter 3
     "contrastive": ("99 % of the push",),  # chapter 9: .9863 at τ = .07
-    "channel": ("0.275", "0.111", "1.609"),  # chapter 10: turned 30° and 60°; ln 5
+    "channel": ("0.275", "0.111", "0.805"),  # chapter 10: turned 30° and 60°; half of ln 5
     "sharing": ("14.4 %", "15.3 %", "up to about 58 rows"),
     "stars": ("16 % of such", "26 % of the"),
 }

@@ -42,8 +42,10 @@ await until(isDone);
 note("begun");
 place.querySelector("[data-drop]").click();
 note("dropped");
+seen.next = document.activeElement === place.querySelector("[data-drop]");
 await until(isDone);
 note("answered");
+seen.stays = document.activeElement === place.querySelector("[data-drop]");
 type("marble");
 note("typed");
 await until(() => isDone() && /marble/.test(place.innerText));
@@ -130,6 +132,10 @@ def test_a_query_marks_the_list_of_search_alone_and_names_it_when_it_is_asked(se
 def test_a_panel_that_is_made_anew_goes_on_where_the_reader_was(seen):
     assert seen["back"]["heads"][:3] == seen["searched"]["heads"][:3]
     assert seen["back"]["query"] == "marble" != seen["begun"]["query"] == "kennel"
+
+
+def test_after_a_click_is_taken_out_the_next_one_has_the_focus(seen):
+    assert seen["next"] and seen["stays"], "also when weights are drawn beside the clicks"
 
 
 def test_an_item_is_added_by_keys_alone_and_the_own_history_comes_back(seen):

@@ -201,10 +201,10 @@ function panel(place, page, get) {
     return true;
   }
 
-  /** The item that was looked into, if its list is still there and has it; else the first of a list. */
+  /** The item that was looked into, if a reader still sees it in its list; else the first of a list. */
   function picked() {
     const { task, item } = state.picked ?? {};
-    if (state.answers[task]?.items.includes(item)) return [task, item];
+    if (state.answers[task]?.items.slice(0, state.shown[task]).includes(item)) return [task, item];
     const first = state.answers.src ? "src" : "rec";
     return [first, state.answers[first]?.items[0]];
   }
@@ -229,18 +229,26 @@ function panel(place, page, get) {
   function drawPast(weights = {}) {
     const scrolled = find(".events")?.scrollTop ?? 0;
     const typing = find("[name=add]")?.value ?? "";
-    const isFocused = find("[name=add]") && place.getRootNode().activeElement === find("[name=add]");
+    const active = place.getRootNode().activeElement; // is drawn anew, too
+    const focused = active?.name === "add" ? "[name=add]" : active?.dataset?.drop && `[data-drop="${active.dataset.drop}"]`;
     find(".past").innerHTML = past(page, state.events, readEvents(page.history, state.events), weights);
     if (find(".events")) find(".events").scrollTop = scrolled;
     find("[name=add]").value = typing;
     find(".offers").innerHTML = offers(page, typing, state.events);
-    if (isFocused) find("[name=add]").focus();
+    if (focused) find(focused)?.focus({ preventScroll: true });
   }
 
   function drawList(task) {
     const isPicked = state.picked?.task === task ? state.picked.item : null;
     find(`[data-task=${task}]`).innerHTML = list(page, task, state.answers[task], state.shown[task], isPicked);
     fade();
+  }
+
+  /** The button of the click that stands in a removed one's place, or of the last one. */
+  function focusOn(dropped) {
+    const next = Math.min(dropped, state.events.length) - 1; // the list is newest first
+    const button = find(`[data-drop="${Math.max(next, 0)}"]`) ?? find("[name=add]");
+    button.focus({ preventScroll: true });
   }
 
   function stopAdding() {
@@ -285,7 +293,7 @@ function panel(place, page, get) {
       stopAdding();
       change([...state.events, [Number(add), -1]]);
     }
-    if (drop && !pointed) find("[name=add]").focus(); // by keyboard: the button is gone
+    if (drop) focusOn(Number(drop)); // the button is gone
     if (more) {
       const before = state.shown[more];
       state.shown[more] = before < 50 ? 50 : Infinity;

@@ -30,7 +30,12 @@ export const STYLE = `
   .ask .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; align-content: start; }
   .ask .lists > *, .ask .body > * { min-width: 0; }
   .ask ol, .ask ul { list-style: none; margin: 0; padding: 0; }
-  .ask .events { max-height: 640px; overflow-y: auto; border-top: 1px solid var(--rule); }
+  .ask .events { max-height: 640px; overflow-y: auto; border-top: 1px solid var(--rule); background:
+    linear-gradient(var(--gensr-page, Canvas) 40%, transparent) top / 100% 40px no-repeat local,
+    linear-gradient(to top, var(--gensr-page, Canvas) 40%, transparent) bottom / 100% 40px no-repeat local,
+    radial-gradient(farthest-side at 50% 0, #8889, transparent) top / 100% 12px no-repeat scroll,
+    radial-gradient(farthest-side at 50% 100%, #8889, transparent) bottom / 100% 12px no-repeat scroll; }
+  .ask .events small { display: block; opacity: 0.75; font-size: 12px; }
   .ask .events li { display: grid; grid-template-columns: 12px 1fr 28px; align-items: center; gap: 6px;
     min-height: 34px; padding: 2px 0;
     border-bottom: 1px solid var(--shade); }
@@ -67,7 +72,7 @@ export const STYLE = `
     .ask .lists { grid-template-columns: 1fr; }
     .ask .fields label:has([name="query"]) { order: 1; }
     .ask .fields .searched { order: 2; }
-    .ask .events { max-height: 240px; }
+    .ask .events { max-height: 260px; }
   }
 `;
 
@@ -122,7 +127,7 @@ export function past(page, events, read, weights) {
   const left = `<p class="quiet">GenSR reads ${most}; the others are pale.</p>`;
   const isCut = events.length > read.length;
   return `<h4>History, newest first: ${count(events.length, "click")}${isCut ? `, ${read.length} read` : ""}</h4>
-    <div class="adder"><input name="add" placeholder="add an item: part of its title"
+    <div class="adder"><input name="add" placeholder="add a recommendation click: part of a title"
       aria-label="add an item by its title; Enter takes the first, Escape none" autocomplete="off"><div class="offers"></div></div>
     <p class="quiet marks"><span class="mark"><span class="dot rec"></span> recommendation</span>
       <span class="mark"><span class="dot src"></span> search</span>${keys(weights)}</p>
@@ -132,10 +137,10 @@ export function past(page, events, read, weights) {
 /** One click of the history, with a button that takes it out. */
 function click(page, [item, query], at, isRead, bars) {
   const title = escaped(page.items.titles[item - 1]);
-  const where = query < 0 ? "recommendation" : `search for “${escaped(page.queries[query])}”`;
-  const how = `clicked in ${where}${isRead ? "" : "; too old to be read"}`;
+  const how = `clicked in ${query < 0 ? "recommendation" : "search"}${isRead ? "" : "; too old to be read"}`;
+  const words = query < 0 ? "" : `<small>“${escaped(page.queries[query])}”</small>`;
   return `<li class="${isRead ? "" : "old"}" title="${how}"><span class="dot ${query < 0 ? "rec" : "src"}"></span>
-    <span>${title}${bars}</span>
+    <span>${title}${words}${bars}</span>
     <button type="button" data-drop="${at}" aria-label="remove ${title} from the history">×</button></li>`;
 }
 
@@ -183,7 +188,7 @@ export function list(page, task, answer, shown, picked) {
   const more = `<button type="button" class="plain" data-more="${task}">
     ${next < left ? `${next} more of` : "the other"} ${left.toLocaleString("en")}</button>`;
   return `${title}
-    <p class="quiet">of ${count(answer.items.length, "item")} that the history has not; at the right P(Yes)</p>
+    <p class="quiet">of ${count(answer.items.length, "item")} that the history has not; at the right P(Yes); choose one to see why</p>
     <ol>${rows.join("")}</ol>${left > 0 ? more : ""}`;
 }
 
