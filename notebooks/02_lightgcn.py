@@ -57,7 +57,7 @@ plots.use_style()
 # Users and items are the nodes of one graph, clicks its edges. LightGCN has one learned vector per node and no other
 # weight. A round of propagation replaces a node's vector by a weighted sum of its neighbours':
 #
-# $$E^{(l+1)} = D^{-1/2} A D^{-1/2} E^{(l)}, \qquad E = \frac{1}{L + 1} \sum_{l=0}^{L} E^{(l)}$$
+# $$\begin{gathered} E^{(l+1)} = D^{-1/2} A D^{-1/2} E^{(l)}, \\ E = \frac{1}{L + 1} \sum_{l=0}^{L} E^{(l)} \end{gathered}$$
 #
 # Let user 0 click items 1 and 2, user 1 items 2 and 3, user 2 item 3. In the library users count from 0 and items from
 # 1; item 0 is padding.

@@ -428,7 +428,7 @@ table = pd.DataFrame(estimates, columns=["reading", "task", "system", "bits", "s
 # %% tags=["nbval-check-output"]
 #| label: tbl:06-paper
 #| caption: The paper's Table 1, as printed (not our numbers). No unit is given.
-printed = table_1().reindex(columns=list(plots.TASK_LABELS), level="task")  # in the order of ours
+printed = table_1().reindex(columns=list(plots.TASK_LABELS), level=1)  # in the order of ours
 tables.show(printed, "06_paper", book.figures, digits=4)
 
 # %% [markdown]

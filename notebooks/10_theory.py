@@ -510,7 +510,7 @@ tables.show(limit, "10_limit", book.figures)
 # So with enough data partition wins, for every $\theta > 0$. With few rows the shared weights have the smaller
 # variance, because they see $2n$ rows. To first order in $1/n$ the two are equal where
 #
-# $$\sin^2(\theta/2) = \frac{q}{2(1 + q)}, \qquad q = \frac{(d - 1)\,\sigma_\epsilon^2}{n \lVert w \rVert^2}.$$
+# $$\begin{gathered} \sin^2(\theta/2) = \frac{q}{2(1 + q)}, \\ q = \frac{(d - 1)\,\sigma_\epsilon^2}{n \lVert w \rVert^2}. \end{gathered}$$
 
 # %% tags=["remove-input"]
 listings.code(theory.sharing_boundary, theory.fit_tasks)

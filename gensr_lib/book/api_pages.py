@@ -46,19 +46,40 @@ def write_api_pages(root: Path, folder: Path, repository: str = "") -> list[dict
         docstring_options={"warnings": False},
     )
     (folder / FOLDER).mkdir(parents=True)
-    rooms: dict[str, list[str]] = {}
+    rooms: dict[str, list[Any]] = {}
     for module in sorted(_modules(package), key=lambda module: module.path):
         source = f"https://github.com/{repository}/blob/HEAD/{_file(module)}" if repository else ""
         text = "\n".join([f"# {module.path}", *_described(module, source)])
         (folder / FOLDER / f"{module.path}.md").write_text(text + "\n", encoding="utf-8")
-        rooms.setdefault(".".join(module.path.split(".")[:2]), []).append(module.path)
-    listed = [f"- [{path}]({path}.md)\n" for paths in rooms.values() for path in paths]
-    (folder / FOLDER / "overview.md").write_text(OVERVIEW + "\n" + "".join(listed), "utf-8")
+        rooms.setdefault(_room(module), []).append(module)
+    listed = [line for room in rooms.items() for line in _listed(package, *room)]
+    overview = "\n".join([OVERVIEW, *listed]) + "\n"
+    (folder / FOLDER / "overview.md").write_text(overview, encoding="utf-8")
     entries: list[dict[str, Any]] = [{"file": f"{FOLDER}/overview.md"}]
-    for room, paths in rooms.items():
-        files = [{"file": f"{FOLDER}/{path}.md"} for path in paths]
+    for room, modules in rooms.items():
+        files = [{"file": f"{FOLDER}/{module.path}.md"} for module in modules]
         entries.append({"title": room, "children": files})
     return [{"title": "The library", "children": entries}]
+
+
+def _room(module: Any) -> str:
+    """The package below the library's root that a module is in; of the root's files that itself."""
+    parts = module.path.split(".")
+    return ".".join(parts[:2] if len(parts) > 2 or module.modules else parts[:1])
+
+
+def _listed(package: Any, room: str, modules: list[Any]) -> Iterator[str]:
+    """A room's part of the overview: what it is, and its modules with what they are."""
+    owner = package[room.partition(".")[2]] if "." in room else package
+    yield from [f"## {room}", "", _about(owner), ""]
+    yield from (f"- [{m.path.removeprefix(f'{room}.')}]({m.path}.md): {_about(m)}" for m in modules)
+    yield ""
+
+
+def _about(module: Any) -> str:
+    """The first paragraph of a module's docstring, on one line."""
+    text = module.docstring.value if module.docstring else ""
+    return " ".join(_text(text.partition("\n\n")[0]).split())
 
 
 def _modules(package: Any) -> Iterator[Any]:
