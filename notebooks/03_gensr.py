@@ -432,7 +432,7 @@ if is_simulated:
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:03-results
-#| caption: "Test metrics of this run, plain and (where the law is known) expected under the law; the best in recommendation first. A dash: the system does not serve the task."
+#| caption: "Test metrics of this run, plain and (where the law is known) expected under the law; the best in the first task first. A dash: the system does not serve the task."
 shown = ["R@5", "R@10", "N@5", "N@10"]
 shown = ["R@10", "N@5", "N@10", "expected N@10"] if is_simulated else shown
 table = result_table(runs, metrics=shown)

@@ -165,8 +165,10 @@ trained = trained.agg(
     trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean")
 )
 trained = trained.dropna().assign(seconds=lambda t: t["seconds"].round().astype(int))
-trained.index = trained.index.map(plain_names)
-tables.show(trained.rename_axis(["part", "variant"]), "08_trainings", book.figures)
+trained.index = pd.MultiIndex.from_tuples(
+    map(plain_names, trained.index), names=trained.index.names
+)
+tables.show(trained, "08_trainings", book.figures)
 
 # %% [markdown]
 # The last of three epochs still adds .01 to .04 with T5 and .02 or less with the perceptron: the rate falls to zero over the
@@ -480,8 +482,8 @@ every = every["value"].agg(mean="mean", sd="std")
 text = every["mean"].map("{:.3f}".format) + " ± " + every["sd"].map("{:.3f}".format)
 text = text.unstack(["task", "metric"]).fillna("–")
 text = text.reindex(table.set_index(["part", "variant"]).index.unique())
-text.index = text.index.map(plain_names)
-tables.show(text.rename_axis(["part", "variant"]), "08_all", book.figures)
+text.index = pd.MultiIndex.from_tuples(map(plain_names, text.index), names=text.index.names)
+tables.show(text, "08_all", book.figures)
 
 # %% [markdown]
 # What this chapter found goes on record, with its provenance:

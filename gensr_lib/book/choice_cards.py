@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-PAGES = ("paper_versus_code.md", "book/what_can_go_wrong.md", "book/pocket_world.md")
+PAGE = "paper_versus_code.md"
+MESSAGES = "book/what_can_go_wrong.md"
 FIRST = "what"  # head of the first column of such a table
 NOTHING = "–"
 WIDE = 3  # columns
@@ -17,8 +18,7 @@ CELLS = re.compile(r"(?<!\\)\|")  # a bar that is written \| is a part of its ce
 
 
 def with_cards(text: str) -> str:
-    """The page with its tables of choices as cards; other wide ones are marked for the style, which
-    stacks their cells on a phone.
+    """The page with each of its tables of choices as cards, all else as it is.
 
     A column that has nothing (a dash) has no line in the card.
 
@@ -34,10 +34,23 @@ def with_cards(text: str) -> str:
         head = _cells(block[0]) if is_table else []
         if head[:1] == [FIRST]:
             parts += [line for row in block[2:] for line in _card(head, _cells(row))]
-        elif len(head) >= WIDE:
-            parts += [":::{div}", ":class: stacked", "", *block, ":::"]
         else:
             parts += block
+    return "\n".join(parts)
+
+
+def stacked(text: str) -> str:
+    """The page of messages with its wide tables marked for the style: on a phone their cells stand
+    one below the other, which needs no heads where each row reads as a sentence.
+
+    >>> stacked("| a | b | c |\\n| --- | --- | --- |\\n| no file | none is there | save one |")[:9]
+    ':::{div}\\n'
+    """
+    parts = []
+    for is_table, lines in groupby(text.split("\n"), lambda line: line.startswith("|")):
+        block = [*lines]
+        is_wide = is_table and len(_cells(block[0])) >= WIDE
+        parts += [":::{div}", ":class: stacked", "", *block, ":::"] if is_wide else block
     return "\n".join(parts)
 
 

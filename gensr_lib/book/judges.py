@@ -195,8 +195,7 @@ def ranking(read: Read) -> Verdict:
     rows = read("05_tests")
     ours = rows[rows["system"] == "gensr"]
     best, floor = (ours[ours["less the"] == f"best {kind}"] for kind in ("baseline", "floor"))
-    orders = read("05_order").set_index(["orders", "task"])["systems"]
-    others = " and ".join(f"{orders['ours and Amazon', task] - 1:.0f}" for task in best["task"])
+    others = " and ".join(f"{count:.0f}" for count in best["of"])
     names = " and ".join(map(displayed, best["which is"]))
     number = (
         f"Expected NDCG@10 of GenSR minus that of the best of {others} others ({names}): "

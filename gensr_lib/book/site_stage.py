@@ -14,7 +14,8 @@ from ..errors import ConfigError
 from ..show.live_equations import FOLDER as WIDGETS
 from ..show.modules import bundled
 from .api_pages import write_api_pages
-from .choice_cards import PAGES, with_cards
+from .choice_cards import MESSAGES, stacked, with_cards
+from .choice_cards import PAGE as CHOICES
 from .citations import BIB, bibliography, give_citations
 from .claims_board import write_board
 from .notebook_pages import ASK, prepare_notebook
@@ -40,8 +41,9 @@ def stage(root: Path, folder: Path) -> None:
             shutil.copytree(root / name, folder / name, ignore=ignore)
         elif (root / name).exists():
             shutil.copy(root / name, folder / name)
-    for path in filter(Path.exists, (folder / name for name in PAGES)):
-        path.write_text(with_cards(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, changed in ((CHOICES, with_cards), (MESSAGES, stacked)):
+        if (path := folder / name).exists():
+            path.write_text(changed(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in [*folder.glob(f"{WIDGETS}/*.mjs"), *folder.glob(ASK)]:
         path.write_text(bundled(path), encoding="utf-8")
     for path in folder.glob("notebooks/*.ipynb"):

@@ -40,8 +40,9 @@ def ablations(
     Raises:
         ConfigError: an unknown task or metric.
     """
+    metrics = list(dict.fromkeys(metrics))
     tasks = _served(by_seed, tasks, metrics)
-    xlabel = "NDCG" if all("N@" in metric for metric in metrics) else "value"
+    xlabel = "NDCG" if all("N@" in metric for metric in metrics) else "metric"
     levels = by_seed["variant"].unique(), metrics
     cells = pd.MultiIndex.from_product(levels, names=["variant", "group"])
     fig, axes = panels(len(tasks), height=1.3 + 0.26 * len(cells), sharey=True)

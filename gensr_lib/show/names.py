@@ -30,7 +30,7 @@ MEASURES = {
 DISPLAYED = {**TASK_LABELS, **PRINTED, **FLOORS, **MEASURES}
 DISPLAYED |= {name: f"GenSAR, {what}" for name, what in IDENTIFIERS.items()}
 SYMBOLS = {"tau": "τ", "beta": "β"}  # as the paper writes settings
-SETTING = re.compile(r"([a-z_]+)=(.+)")
+SETTING = re.compile(r"([a-z_][a-z0-9_]*)=(-?\d[\d.e-]*|true|false)")
 CLICKS = {"rec": "recommendation clicks", "both": "all clicks"}  # that a system counts
 
 

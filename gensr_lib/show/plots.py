@@ -29,7 +29,8 @@ DARK = 0.18  # luminance: a darker cell parts better from white numbers than fro
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
 SHORT = {REC: "rec.", SRC: "search"}  # behaviors, where there is little room
 ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
-APART = 0.3  # rows of one name, where rows of two names are one apart
+# Rows of one name, where names are one apart: from one to the next, and from first to last at most.
+APART, TOGETHER = 0.3, 0.6
 
 
 def lines(
@@ -265,11 +266,12 @@ def intervals(
 
 def row_places(index: pd.Index) -> np.ndarray:
     """Where `intervals` draws the rows of a table: names are one apart, the first at 0, and the
-    rows of a name `APART`, around their name.
+    rows of a name close together, around their name.
     """
-    rows = index.to_series().groupby(level=0, sort=False)
+    rows = pd.Series(range(len(index))).groupby(index, sort=False, dropna=False)
     nth, count = rows.cumcount(), rows.transform("size")
-    return rows.ngroup().to_numpy() + (nth - (count - 1) / 2).to_numpy() * APART
+    apart = np.minimum(APART, TOGETHER / (count - 1).clip(lower=1))
+    return (rows.ngroup() + (nth - (count - 1) / 2) * apart).to_numpy()
 
 
 def _points(ax, own: pd.DataFrame, heights: np.ndarray, group: str, number: int) -> None:

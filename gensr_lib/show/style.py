@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from ..data.schema import REC, SRC
 
@@ -81,12 +82,12 @@ def legend_below(fig: Figure, axes: Sequence[Axes]) -> None:
         legend_of(fig, entries)
 
 
-def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> None:
+def legend_of(fig: Figure, entries: Mapping[str, Artist]) -> Legend:
     """A legend of these labels below the panels, in at most three columns if one line is short."""
     room = LEGEND_WIDTH * fig.get_figwidth()
     lengths = [len(label) + 7 for label in entries]
     ncols = len(entries) if sum(lengths) <= room else min(3, round(room / max(lengths)) or 1)
-    fig.legend(entries.values(), entries, loc="outside lower center", ncols=ncols)
+    return fig.legend(entries.values(), entries, loc="outside lower center", ncols=ncols)
 
 
 def look_of(name: object, number: int) -> dict[str, object]:

@@ -111,10 +111,10 @@ def signed(text: str) -> str:
     """Text whose numbers have the sign for a minus: as wide as a digit, as figures have it, and no
     place where a line may break. What was rounded to zero has none.
 
-    >>> signed("-4e-04 [-0.1, 0.2], 2014-2018"), signed("-0.000 ± 0.01")
-    ('−4e−04 [−0.1, 0.2], 2014-2018', '0.000 ± 0.01')
+    >>> signed("-4e-04 [-0.1, 0.2], 2014-2018"), signed("-0.000 to -0.0.")
+    ('−4e−04 [−0.1, 0.2], 2014-2018', '0.000 to 0.0.')
     """
-    text = re.sub(r"(?<!\w)-(?=0\.0+(?![\d.e]))", "", text)
+    text = re.sub(r"(?<!\w)-(?=0\.0+(?!\.?\d|e))", "", text)
     return re.sub(r"((?<!\w)|(?<=\de))-(?=\d)", "−", text)
 
 

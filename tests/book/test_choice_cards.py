@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gensr_lib.book.choice_cards import FIRST, PAGES, with_cards
+from gensr_lib.book.choice_cards import FIRST, PAGE, stacked, with_cards
 
-PAGE_TEXT = (Path(__file__).resolve().parents[2] / PAGES[0]).read_text(encoding="utf-8")
+PAGE_TEXT = (Path(__file__).resolve().parents[2] / PAGE).read_text(encoding="utf-8")
 SMALL = """\
 Before.
 
@@ -24,8 +24,11 @@ def test_each_row_is_a_card_and_other_tables_stay():
     assert shown.startswith("Before.\n\n:::{card} a law\n**the paper says**: $P(y | x)$\n\n**we do**: the same\n:::\n")
     assert shown.count(":::{card}") == 2
     assert shown.endswith("| | GenSR |\n| --- | --- |\n| items | text |\n")
-    wide = "| a | b | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |"
-    assert with_cards(wide) == f":::{{div}}\n:class: stacked\n\n{wide}\n:::"
+
+
+def test_wide_tables_are_marked_and_narrow_ones_stay():
+    wide, narrow = "| a | b | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |", "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert stacked(f"x\n\n{wide}\n\n{narrow}\n") == f"x\n\n:::{{div}}\n:class: stacked\n\n{wide}\n:::\n\n{narrow}\n"
 
 
 def test_the_page_keeps_every_cell():

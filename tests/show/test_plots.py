@@ -317,6 +317,8 @@ def test_rows_of_one_name_stand_together_and_are_named_once():
     x, y = (c.lines[0] for c in ax.containers)
     assert list(x.get_ydata()) == pytest.approx([-0.15, 1]) and list(y.get_ydata()) == pytest.approx([0.15])
     assert texts(ax.get_yticklabels()) == ["a", "b"] and ax.get_ylim() == (1.5, -0.5)
+    places = plots.row_places(pd.Index(["a"] * 5 + ["b"] * 2 + [None]))
+    assert np.diff(places)[:4].max() < 0.2 < places[5] - places[4] and places[-1] == 2, "names are apart"
 
 
 def test_ladders_have_the_best_on_top_and_one_look_per_group():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,11 +91,14 @@ def test_what_is_drawn_with_whiskers_has_them_in_the_legend_too():
 
 def test_titles_and_labels_end_inside():
     fig = plots.lines(TABLE.rename(index=str), LONG, "y", title=LONG)
+    fig.supxlabel(2 * LONG)
     fig.axes[0].set_yticks([1, 3], ["a name that takes its room from the panel", "b"])
     phone = for_phone(fig)
     phone.draw_without_rendering()
     ax = phone.axes[0]
-    assert max(text.get_window_extent().x1 for text in (ax.title, ax.xaxis.label)) <= phone.bbox.x1 + 1
+    ends = [text.get_window_extent() for text in (ax.title, ax.xaxis.label, *phone.texts)]
+    assert max(end.x1 for end in ends) <= phone.bbox.x1 + 1 and min(end.x0 for end in ends) >= -1
+    assert len(phone.texts) == 1 and "\n" in phone.texts[0].get_text()
 
 
 def test_maps_and_what_is_in_no_grid_stay_as_they_are(tmp_path):
@@ -105,3 +110,45 @@ def test_maps_and_what_is_in_no_grid_stay_as_they_are(tmp_path):
     plots.save_figure(panels(2), "a", tmp_path)
     plots.save_figure(fig, "a", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg"], "nothing of the earlier figure"
+
+
+def test_panels_keep_the_numbers_that_are_their_own():
+    fig, axes = style.panels(3, rows=4, height=9)
+    for number, ax in enumerate(axes):
+        ax.set(xlim=(0, number + 1), ylim=(0, 10 ** (number + 1)))
+    phone = for_phone(fig)
+    assert geometry(phone) == (6, 2)
+    phone.draw_without_rendering()
+    shown = [any(t.get_visible() and t.get_text() for t in ax.get_yticklabels()) for ax in phone.axes]
+    assert all(shown), "no axis is shared, and each has its own scale"
+    fig, axes = style.panels(3, rows=4, height=9, sharex=True, sharey=True)
+    axes[0].set_ylabel("y")
+    phone = for_phone(fig)
+    phone.draw_without_rendering()
+    sides = [[ax.yaxis.get_tick_params()["labelleft"], ax.xaxis.get_tick_params()["labelbottom"]] for ax in phone.axes]
+    assert sides == [[place % 2 == 0, place >= 10] for place in range(12)]
+    assert [ax.get_ylabel() for ax in phone.axes] == ["y", ""] * 6
+
+
+def test_a_legend_keeps_its_title_and_the_look_of_the_first_of_a_name():
+    fig, axes = style.panels(2)
+    for ax, colour in zip(axes, ("red", "blue"), strict=True):
+        ax.plot([0, 1], color=colour, label="a")
+    style.legend_below(fig, axes)
+    fig.legends[0].set_title("what")
+    (legend,) = for_phone(fig).legends
+    assert legend.get_title().get_text() == "what" and legend.legend_handles[0].get_color() == "red"
+
+
+def test_what_cannot_be_copied_or_stands_twice_in_a_place_is_saved_without_a_drawing_for_phones(tmp_path):
+    fig, (ax,) = style.panels()
+    ax.held = Lock()
+    twin, (left, _) = style.panels(2)
+    left.twinx()
+    wide = Figure()
+    grid = wide.add_gridspec(2, 2)
+    for place in (grid[0, :], grid[1, 0], grid[1, 1]):
+        wide.add_subplot(place)
+    for figure in (fig, twin, wide):
+        assert for_phone(figure) is None
+        assert plots.save_figure(figure, "a", tmp_path).exists() and not (tmp_path / "a_phone.svg").exists()

@@ -140,6 +140,7 @@ function panel(place, page, get) {
     const shown = place.clientWidth < 560 ? SHOWN / 2 : SHOWN;
     state.shown = { rec: shown, src: shown };
     find(".searched").hidden = [state.query.trim(), ""].includes(find(".searched").value);
+    find(".anew").textContent = state.user ? "take the user's own history again" : "empty the history";
     find(".anew").hidden = JSON.stringify(state.events) === JSON.stringify(ownHistory(state.user));
     drawPast();
     fade();
@@ -229,8 +230,7 @@ function panel(place, page, get) {
   function drawPast(weights = {}) {
     const scrolled = find(".events")?.scrollTop ?? 0;
     const typing = find("[name=add]")?.value ?? "";
-    const active = place.getRootNode().activeElement; // is drawn anew, too
-    const focused = active?.name === "add" ? "[name=add]" : active?.dataset?.drop && `[data-drop="${active.dataset.drop}"]`;
+    const focused = focusedIn(place.getRootNode().activeElement); // is drawn anew, too
     find(".past").innerHTML = past(page, state.events, readEvents(page.history, state.events), weights);
     if (find(".events")) find(".events").scrollTop = scrolled;
     find("[name=add]").value = typing;
@@ -244,6 +244,13 @@ function panel(place, page, get) {
     fade();
   }
 
+  /** How to find an element of the history that has the focus; undefined for others. */
+  function focusedIn(active) {
+    const { drop, add } = active?.dataset ?? {};
+    if (active?.name === "add") return "[name=add]";
+    return (drop && `[data-drop="${drop}"]`) || (add && `[data-add="${add}"]`);
+  }
+
   /** The button of the click that stands in a removed one's place, or of the last one. */
   function focusOn(dropped) {
     const next = Math.min(dropped, state.events.length) - 1; // the list is newest first
@@ -254,7 +261,6 @@ function panel(place, page, get) {
   function stopAdding() {
     find("[name=add]").value = "";
     find(".offers").innerHTML = "";
-    find("[name=add]").focus();
   }
 
   function change(events) {
@@ -276,13 +282,16 @@ function panel(place, page, get) {
     if (target.name === "add") find(".offers").innerHTML = offers(page, target.value, state.events);
   });
   place.addEventListener("keydown", (event) => {
-    if (!event.target.closest(".adder")) return;
+    if (!event.target.closest(".adder") || event.isComposing) return;
     const stops = [find("[name=add]"), ...place.querySelectorAll("[data-add]")];
     const at = stops.indexOf(event.target);
     const to = { ArrowDown: stops[at + 1], ArrowUp: stops[at - 1] }[event.key];
     if (to) to.focus();
     else if (event.key === "Enter" && at === 0) stops[1]?.click();
-    else if (event.key === "Escape") stopAdding();
+    else if (event.key === "Escape") {
+      stopAdding();
+      stops[0].focus();
+    }
     else return;
     event.preventDefault();
   });
@@ -291,6 +300,7 @@ function panel(place, page, get) {
     if (drop) change(state.events.filter((_, at) => at !== Number(drop)));
     if (add) {
       stopAdding();
+      if (!pointed) find("[name=add]").focus(); // not on a phone, whose keyboard would hide the answer
       change([...state.events, [Number(add), -1]]);
     }
     if (drop) focusOn(Number(drop)); // the button is gone
@@ -302,11 +312,11 @@ function panel(place, page, get) {
     }
     if (target.closest(".anew")) {
       begun(state.user);
-      form.elements.user.focus();
+      if (!pointed) form.elements.user.focus();
     }
     if (target.closest(".searched")) {
       form.elements.query.value = state.query = find(".searched").value;
-      form.elements.query.focus();
+      if (!pointed) form.elements.query.focus();
       ask();
     }
     if (item) pick(target.closest("[data-task]").dataset.task, Number(item));

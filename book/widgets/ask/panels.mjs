@@ -71,7 +71,8 @@ export const STYLE = `
     .ask .body, .ask .fields { grid-template-columns: 1fr; }
     .ask .lists { grid-template-columns: 1fr; }
     .ask .fields label:has([name="query"]) { order: 1; }
-    .ask .fields .searched { order: 2; }
+    .ask .fields span:has(.searched) { order: 2; }
+    .ask .fields span:has([hidden]) { display: none; }
     .ask .events { max-height: 260px; }
   }
 `;
@@ -96,7 +97,7 @@ export function frame(page) {
         <select name="user"><option value="">nobody: an empty history</option>${options}</select></label>
       <label>query <input name="query" type="search" autocomplete="off" spellcheck="false"
         placeholder="empty: recommendation alone"></label>
-      <span><button type="button" class="hint anew">take the user's own history again</button></span>
+      <span><button type="button" class="hint anew"></button></span>
       <span><button type="button" class="hint searched"></button></span>
     </form>
     <div class="body"><section class="past"></section><div class="lists">${lists.join("")}</div></div>

@@ -86,9 +86,9 @@ class LightGCN(RankingModel):
         vectors = torch.randn(n_users + n_items + 1, config.width)
         self.embedding = nn.Parameter(vectors * config.init_std)
         self.register_buffer("edges", edges)
-        self._graph: Tensor | None = None
-        self._final: tuple[Tensor, Tensor] | None = None  # of `propagate`, kept while evaluating
-        self._final_of: tuple | None = None  # and of what embeddings
+        # Kept from one score to the next, with what they were made of.
+        self._graph: tuple[Tensor, tuple] | None = None
+        self._final: tuple[tuple[Tensor, Tensor], tuple] | None = None
 
     @classmethod
     def from_dataset(cls, dataset: Dataset, config: LightGCNConfig) -> LightGCN:
@@ -102,9 +102,8 @@ class LightGCN(RankingModel):
 
     def graph(self) -> Tensor:
         """D^-1/2 A D^-1/2 as a sparse CSR matrix over users, padding and items: (U+I+1, U+I+1)."""
-        of = self.embedding
-        kept = self._graph
-        if kept is None or (kept.device, kept.dtype) != (of.device, of.dtype):
+        now = (*_state(self.edges), self.embedding.dtype)
+        if self._graph is None or self._graph[1] != now:
             user = self.edges[0]
             item = self.edges[1] + self.n_users
             both = torch.cat([torch.stack([user, item]), torch.stack([item, user])], dim=1)
@@ -116,8 +115,8 @@ class LightGCN(RankingModel):
             with warnings.catch_warnings(), torch.inference_mode(False):
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
                 graph = torch.sparse_coo_tensor(both, weight, (n, n), check_invariants=False)
-                self._graph = graph.to_sparse_csr()
-        return self._graph
+                self._graph = graph.to_sparse_csr(), now
+        return self._graph[0]
 
     def propagate(self) -> tuple[Tensor, Tensor]:
         """Final vectors of users (U, d) and of items (I + 1, d), whose row 0 (padding) is zero."""
@@ -166,13 +165,19 @@ class LightGCN(RankingModel):
         if self.training:
             users, items = self.propagate()
         else:
-            now = self.embedding._version, self.embedding.device, self.embedding.dtype
-            if self._final is None or self._final_of != now:  # moved, loaded or trained since
-                self._final, self._final_of = self.propagate(), now
-            users, items = self._final
+            now = _state(self.embedding)
+            if self._final is None or self._final[1] != now:  # moved, loaded or trained since
+                self._final = self.propagate(), now
+            users, items = self._final[0]
         return torch.einsum("bd,bcd->bc", users[batch.user], items[batch.cand]).float()
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
         """The CF table of GenSR: (I + 1, d), row 0 zero, on the CPU."""
         return self.propagate()[1].detach().cpu().clone()
+
+
+def _state(tensor: Tensor) -> tuple[object, ...]:
+    """What differs when a tensor was moved, exchanged, or changed in place but by its ``data``."""
+    version = None if tensor.is_inference() else tensor._version
+    return id(tensor), tensor.data_ptr(), version, tensor.device, tensor.dtype

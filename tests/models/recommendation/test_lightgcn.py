@@ -140,4 +140,16 @@ def test_scores_are_of_the_weights_that_are_there_also_without_a_change_of_mode(
     before = ours.score(batch)
     ours.load_state_dict({**ours.state_dict(), "embedding": 2 * ours.embedding.detach()})
     assert torch.allclose(ours.score(batch), 4 * before, rtol=1e-4)
-    assert torch.allclose(ours.double().score(batch), 4 * before, rtol=1e-4), "of the type and place of the weights"
+    ours.load_state_dict({**ours.state_dict(), "embedding": 3 * ours.embedding.detach()}, assign=True)
+    assert torch.allclose(ours.score(batch), 36 * before, rtol=1e-4)
+    ours.load_state_dict({**ours.state_dict(), "edges": ours.edges.flip(1).roll(1, dims=1)})
+    fresh = model()
+    fresh.load_state_dict(ours.state_dict())
+    assert torch.allclose(ours.score(batch), fresh.eval().score(batch), rtol=1e-4), "and the graph"
+    assert torch.allclose(ours.double().score(batch), fresh.score(batch), rtol=1e-4), "of the weights' type"
+
+
+def test_a_model_of_inference_mode_scores():
+    with torch.inference_mode():
+        ours = model().eval()
+        assert ours.score(pocket().batch("test", "rec", np.arange(4))).isfinite().all()
