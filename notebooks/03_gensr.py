@@ -572,7 +572,7 @@ tables.show(by_history, "03_history", book.figures, digits=1)
 #
 # Up to some hundred candidates the encoding of the history is a part of the price; from there on it is one of candidates, and
 # the whole catalogue costs two-way GenSR more than ten times what UniSAR takes. The length of the history hardly counts: eight
-# times as many clicks cost the forms that read a prompt a tenth more, or less than that.
+# times as many clicks cost the forms that read a prompt a twentieth to a sixth more, from day to day.
 
 # %% [markdown]
 # ## Pairs that training has seen

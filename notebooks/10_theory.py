@@ -413,13 +413,7 @@ gain_figure, axes = plots.panels(2, height=3.4, sharey=True)
 for ax, name in zip(axes, ("LDA", "naive Bayes"), strict=True):
     gain = (means[name] - means["logistic"]).unstack("world")[list(theory.WORLDS)]
     plots.lines(
-        gain,
-        "rows n",
-        "gain in information (nats)",
-        ax=ax,
-        title=name,
-        markers=True,
-        legend=ax is axes[1],
+        gain, "rows n", "gain in information (nats)", ax=ax, title=name, markers=True, legend=False
     )
     ax.axhline(0, color="#777777", linewidth=1)
     ax.set_yscale("symlog", linthresh=0.003)
@@ -428,6 +422,7 @@ for ax, name in zip(axes, ("LDA", "naive Bayes"), strict=True):
         yticks=[-0.1, -0.01, 0, 0.01, 0.1],
         yticklabels=["−0.1", "−0.01", "0", "0.01", "0.1"],
     )
+plots.legend_below(gain_figure, axes)
 plots.save_figure(gain_figure, "10_gain", book.figures)
 gain_figure
 
