@@ -75,15 +75,14 @@ def _by_task(rows: pd.DataFrame, value: str, unit: str = "") -> str:
 def information(read: Read) -> Verdict:
     """Whether GenSR's information is above UniSAR's, in both tasks and by all readings."""
     gaps = read("06_order")
-    column = "gap"
     bound = gaps[gaps["reading"].str.startswith("score")]
-    others = gaps.drop(bound.index)[column]
+    others = gaps.drop(bound.index)["gap"]
     number = (
-        f"GenSR minus UniSAR by the calibrated bound: {_by_task(bound, column, ' bit')}; by "
+        f"GenSR minus UniSAR by the calibrated bound: {_by_task(bound, 'gap', ' bit')}; by "
         f"{len(others) // len(BEHAVIORS)} other readings of “input and output” that can be trusted "
         f"{others.min():+.3f} to {others.max():+.3f}."
     )
-    marks = differences(bound, column, "GenSR minus UniSAR (bits)")
+    marks = differences(bound, "gap", "GenSR minus UniSAR (bits)")
     return Verdict(_overall(gaps), number, marks)
 
 
@@ -220,8 +219,7 @@ def reader(read: Read) -> Verdict:
 
 def figure_4(read: Read) -> Verdict:
     """Whether the loss of each of the four parts hurts both tasks."""
-    parts = ["CF view", "semantic view", "soft filter", "contrastive loss"]
-    rows = _worth(read, *parts)
+    rows = _worth(read, "CF view", "semantic view", "soft filter", "contrastive loss")
     hurts = rows[_is_found(rows)]
     named = [f"{row.mechanism} in {TASK_LABELS[row.task]}" for row in hurts.itertuples()]
     number = (
@@ -345,11 +343,7 @@ def cost(read: Read) -> Verdict:
         f"times in ranking (one-way {one_way['training']:.1f} and {one_way['ranking']:.1f}), 32 "
         f"rows at once, at equal width."
     )
-    values = {
-        "training": own["training"],
-        "ranking": own["ranking"],
-        "training, one-way": one_way["training"],
-        "ranking, one-way": one_way["ranking"],
-    }
+    values = {what: own[what] for what in ("training", "ranking")}
+    values |= {f"{what}, one-way": one_way[what] for what in values}
     marks = Marks(points(values, ["gensr"] * 4), "times UniSAR's cost", {"as much": 1.0})
     return Verdict(OPPOSITE if own["ranking"] > 1 else HOLDS, number, marks)

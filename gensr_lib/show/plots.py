@@ -19,6 +19,7 @@ from seaborn.utils import relative_luminance
 
 from ..data.schema import BEHAVIORS, REC, SRC, TASK_LABELS
 from ..errors import ConfigError, unknown
+from .cloud_plots import clouds as clouds
 from .names import displayed
 from .saving import save_figure as save_figure
 from .style import INK, LINES, SYSTEM_COLOURS, TASK_COLOURS, look_of, panels
@@ -28,7 +29,6 @@ from .style import use_style as use_style
 DARK = 0.18  # luminance: a darker cell parts better from white numbers than from black ones
 MOST_ANNOTATED = 120  # cells of a heatmap that still have room for their numbers
 SHORT = {REC: "rec.", SRC: "search"}  # behaviors, where there is little room
-ENCLOSED = (0.9, 0.5)  # shares of a cloud's density inside its two contours
 # Rows of one name, where names are one apart: from one to the next, and from first to last at most.
 APART, TOGETHER = 0.3, 0.6
 
@@ -156,49 +156,6 @@ def distributions(
     if len(values) > 1:
         ax.legend(loc="lower right" if kind == "ecdf" else "best")
     return ax.figure
-
-
-def clouds(
-    points: Mapping[str, np.ndarray], *, ax=None, contours=True, max_points=800, legend=True, **axes
-) -> Figure:
-    """Samples of points in the plane, such as two tasks' hidden states, with contours.
-
-    Args:
-        points: (n, 2) by name.
-        contours: of Gaussian kernel densities of all points, around 50 % and 90 % of each density.
-        max_points: shown of each sample, always the same ones.
-
-    Raises:
-        ConfigError: points that are not finite, or contours of points that lie on a line.
-    """
-    ax = ax or panels(height=4.5)[1][0]
-    for number, (name, sample) in enumerate(points.items()):
-        _check_cloud(name, sample, contours)
-        look = look_of(name, number)
-        marker = "oxs^"[number % 4]
-        shown = sample[np.random.default_rng(0).permutation(len(sample))[:max_points]]
-        edge = {"edgecolors": None if marker == "x" else "none", "linewidths": 0.8}
-        # As pixels in drawings too: thousands of points would be a megabyte.
-        faint = {"s": 9, "alpha": 0.3, "color": look["color"], "zorder": 1, "rasterized": True}
-        ax.scatter(*shown.T, marker=marker, **faint, **edge)
-        if contours:
-            style = {"color": look["color"], "linestyles": look["linestyle"], "linewidths": 1.5}
-            levels = [1 - share for share in ENCLOSED]  # seaborn counts the mass outside
-            sns.kdeplot(x=sample[:, 0], y=sample[:, 1], levels=levels, gridsize=80, ax=ax, **style)
-        line = look if contours else {"color": look["color"], "linestyle": ""}
-        ax.plot([], [], marker=marker, label=displayed(name), **line)  # for a legend
-    ax.set(xlabel="", ylabel="", aspect="equal", adjustable="datalim")
-    ax.set(**axes)
-    if legend and len(points) > 1:
-        ax.legend()
-    return ax.figure
-
-
-def _check_cloud(name: str, sample: np.ndarray, contours: bool) -> None:
-    if not np.isfinite(sample).all():
-        raise ConfigError(f"points of '{name}' are not finite")
-    if contours and np.linalg.matrix_rank(sample - sample.mean(axis=0)) < 2:
-        raise ConfigError(f"the points of '{name}' lie on a line; pass contours=False")
 
 
 def bands(
