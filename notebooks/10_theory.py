@@ -166,7 +166,7 @@ listings.code(theory.vector_information, theory.score_information)
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:10-readings
-#| caption: Estimates of one separator: their error, and their information by three readings (nats).
+#| caption: "Estimates of one separator: their error, and their information by three readings (nats)."
 classes = theory.world("gaussian", d=2, distance=2.0)
 truth = classes.separator
 turned = {
@@ -358,7 +358,7 @@ wide = everything.pivot(
 
 # %% tags=["nbval-check-output"]
 #| label: tbl:10-limits
-#| caption: Where generative estimates end with ever more rows: the error that stays, and the information (nats). A dash: no linear score is exact.
+#| caption: "Where generative estimates end with ever more rows: the error that stays, and the information (nats). A dash: no linear score is exact."
 limits = {}
 for name in theory.WORLDS:
     law = theory.world(name)
@@ -603,7 +603,7 @@ tables.show(some, "10_pooling", book.figures)
 
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:10-opposite
-#| caption: Gradients of two tasks at the optimum of their sum: cosine, and length of each, by the angle between the tasks (degrees).
+#| caption: "Gradients of two tasks at the optimum of their sum: cosine, and length of each, by the angle between the tasks (degrees)."
 gram, cross = theory.draw_tasks(100, 10, 1, seed=SEED)
 conflict = {}
 for angle in (0, 10, 90):

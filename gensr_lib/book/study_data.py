@@ -35,7 +35,7 @@ ASKED = re.compile(
     rf"^(?P<fence>:{{3,}})\{{anywidget\}} /?{re.escape(PANEL)}\n(?P<body>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
-DIGITS = 9  # after the point; the smallest standard errors are some thousandths
+DIGITS = 6  # after the point; the smallest standard errors are some thousandths
 
 
 def with_studies(text: str, root: Path) -> str:
