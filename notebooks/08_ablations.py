@@ -149,14 +149,6 @@ if found.is_stored:
 # Are the trainings at their end? `gain` is what the last of their epochs (a fifth of them, one at least) added to validation
 # NDCG@5, the mean of both tasks.
 
-
-# %%
-def plain_names(at: tuple[str, str]) -> tuple[str, str]:
-    """A part and a variant, whose reader is said by the part where it is another than T5."""
-    part, variant = at
-    return part, variant.removeprefix("perceptron, ") if "perceptron" in part else variant
-
-
 # %% tags=["nbval-ignore-output"]
 #| label: tbl:08-trainings
 #| caption: "Trainings by arm: how many, their median seconds of one core, and their mean gain."
@@ -165,9 +157,8 @@ trained = trained.agg(
     trainings=("seed", "size"), seconds=("seconds", "median"), gain=("gain", "mean")
 )
 trained = trained.dropna().assign(seconds=lambda t: t["seconds"].round().astype(int))
-trained.index = pd.MultiIndex.from_tuples(
-    map(plain_names, trained.index), names=trained.index.names
-)
+PREFIX = "perceptron, " if found.is_stored else ""  # the part says it
+trained = trained.rename(lambda name: name.removeprefix(PREFIX), level="variant")
 tables.show(trained, "08_trainings", book.figures)
 
 # %% [markdown]
@@ -482,7 +473,7 @@ every = every["value"].agg(mean="mean", sd="std")
 text = every["mean"].map("{:.3f}".format) + " ± " + every["sd"].map("{:.3f}".format)
 text = text.unstack(["task", "metric"]).fillna("–")
 text = text.reindex(table.set_index(["part", "variant"]).index.unique())
-text.index = pd.MultiIndex.from_tuples(map(plain_names, text.index), names=text.index.names)
+text = text.rename(lambda name: name.removeprefix(PREFIX), level="variant")
 tables.show(text, "08_all", book.figures)
 
 # %% [markdown]

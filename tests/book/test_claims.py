@@ -149,6 +149,12 @@ def test_the_number_that_is_shown_is_the_tables(figures):
     assert "[-0.0001, 0.136]" in verdict(figures, judges.reader).number, "on which side of zero it ends"
 
 
+def test_as_many_others_are_said_as_there_were(figures):
+    assert "best of 15 and 11 others" in verdict(figures, judges.ranking).number
+    change(figures, "05_tests", "of", 7, {"less the": "best baseline", "task": "src"})
+    assert "best of 15 and 7 others" in verdict(figures, judges.ranking).number
+
+
 def test_the_number_that_is_drawn_is_the_one_that_is_said(figures):
     where = {"task": "src", "GenSR minus": "gensr, perceptron"}
     for column, value in (("difference", 0.4321), ("low", 0.4), ("high", 0.5)):

@@ -392,6 +392,11 @@ def test_the_reference_shows_what_is_public_and_described(tmp_path):
     assert "```python\n>>> shown(1)\n{1: [2]}\n```" in page
     assert "- `a, b`: numbers, two of them." in page and "- `ValueError`: never." in page
     assert "| `size` | `3` | how \\| large |" in page
+    (tmp_path / "gensr_lib/b.py").write_text('"""A file.\n"""\n\ndef f():\n    """One."""\n')
+    (more,) = write_api_pages(tmp_path, tmp_path / "more")
+    assert [room["title"] for room in more["children"][1:]] == ["gensr_lib", "gensr_lib.room"], (
+        "root's files are one room"
+    )
     overview = (tmp_path / "out" / files[0]).read_text()
     assert "## gensr_lib.room\n\nNo public names.\n\n- [a](gensr_lib.room.a.md): A module.\n" in overview
     assert "[Source]" not in page
@@ -536,6 +541,22 @@ def test_a_chapter_that_reads_no_data_or_many_worlds_says_so(home):
     assert "| none | pocket | 0–3 |  | 2 |" in (home / "book/status.md").read_text()
     line = site_stage.made_with(home, "01_one")
     assert line.startswith("Made with no data set, profile pocket, seeds 0–3, numbers 2, commit")
+
+
+def test_what_another_seed_noted_is_found_in_its_folder(home):
+    path = home / "runs/pocket/pocket/seed-3/chapters/01_one.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"provenance": {"dataset_hash": "e5e6e7e8e9", "numbers": 2}}))
+    page = status_page({"01_one": record(parameters={**DEFAULT_RUN, "SEED": 3})})
+    assert "e5e6e7e8" in page and "d1d2d3d4" not in page
+
+
+def test_tables_of_messages_are_marked_for_phones_when_the_site_is_staged(book, tmp_path):
+    wide = "| message | means | do |\n| --- | --- | --- |\n| a | b | c |\n"
+    (book / "book/what_can_go_wrong.md").write_text(f"# Wrong\n\n{wide}")
+    (tmp_path / "staged").mkdir()
+    site_stage.stage(book, tmp_path / "staged")
+    assert f":class: stacked\n\n{wide}" in (tmp_path / "staged/book/what_can_go_wrong.md").read_text()
 
 
 def test_numbers_that_no_commit_makes_are_found(book, monkeypatch):

@@ -456,6 +456,9 @@ def test_runs_are_sorted_by_data_set_and_profile(home, monkeypatch, tmp_path):
 def test_what_a_chapter_found_is_recorded_with_its_provenance(copied):
     path = copied().record("05_results", {"rec": {"N@5": 0.5}, "note": "fine"})
     assert path == copied().folder / "chapters" / "05_results.json"
+    other = copied()
+    other.seed = 3
+    assert other.record("05_results", {}) == copied().folder / "seed-3/chapters/05_results.json", "not in its place"
     written = json.loads(path.read_text())
     assert written["chapter"] == "05_results" and written["results"] == {"rec": {"N@5": 0.5}, "note": "fine"}
     assert written["provenance"]["dataset_hash"] == DATASET["smoke"].hash

@@ -13,7 +13,7 @@ from matplotlib.path import Path as Outline
 
 from gensr_lib.errors import ConfigError
 from gensr_lib.show import plots
-from gensr_lib.show.style import look_of
+from gensr_lib.show.style import INK, look_of
 
 RATES = 1 / np.arange(1, 5)
 
@@ -211,6 +211,7 @@ def test_weights_heatmap_labels_rows_and_columns():
     colours = [plots.TASK_COLOURS[task] for task in ["rec", "src"] * 2]
     assert [t.get_color() for t in ax.get_xticklabels()] == colours
     assert texts(ax.texts) == [f"{w:.2f}" for w in weights.ravel()]
+    assert [text.get_color() for text in ax.texts[:5]] == [INK] * 4 + ["white"], "dark on light, light on dark"
 
 
 def test_weights_heatmap_leaves_out_numbers_without_room_and_shortens_titles():

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from gensr_lib.errors import ConfigError
 from gensr_lib.show import plots, style
-from gensr_lib.show.saving import PHONE_WIDTH, for_phone
+from gensr_lib.show.saving import PANEL_PAD, PHONE_WIDTH, for_phone
 
 TABLE = pd.DataFrame({"rec": [1.0, 2.0], "src": [2.0, 3.0]})
 LONG = "a title of a single panel that is as long as the whole figure is wide"
@@ -65,6 +65,7 @@ def test_panels_stand_one_below_the_other_on_a_phone_and_as_high_as_before():
     assert [ax.get_ylabel() for ax in phone.axes] == ["y0", "y0"], "that of a panel which stood beside it"
     assert all(text.get_visible() and text.get_text() for text in phone.axes[1].get_yticklabels()[1:-1])
     assert labels(phone) == labels(fig) == ["recommendation", "search"]
+    assert phone.get_layout_engine().get()["h_pad"] == PANEL_PAD, "a label is not on the next panel's title"
 
 
 def test_many_panels_stand_in_two_columns_and_one_column_stays():
